@@ -1,0 +1,1 @@
+"""Drives kas, collects what it made and checks it."""

@@ -1,0 +1,1 @@
+"""RAUC bundles: made and verified with the real rauc."""

@@ -1,0 +1,187 @@
+"""How a check is written, registered and run.
+
+A check is a function of a few lines named after what holds::
+
+    @check("NET-01", on=Scope.ROOT)
+    def main_broker_listens_on_one_unix_socket(subject: Root, policy: Parameters, note: Notes) -> None:
+        ...
+        note.saw("/etc/mosquitto/everest.conf: listener 0 /run/mosquitto/everest.sock")
+        note.finding("...", at=Location(...), remedy="...")
+
+It never decides its outcome: findings make a fail, something seen and no finding makes a pass, neither makes an error, so that a check
+that read nothing cannot pass.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.tree import Tree
+from everest_secure.policy.parameters import Parameters
+
+
+class Outcome(StrEnum):
+    """What is said of one requirement, worst first."""
+
+    ERROR = "error"
+    FAIL = "fail"
+    EVIDENCE_MISSING = "evidence missing"
+    EVIDENCE_EXPIRED = "evidence expired"
+    NOT_CHECKED = "not checked"
+    WAIVED = "waived"
+    EVIDENCE_PRESENT = "evidence present"
+    PASS = "pass"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where something was found."""
+
+    artefact: str
+    """Name of the artefact: `disk.raw:rootfs-a`."""
+    path: str = ""
+    """Path inside its file system, if any."""
+    line: int = 0
+    """Line in that file, from 1; 0 when it has none."""
+
+    def __str__(self) -> str:
+        """`disk.raw:rootfs-a: /etc/passwd:3`."""
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{self.artefact}: {where}" if where else self.artefact
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that does not hold."""
+
+    what: str
+    """One sentence on what was found."""
+    at: Location
+    remedy: str
+    """One sentence on how to mend it."""
+
+
+class NotApplicable(Exception):
+    """Raised by a check whose requirement does not concern this subject; the text says why."""
+
+
+@dataclass
+class Notes:
+    """What a check wrote down."""
+
+    findings: list[Finding] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+    def saw(self, evidence: str) -> None:
+        """Note what was read and is as it should be, in a few words that an assessor can look up."""
+        self.seen.append(evidence)
+
+    def finding(self, what: str, *, at: Location, remedy: str) -> None:
+        """Note what does not hold."""
+        self.findings.append(Finding(what, at, remedy))
+
+
+class Scope(StrEnum):
+    """What a check looks at; it runs once for each such thing in the artefacts."""
+
+    ROOT = "root file system"
+    BOOT = "boot chain"
+    BUNDLE = "RAUC bundle"
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root file system, with the disk image or bundle that it came from."""
+
+    artefact: Artefact
+    """The file system itself; its `tree` is not None."""
+    tree: Tree
+    container: Artefact
+    """The outermost artefact: disk, bundle, or the file system itself."""
+
+
+@dataclass(frozen=True)
+class Boot:
+    """Everything on a disk that decides what runs first: the disk with its ESPs, UKIs and root file systems."""
+
+    container: Artefact
+    roots: tuple[Root, ...]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A RAUC bundle and the roots of the other artefacts that will have to accept it."""
+
+    artefact: Artefact
+    roots: tuple[Root, ...]
+    """Root file systems outside the bundle: the keyring a device would verify with. May be empty."""
+
+
+Subject = Root | Boot | Bundle
+CheckFunction = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A registered check."""
+
+    requirement: str
+    scope: Scope
+    function: CheckFunction
+
+    @property
+    def name(self) -> str:
+        """What holds, in words: the function's name."""
+        return self.function.__name__.replace("_", " ")
+
+
+_registry: list[Check] = []
+
+
+def check(requirement: str, *, on: Scope) -> Callable[[CheckFunction], CheckFunction]:
+    """Register a function as a check of one requirement on one scope; several may serve the same requirement."""
+
+    def register(function: CheckFunction) -> CheckFunction:
+        _registry.append(Check(requirement, on, function))
+        return function
+
+    return register
+
+
+def registered() -> Sequence[Check]:
+    """Return all checks, in order of registration; call `everest_secure.checks.load` first."""
+    return tuple(_registry)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check said of one subject."""
+
+    check: str
+    """Name of the check, in words."""
+    subject: str
+    """Name of the artefact it looked at."""
+    outcome: Outcome
+    reason: str = ""
+    """Why it is not applicable or an error."""
+    seen: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def run_check(entry: Check, subject: Subject, name: str, policy: Parameters) -> CheckResult:
+    """Run one check on one subject. An unreadable artefact, or a check that saw nothing, is an error and never a pass."""
+    notes = Notes()
+    try:
+        entry.function(subject, policy, notes)
+    except NotApplicable as why:
+        return CheckResult(entry.name, name, Outcome.NOT_APPLICABLE, str(why))
+    except ArtefactError as error:
+        return CheckResult(entry.name, name, Outcome.ERROR, str(error), tuple(notes.seen), tuple(notes.findings))
+    if notes.findings:
+        return CheckResult(entry.name, name, Outcome.FAIL, "", tuple(notes.seen), tuple(notes.findings))
+    if not notes.seen:
+        return CheckResult(entry.name, name, Outcome.ERROR, "the check found nothing to look at")
+    return CheckResult(entry.name, name, Outcome.PASS, "", tuple(notes.seen))

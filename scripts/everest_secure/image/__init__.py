@@ -1,0 +1,1 @@
+"""Readers of every artefact format, behind one read-only `Tree`."""

@@ -1,0 +1,87 @@
+"""What was given to check: a file or a directory, opened down to the file systems inside.
+
+`open_artefact` finds the format by content. A format is a module of this package with a function that opens it, registered with `opens`;
+nothing here lists the formats.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image import blob as blobs
+from everest_secure.image.blob import Blob
+from everest_secure.image.tree import Tree
+
+MAX_DEPTH = 6
+"""Levels of artefacts within artefacts."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One thing of a known format, with what was found inside it."""
+
+    name: str
+    """Path-like name: `disk.raw`, `disk.raw:rootfs-a`, `update.raucb:rootfs.img`."""
+    kind: str
+    """Format: `directory`, `ext4`, `squashfs`, `vfat`, `gpt`, `verity`, `rauc-bundle`, `uki`."""
+    blob: Blob | None = None
+    """Its bytes; None for a directory."""
+    tree: Tree | None = None
+    """The file system, when the format is one."""
+    facts: object | None = None
+    """What the format itself says, a frozen dataclass of its module: partition table, verity parameters, CMS of a bundle, sections of a UKI."""
+    children: tuple["Artefact", ...] = field(default=())
+
+    def walk(self) -> Iterator["Artefact"]:
+        """Yield this artefact and everything inside it, outermost first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+Opener = Callable[[Blob, int], Artefact | None]
+"""Opens a blob of its own format at a nesting depth; returns None when the content is of another format; raises ArtefactError when it is of
+this format and cannot be read."""
+
+_openers: list[tuple[int, Opener]] = []
+
+
+def opens(*, order: int) -> Callable[[Opener], Opener]:
+    """Register an opener; those with a lower `order` are asked first (wrapping formats before what they wrap)."""
+
+    def register(opener: Opener) -> Opener:
+        _openers.append((order, opener))
+        _openers.sort(key=lambda entry: entry[0])
+        return opener
+
+    return register
+
+
+def open_blob(blob: Blob, depth: int = 0) -> Artefact | None:
+    """Open bytes of any known format; None when no format knows them. Raises ArtefactError when they are known and unreadable."""
+    if depth > MAX_DEPTH:
+        raise ArtefactError(f"{blob.name} is nested more than {MAX_DEPTH} levels deep; it is taken for hostile and not read")
+    for _, opener in _openers:
+        artefact = opener(blob, depth)
+        if artefact is not None:
+            return artefact
+    return None
+
+
+def open_artefact(path: Path) -> Artefact:
+    """Open a directory or a file of any known format.
+
+    Raises ArtefactError when it is missing, empty, of unknown type, truncated or corrupt.
+    """
+    from everest_secure.image import formats
+    from everest_secure.image.directory import open_directory
+
+    formats.load()
+    if path.is_dir():
+        return open_directory(path)
+    blob = blobs.from_file(path)
+    artefact = open_blob(blob)
+    if artefact is None:
+        raise ArtefactError(f"{path} is of no known type; give a directory, a file system image, a GPT disk or a RAUC bundle")
+    return artefact

@@ -1,0 +1,61 @@
+"""Bytes at an offset: the one way in which readers see a file, a partition, or a file inside a file system."""
+
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from everest_secure.errors import ArtefactError
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A read-only run of `size` bytes with random access; cheap to slice, never copied as a whole."""
+
+    name: str
+    """What to call it in a message: `disk.raw`, `disk.raw:rootfs-a`."""
+    size: int
+    fetch: Callable[[int, int], bytes]
+    """`fetch(offset, length)` returns exactly `length` bytes; `read` has checked the bounds."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes at `offset`; raises ArtefactError when they lie outside or cannot be had."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise ArtefactError(
+                f"{self.name} is truncated or corrupt: bytes {offset} to {offset + length} lie outside its {self.size} bytes"
+            )
+        found = self.fetch(offset, length)
+        if len(found) != length:
+            raise ArtefactError(f"{self.name} is truncated: {len(found)} of {length} bytes at offset {offset}")
+        return found
+
+    def head(self, length: int) -> bytes:
+        """Return up to `length` first bytes."""
+        return self.read(0, min(length, self.size))
+
+    def slice(self, offset: int, size: int, name: str) -> "Blob":
+        """Return the part at `offset`; raises ArtefactError when it is not wholly inside."""
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise ArtefactError(f"{name} reaches beyond the end of {self.name}: truncated or corrupt")
+        fetch = self.fetch
+        return Blob(name, size, lambda at, length: fetch(offset + at, length))
+
+
+def from_file(path: Path) -> Blob:
+    """Map a regular file; raises ArtefactError when it is empty, unreadable or not a regular file."""
+    try:
+        if not path.is_file():
+            raise ArtefactError(f"{path} is not a file that can be read; name an image, a bundle or a directory")
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if size == 0:
+                raise ArtefactError(f"{path} is empty; build or fetch it again")
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
+    return Blob(path.name, size, lambda offset, length: mapped[offset : offset + length])
+
+
+def from_bytes(content: bytes, name: str) -> Blob:
+    """Wrap bytes that are in memory already."""
+    return Blob(name, len(content), lambda offset, length: content[offset : offset + length])

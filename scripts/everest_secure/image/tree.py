@@ -1,0 +1,183 @@
+"""One read-only view of a file system, whatever holds it.
+
+A reader of a format subclasses `Tree`, yields its nodes from `_scan` and content from `_read`; links, lookups and limits are here, once.
+Nothing is mounted, extracted or written, and no link leads out of the tree.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from posixpath import dirname, normpath
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.blob import Blob
+
+MAX_LINKS = 40
+"""Links followed before a path is taken for a loop, as the kernel does (path_resolution(7))."""
+MAX_NODES = 2_000_000
+"""Nodes in one file system before it is taken for hostile."""
+MAX_TEXT = 16 * 1024 * 1024
+"""Bytes of a file that is read whole as text."""
+
+
+class NodeType(StrEnum):
+    """What kind of inode a node is (inode(7))."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    CHARACTER = "character device"
+    BLOCK = "block device"
+    FIFO = "fifo"
+    SOCKET = "socket"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One inode under one name."""
+
+    path: str
+    """Absolute and normalised, `/` for the root; bytes that are not UTF-8 as surrogates (PEP 383)."""
+    type: NodeType
+    mode: int
+    """Permission bits with setuid, setgid and sticky: at most 0o7777."""
+    uid: int
+    gid: int
+    size: int
+    """Bytes of content; 0 unless a regular file."""
+    target: str = ""
+    """Where a symbolic link points, unresolved."""
+    xattrs: Mapping[str, bytes] = field(default_factory=dict)
+    """Extended attributes by full name, as listxattr(2) and getxattr(2) would say."""
+
+    @property
+    def name(self) -> str:
+        """Last component of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return self.type is NodeType.FILE
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory."""
+        return self.type is NodeType.DIRECTORY
+
+
+class Tree(ABC):
+    """A whole file system, scanned once and then looked up in memory."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        """`name` is what messages call it, `kind` the format (`ext4`, `squashfs`, `vfat`, `directory` ...)."""
+        self.name = name
+        self.kind = kind
+
+    @abstractmethod
+    def _scan(self) -> Iterator[tuple[Node, object]]:
+        """Yield every node once with a handle for `_read`; raises ArtefactError on corruption."""
+
+    @abstractmethod
+    def _read(self, handle: object, offset: int, length: int) -> bytes:
+        """Return content of a regular file; `offset + length` is within its size."""
+
+    @cached_property
+    def _index(self) -> dict[str, tuple[Node, object]]:
+        index: dict[str, tuple[Node, object]] = {}
+        for node, handle in self._scan():
+            if node.path in index:
+                raise ArtefactError(f"{self.name} is corrupt: it holds the path {printable(node.path)} twice")
+            index[node.path] = (node, handle)
+            if len(index) > MAX_NODES:
+                raise ArtefactError(f"{self.name} holds more than {MAX_NODES} files; it is taken for hostile and not read")
+        if "/" not in index:
+            raise ArtefactError(f"{self.name} is corrupt: its {self.kind} file system has no root directory")
+        return index
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        names: dict[str, list[str]] = {}
+        for path in self._index:
+            if path != "/":
+                names.setdefault(dirname(path), []).append(path)
+        return names
+
+    def nodes(self) -> list[Node]:
+        """Return every node, sorted by path."""
+        return [self._index[path][0] for path in sorted(self._index)]
+
+    def get(self, path: str) -> Node | None:
+        """Return the node of exactly this path, following no link."""
+        found = self._index.get(path)
+        return found[0] if found else None
+
+    def resolve(self, path: str, *, follow_last: bool = True) -> Node | None:
+        """Return what `path` leads to, links followed as if the tree were `/`; None when nothing is there or links loop."""
+        todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        here, links = "/", 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                here = dirname(here)
+                continue
+            step = normpath(f"{here}/{part}")
+            node = self.get(step)
+            if node is None:
+                return None
+            if node.type is NodeType.SYMLINK and (todo or follow_last):
+                links += 1
+                if links > MAX_LINKS:
+                    return None
+                if node.target.startswith("/"):
+                    here = "/"
+                todo += [part for part in reversed(node.target.split("/")) if part not in ("", ".")]
+                continue
+            if todo and not node.is_directory:
+                return None
+            here = step
+        return self.get(here)
+
+    def children(self, path: str) -> list[Node]:
+        """Return the entries of the directory that `path` leads to, sorted by name; empty when it is none."""
+        node = self.resolve(path)
+        if node is None:
+            return []
+        return [self._index[name][0] for name in sorted(self._names.get(node.path, []))]
+
+    def under(self, path: str) -> Iterator[Node]:
+        """Yield all nodes below the directory `path`, depth first, following no link inside it."""
+        for node in self.children(path):
+            yield node
+            if node.is_directory:
+                yield from self.under(node.path)
+
+    def blob(self, node: Node) -> Blob:
+        """Return the content of a regular file for random access; raises ArtefactError for any other type."""
+        if not node.is_file:
+            raise ArtefactError(f"{self.name}: {printable(node.path)} is a {node.type}, not a file")
+        handle = self._index[node.path][1]
+        return Blob(f"{self.name}:{printable(node.path)}", node.size, lambda offset, length: self._read(handle, offset, length))
+
+    def read(self, path: str, limit: int = MAX_TEXT) -> bytes:
+        """Return the content of the file that `path` leads to.
+
+        Raises ArtefactError when it is missing, no regular file, or larger than `limit` bytes.
+        """
+        node = self.resolve(path)
+        if node is None:
+            raise ArtefactError(f"{self.name} has no file {path}")
+        if node.size > limit:
+            raise ArtefactError(f"{self.name}: {printable(path)} has {node.size} bytes, more than the {limit} that are read")
+        return self.blob(node).read(0, node.size)
+
+    def text(self, path: str) -> str:
+        """Return a file as text; bytes that are not UTF-8 become replacement characters. Raises as `read`."""
+        return self.read(path).decode("utf-8", errors="replace")
+
+
+def printable(path: str) -> str:
+    """Return a path fit for a message: control characters and undecodable bytes escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)

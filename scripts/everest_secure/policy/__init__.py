@@ -1,0 +1,1 @@
+"""What must hold: catalogue, profiles, waivers and evidence from conf/policy."""

@@ -1,0 +1,65 @@
+"""The values that checks compare an artefact with: what a profile sets and a user's policy file may override.
+
+Every field has a key of the same name in the `parameters:` mapping of `conf/policy/profiles/*.yml`; the profile `production` sets all of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceUser:
+    """The account that EVerest's modules run as (ACC-02)."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    groups: tuple[str, ...]
+    """Supplementary groups that it must be in, no more and no fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Everything a profile decides; paths are absolute paths in the root file system, patterns are fnmatch(3)."""
+
+    service_user: ServiceUser
+    group_ids: Mapping[str, int]
+    """Groups whose numeric id is fixed: `gpio` is 1501 (ACC-02)."""
+    module_capabilities: Mapping[str, tuple[str, ...]]
+    """EVerest module type to exactly the capabilities it needs; a module not named needs none (ACC-04)."""
+    world_writable: tuple[str, ...]
+    """Patterns of paths that anyone may write to (FS-05)."""
+    setuid: tuple[str, ...]
+    """Patterns of files that may be setuid or setgid (FS-05)."""
+    file_capabilities: tuple[str, ...]
+    """Patterns of files that may carry `security.capability` (FS-05)."""
+    broker_socket: str
+    """Path of the main broker's unix socket (NET-01)."""
+    inbound: Mapping[str, tuple[str, ...]]
+    """Interface to what may come in on it: `tcp/443`, `udp/15118`, `icmpv6`, `icmp`; `lo` is not listed (NET-04)."""
+    enabled_units: tuple[str, ...]
+    """Patterns of units that may be enabled or started by something enabled (NET-06)."""
+    forbidden_packages: tuple[str, ...]
+    """Patterns of packages, whichever way they came in (NET-06, NET-03, BIN-02)."""
+    masked_units: tuple[str, ...]
+    """Units that must be masked (NET-07)."""
+    tls_min_protocol: str
+    """Lowest protocol of the OpenSSL policy file: `TLSv1.2` (TLS-02)."""
+    tls_ciphers: tuple[str, ...]
+    """Cipher suites up to TLS 1.2 that the policy file may list (TLS-02)."""
+    tls_ciphersuites: tuple[str, ...]
+    """TLS 1.3 suites that the policy file may list (TLS-02)."""
+    bundle_formats: tuple[str, ...]
+    """RAUC bundle formats that may be accepted and shipped: `verity`, `crypt` (RAUC-01, RAUC-03)."""
+    signature_key_bits: int
+    """Least RSA modulus size in bits of a bundle signer (RAUC-03)."""
+    development_authorities: bool
+    """Whether certificates marked as development may be trust anchors (RAUC-02)."""
+    dbus_users: tuple[str, ...]
+    """Users and `group:NAME` that may call RAUC over D-Bus (RAUC-04)."""
+    stand_ins: bool
+    """Whether the image may hold stand-ins for EVerest's own binaries, as the reference image does (BIN-02)."""
+    evidence_required: bool
+    """Whether missing or expired evidence counts as a finding."""

@@ -1,0 +1,1 @@
+"""The reference image: this layer's recipes on Debian packages."""

@@ -1,0 +1,1 @@
+"""Renderers of a report; a renderer knows nothing of formats or checks."""

@@ -1,0 +1,1 @@
+"""The target in QEMU: firmware, keys, console."""
