@@ -13,6 +13,7 @@ from posixpath import dirname, normpath
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
+from everest_secure.text import printable as printable  # noqa: PLC0414 - readers import it from here
 
 MAX_LINKS = 40
 """Links followed before a path is taken for a loop, as the kernel does (path_resolution(7))."""
@@ -176,8 +177,3 @@ class Tree(ABC):
     def text(self, path: str) -> str:
         """Return a file as text; bytes that are not UTF-8 become replacement characters. Raises as `read`."""
         return self.read(path).decode("utf-8", errors="replace")
-
-
-def printable(path: str) -> str:
-    """Return a path fit for a message: control characters and undecodable bytes escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
