@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from posixpath import dirname, normpath
+from posixpath import dirname, join
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
@@ -124,7 +124,7 @@ class Tree(ABC):
             if part == "..":
                 here = dirname(here)
                 continue
-            step = normpath(f"{here}/{part}")
+            step = join(here, part)
             node = self.get(step)
             if node is None:
                 return None
@@ -150,10 +150,12 @@ class Tree(ABC):
 
     def under(self, path: str) -> Iterator[Node]:
         """Yield all nodes below the directory `path`, depth first, following no link inside it."""
-        for node in self.children(path):
+        todo = self.children(path)[::-1]
+        while todo:
+            node = todo.pop()
             yield node
             if node.is_directory:
-                yield from self.under(node.path)
+                todo += self.children(node.path)[::-1]
 
     def blob(self, node: Node) -> Blob:
         """Return the content of a regular file for random access; raises ArtefactError for any other type."""
