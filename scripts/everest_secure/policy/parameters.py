@@ -29,6 +29,9 @@ class Parameters:
     """Groups whose numeric id is fixed: `gpio` is 1501 (ACC-02)."""
     module_capabilities: Mapping[str, tuple[str, ...]]
     """EVerest module type to exactly the capabilities it needs; a module not named needs none (ACC-04)."""
+    leaked_capabilities: tuple[str, ...]
+    """Capabilities tolerated in the service's bounding set because the EVerest release in use cannot start without them: CAP_CHOWN as
+    long as its `set_caps()` adds it to every module with capabilities; empty once that is patched (ACC-05)."""
     world_writable: tuple[str, ...]
     """Patterns of paths that anyone may write to (FS-05)."""
     setuid: tuple[str, ...]
@@ -41,8 +44,12 @@ class Parameters:
     """Interface to what may come in on it: `tcp/443`, `udp/15118`, `icmpv6`, `icmp`; `lo` is not listed (NET-04)."""
     enabled_units: tuple[str, ...]
     """Patterns of units that may be enabled or started by something enabled (NET-06)."""
-    forbidden_packages: tuple[str, ...]
-    """Patterns of packages, whichever way they came in (NET-06, NET-03, BIN-02)."""
+    forbidden_packages: Mapping[str, tuple[str, ...]]
+    """Requirement to patterns of packages that must not be installed (keys NET-03, NET-06, BIN-02)."""
+    forbidden_files: Mapping[str, tuple[str, ...]]
+    """Requirement to patterns of files that must not exist, for images without a package list (keys NET-03, NET-06, BIN-02)."""
+    forbidden_modules: tuple[str, ...]
+    """Patterns of EVerest module types that must not be configured or installed: simulators, sniffers, dummies (BIN-02)."""
     masked_units: tuple[str, ...]
     """Units that must be masked (NET-07)."""
     tls_min_protocol: str
