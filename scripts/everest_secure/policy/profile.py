@@ -1,0 +1,207 @@
+"""Profiles, and a user's own policy file on top of one: parameters, waivers and evidence.
+
+Both are files of the same form (docs/policy.md, conf/policy/schema/policy.schema.json). A file extends a profile: its `parameters` change
+single values as a JSON merge patch would (RFC 7396: mappings merge, anything else is replaced), its `add` appends to lists.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+from everest_secure.errors import PolicyError
+from everest_secure.paths import data
+from everest_secure.policy.catalogue import Catalogue
+from everest_secure.policy.document import Document, Key, read_document
+from everest_secure.policy.parameters import Parameters
+from everest_secure.policy.schema import validate
+
+DEFAULT_PROFILE = "production"
+"""The strictest profile: what a product that leaves the factory must satisfy."""
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A recorded decision to live with findings of one requirement for some time."""
+
+    requirement: str
+    reason: str
+    owner: str
+    expires: date
+    """Last day on which it holds."""
+    match: str
+    """Only findings whose text or place contains this; empty for every finding."""
+    where: str
+    """`FILE:LINE` of its entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A signed-off statement on what no file of an image can show."""
+
+    requirement: str
+    statement: str
+    owner: str
+    date: date
+    expires: date
+    """Last day on which it holds."""
+    where: str
+    """`FILE:LINE` of its entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an artefact is held against."""
+
+    profile: str
+    """Name of the profile at the bottom: `production`, `development`, `reference`."""
+    file: str
+    """The user's own policy file; empty when a profile is used as it is."""
+    parameters: Parameters
+    waivers: tuple[Waiver, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    document: Document
+    value: Fields
+
+
+def profile_names() -> tuple[str, ...]:
+    """Return the names of the profiles of conf/policy/profiles, sorted."""
+    return tuple(sorted(file.stem for file in _profiles().glob("*.yml")))
+
+
+def load_profile(name: str, *, catalogue: Catalogue) -> Policy:
+    """Return a profile as it is. Raises PolicyError when there is none of that name."""
+    return _policy(_layers(_profile_file(name)), file="", catalogue=catalogue)
+
+
+def load_policy(file: Path, *, catalogue: Catalogue) -> Policy:
+    """Return a user's policy file on top of the profile that it extends.
+
+    Raises PolicyError with file, line and key for an unknown key or ID, a wrong type or date, and a parameter that nothing sets.
+    """
+    return _policy(_layers(file), file=str(file), catalogue=catalogue)
+
+
+def _profiles() -> Path:
+    return data("conf") / "policy/profiles"
+
+
+def _profile_file(name: str) -> Path:
+    if name not in profile_names():
+        raise PolicyError(f"there is no profile '{name}'; known are {', '.join(profile_names())}")
+    return _profiles() / f"{name}.yml"
+
+
+def _layers(file: Path) -> list[_Layer]:
+    """Read a file and all that it extends, the bottom first."""
+    layers: list[_Layer] = []
+    names: list[str] = []
+    while True:
+        document = read_document(file)
+        validate(document, "policy.schema.json")
+        value = cast(Fields, document.value)
+        layers.insert(0, _Layer(document, value))
+        below = value.get("extends")
+        if below is None:
+            return layers
+        if below not in profile_names():
+            raise document.error(["extends"], f"there is no profile '{below}'; known are {', '.join(profile_names())}")
+        if below in names:
+            raise document.error(["extends"], f"'{below}' extends itself; name another profile")
+        names.append(below)
+        file = _profile_file(below)
+
+
+def _policy(layers: list[_Layer], *, file: str, catalogue: Catalogue) -> Policy:
+    merged: Fields = {}
+    waivers: list[Waiver] = []
+    evidence: list[Evidence] = []
+    for layer in layers:
+        merged = _merged(merged, layer.value.get("parameters", {}))
+        merged = _extended(merged, layer)
+        waivers += [_waiver(layer.document, index, entry, catalogue) for index, entry in enumerate(layer.value.get("waivers", []))]
+        evidence += [_evidence(layer.document, index, entry, catalogue) for index, entry in enumerate(layer.value.get("evidence", []))]
+    bottom = layers[-2] if file and len(layers) > 1 else layers[-1]
+    missing = _missing(Parameters, merged)
+    if missing:
+        raise layers[0].document.error(["parameters"], f"the parameter '{missing[0]}' is set nowhere; add it, or extend a profile")
+    return Policy(Path(bottom.document.name).stem, file, _built(Parameters, merged), tuple(waivers), tuple(evidence))
+
+
+def _merged(below: Any, above: Any) -> Any:  # noqa: ANN401 - any YAML value
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    both = {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
+    return {key: value for key, value in both.items() if value is not None}
+
+
+def _extended(below: Fields, layer: _Layer) -> Fields:
+    extended = dict(below)
+    for key, more in layer.value.get("add", {}).items():
+        if not isinstance(more, list) or not isinstance(below.get(key), list):
+            raise layer.document.error(["add", key], "is no list and cannot be added to; set it under 'parameters'")
+        extended[key] = [*below[key], *more]
+    return extended
+
+
+def _missing(kind: type, value: Mapping[str, Any]) -> list[str]:
+    hints = get_type_hints(kind)
+    absent = [name for name in hints if name not in value]
+    inner = [f"{name}.{key}" for name, hint in hints.items() if is_dataclass(hint) and name in value for key in _missing(hint, value[name])]
+    return absent + inner
+
+
+def _built(kind: Any, value: Any) -> Any:  # noqa: ANN401 - a type annotation and a value of it
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        return kind(**{field.name: _built(hints[field.name], value[field.name]) for field in fields(kind)})
+    if get_origin(kind) is tuple:
+        return tuple(_built(get_args(kind)[0], item) for item in value)
+    if get_origin(kind) is Mapping:
+        return MappingProxyType({key: _built(get_args(kind)[1], item) for key, item in value.items()})
+    return value
+
+
+def _waiver(document: Document, index: int, entry: Mapping[str, str], catalogue: Catalogue) -> Waiver:
+    path: tuple[Key, ...] = ("waivers", index)
+    return Waiver(
+        requirement=_known(document, (*path, "id"), entry["id"], catalogue),
+        reason=entry["reason"],
+        owner=entry["owner"],
+        expires=_date(document, (*path, "expires"), entry["expires"]),
+        match=entry.get("match", ""),
+        where=document.where(path),
+    )
+
+
+def _evidence(document: Document, index: int, entry: Mapping[str, str], catalogue: Catalogue) -> Evidence:
+    path: tuple[Key, ...] = ("evidence", index)
+    requirement = _known(document, (*path, "id"), entry["id"], catalogue)
+    if not catalogue.get(requirement).evidence:
+        raise document.error((*path, "id"), f"{requirement} is decided by the artefact and takes no evidence; remove the entry")
+    signed = _date(document, (*path, "date"), entry["date"])
+    expires = _date(document, (*path, "expires"), entry["expires"])
+    if expires < signed:
+        raise document.error((*path, "expires"), f"{expires} is before the date of the statement, {signed}; correct one of them")
+    return Evidence(requirement, entry["statement"], entry["owner"], signed, expires, document.where(path))
+
+
+def _known(document: Document, path: tuple[Key, ...], identifier: str, catalogue: Catalogue) -> str:
+    if identifier not in catalogue.ids:
+        raise document.error(path, catalogue.unknown(identifier))
+    return identifier
+
+
+def _date(document: Document, path: tuple[Key, ...], text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise document.error(path, f"'{text}' is not a date of the calendar; write it like 2027-03-31") from None
