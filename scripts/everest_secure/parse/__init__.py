@@ -1,1 +1,5 @@
-"""Files of a target turned into typed values, read as the program on the target reads them."""
+"""Typed values from a target's files, read the way the programs on the target read them.
+
+A parser is a pure function of text; `read_*` functions beside it find the files in a tree. Text that the program itself would refuse, or
+that the parser does not understand, is an ArtefactError: what cannot be read is never taken for good.
+"""

@@ -1,0 +1,257 @@
+"""The broker's configuration with the defaults of mosquitto 2.0 (mosquitto.conf(5); src/conf.c, src/net.c)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from posixpath import join
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.tree import Tree
+
+MAX_FILES = 64
+DEFAULT_PORT = 1883
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line: an option and the rest of the line."""
+
+    name: str
+    value: str
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One listener with the options that count for it."""
+
+    port: int
+    """0 for a unix socket."""
+    address: str
+    """Bind address or interface; empty for all interfaces; `localhost` for the implicit listener."""
+    socket_path: str
+    """Path of the unix socket, or empty."""
+    allow_anonymous: bool
+    options: tuple[Setting, ...]
+    path: str
+    line: int
+
+    def option(self, name: str) -> str | None:
+        """Return the value of an option of this listener; None when it is not set."""
+        return next((setting.value for setting in reversed(self.options) if setting.name == name), None)
+
+    def describe(self) -> str:
+        """Say what it listens on."""
+        return f"unix socket {self.socket_path}" if self.socket_path else f"TCP port {self.port} on {self.address or 'all interfaces'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A `connection` with its options."""
+
+    name: str
+    options: tuple[Setting, ...]
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerConfig:
+    """What the broker does by its configuration."""
+
+    listeners: tuple[Listener, ...]
+    bridges: tuple[Bridge, ...]
+    general: tuple[Setting, ...]
+    """Options that belong to the broker as a whole."""
+
+
+_LISTENER_OPTIONS = frozenset(
+    [
+        "accept_protocol_versions",
+        "bind_interface",
+        "cafile",
+        "capath",
+        "certfile",
+        "ciphers",
+        "ciphers_tls1.3",
+        "crlfile",
+        "dhparamfile",
+        "http_dir",
+        "keyfile",
+        "max_connections",
+        "max_qos",
+        "max_topic_alias",
+        "mount_point",
+        "protocol",
+        "psk_hint",
+        "require_certificate",
+        "socket_domain",
+        "tls_engine",
+        "tls_engine_kpass_sha1",
+        "tls_keyform",
+        "tls_version",
+        "use_identity_as_username",
+        "use_subject_as_username",
+        "use_username_as_clientid",
+        "websockets_headers_size",
+        "websockets_origin",
+    ]
+)
+_SECURITY_OPTIONS = frozenset(
+    ["acl_file", "allow_anonymous", "allow_zero_length_clientid", "auth_plugin", "plugin", "auto_id_prefix", "password_file", "psk_file"]
+)
+"""Belong to the current listener only with `per_listener_settings true`; otherwise to all."""
+_BRIDGE_OPTIONS = frozenset(
+    [
+        "address",
+        "addresses",
+        "cleansession",
+        "clientid",
+        "idle_timeout",
+        "keepalive_interval",
+        "local_cleansession",
+        "local_clientid",
+        "local_password",
+        "local_username",
+        "notification_topic",
+        "notifications",
+        "notifications_local_only",
+        "password",
+        "remote_clientid",
+        "remote_password",
+        "remote_username",
+        "restart_timeout",
+        "round_robin",
+        "start_type",
+        "threshold",
+        "topic",
+        "try_private",
+        "username",
+    ]
+)
+
+
+@dataclass
+class _Draft:
+    port: int
+    address: str
+    socket_path: str
+    path: str
+    line: int
+    options: list[Setting] = field(default_factory=list)
+
+
+@dataclass
+class _Reader:
+    include: Callable[[str], list[tuple[str, str]]]
+    general: list[Setting] = field(default_factory=list)
+    listeners: list[_Draft] = field(default_factory=list)
+    default: _Draft | None = None
+    unattached: list[Setting] = field(default_factory=list)
+    """Listener options that come before any listener: they are the default listener's."""
+    bridges: list[tuple[Setting, list[Setting]]] = field(default_factory=list)
+    files: int = 0
+
+    def read(self, text: str, path: str) -> None:
+        self.files += 1
+        if self.files > MAX_FILES:
+            raise ArtefactError(
+                f"{path} is one of more than {MAX_FILES} files that a broker configuration includes; it is taken for a loop"
+            )
+        for number, raw in enumerate(text.splitlines(), start=1):
+            if raw.startswith("#") or not raw.strip():
+                continue
+            name, _, value = raw.strip().partition(" ")
+            self.setting(Setting(name, value.strip(), path, number))
+
+    def setting(self, setting: Setting) -> None:
+        match setting.name:
+            case "include_dir":
+                for path, text in self.include(setting.value):
+                    self.read(text, path)
+            case "listener":
+                self.listeners.append(_listener(setting))
+            case "port" | "bind_address":
+                self.default = self.default or _Draft(DEFAULT_PORT, "", "", setting.path, setting.line)
+                if setting.name == "port":
+                    self.default.port = _port(setting)
+                else:
+                    self.default.address = setting.value
+            case "connection":
+                self.bridges.append((setting, []))
+            case name if name in _BRIDGE_OPTIONS or name.startswith("bridge_"):
+                if not self.bridges:
+                    raise ArtefactError(f"{setting.path}:{setting.line} sets '{name}' outside a connection; mosquitto refuses it")
+                self.bridges[-1][1].append(setting)
+            case name if name in _LISTENER_OPTIONS:
+                (self.listeners[-1].options if self.listeners else self.unattached).append(setting)
+            case name if name in _SECURITY_OPTIONS and self.listeners and self._per_listener():
+                self.listeners[-1].options.append(setting)
+            case _:
+                self.general.append(setting)
+
+    def _per_listener(self) -> bool:
+        return _true(_last(self.general, "per_listener_settings"))
+
+    def finish(self, path: str) -> BrokerConfig:
+        drafts = list(self.listeners)
+        if self.default:
+            self.default.options += self.unattached
+            drafts.insert(0, self.default)
+        implicit = not drafts
+        if implicit:
+            drafts = [_Draft(DEFAULT_PORT, "localhost", "", path, 0, self.unattached)]
+        listeners = tuple(
+            Listener(d.port, d.address, d.socket_path, self._anonymous(d, implicit), tuple(d.options), d.path, d.line) for d in drafts
+        )
+        bridges = tuple(Bridge(s.value, tuple(options), s.path, s.line) for s, options in self.bridges)
+        return BrokerConfig(listeners, bridges, tuple(self.general))
+
+    def _anonymous(self, draft: _Draft, implicit: bool) -> bool:
+        """Anonymous clients are let in by default only while no listener is configured (config__check)."""
+        said = _last(draft.options if self._per_listener() and not implicit else self.general, "allow_anonymous")
+        return implicit if said is None else _true(said)
+
+
+def _last(settings: list[Setting], name: str) -> str | None:
+    return next((setting.value for setting in reversed(settings) if setting.name == name), None)
+
+
+def _true(value: str | None) -> bool:
+    return value is not None and value.lower() in ("true", "1")
+
+
+def _port(setting: Setting) -> int:
+    word = setting.value.split(" ")[0]
+    if not word.isascii() or not word.isdigit() or int(word) > 65535:
+        raise ArtefactError(f"{setting.path}:{setting.line} names no port from 0 to 65535; mosquitto refuses it")
+    return int(word)
+
+
+def _listener(setting: Setting) -> _Draft:
+    port = _port(setting)
+    _, _, address = setting.value.partition(" ")
+    address = address.strip()
+    if port == 0 and not address:
+        raise ArtefactError(f"{setting.path}:{setting.line} is a listener on port 0 without a socket path; mosquitto refuses it")
+    return _Draft(port, "" if port == 0 else address, address if port == 0 else "", setting.path, setting.line)
+
+
+def parse_broker_config(text: str, path: str, *, include: Callable[[str], list[tuple[str, str]]] = lambda _: []) -> BrokerConfig:
+    """Parse a configuration; `include(directory)` gives path and text of its *.conf files in order. Raises ArtefactError as mosquitto would."""
+    reader = _Reader(include)
+    reader.read(text, path)
+    return reader.finish(path)
+
+
+def read_broker_config(tree: Tree, path: str) -> BrokerConfig:
+    """Read a configuration with its include directories; raises ArtefactError when the file or a directory is missing."""
+
+    def include(directory: str) -> list[tuple[str, str]]:
+        node = tree.resolve(directory)
+        if node is None or not node.is_directory:
+            raise ArtefactError(f"{path} includes the directory {directory}, which is missing; mosquitto does not start")
+        files = sorted(child.name for child in tree.children(directory) if child.name.endswith(".conf"))
+        return [(join(directory, name), tree.text(join(directory, name))) for name in files]
+
+    return parse_broker_config(tree.text(path), path, include=include)

@@ -1,0 +1,198 @@
+"""OpenSSL configuration files, read as OpenSSL 3 reads them (config(5); crypto/conf/conf_def.c, conf_ssl.c)."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from posixpath import join
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.tree import Tree
+
+MAX_INCLUDES = 64
+MAX_VALUE = 65536
+"""OpenSSL refuses values that expansion makes longer (MAX_CONF_VALUE_LENGTH)."""
+_NAME = re.compile(r"[A-Za-z0-9_.;!%^&*|~?/+\-@ ]*")
+_VARIABLE = re.compile(r"(?:(\w+)::)?(\w+)", re.ASCII)
+_CLOSING = {"{": "}", "(": ")"}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value after expansion, and where it was set."""
+
+    value: str
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpensslConfig:
+    """Sections with their values; the part before the first header is `default`."""
+
+    sections: Mapping[str, Mapping[str, Value]]
+
+    def get(self, section: str, name: str) -> Value | None:
+        """Return a value, falling back to the default section as NCONF_get_string() does."""
+        return self.sections.get(section, {}).get(name) or self.sections.get("default", {}).get(name)
+
+    def tls_defaults(self) -> Mapping[str, Value]:
+        """Return the commands that every TLS context of a program starts with, by lower-case name.
+
+        `openssl_conf` names the section whose `ssl_conf` names the section whose `system_default` names the section of SSL_CONF_cmd(3)
+        commands; a prefix up to a dot is dropped. Empty when a link of that chain is missing.
+        """
+        init = self.sections.get("default", {}).get("openssl_conf")
+        modules = self.sections.get(init.value, {}) if init else {}
+        ssl = next((value for name, value in modules.items() if name.rsplit(".", 1)[-1] == "ssl_conf"), None)
+        default = self.sections.get(ssl.value, {}).get("system_default") if ssl else None
+        commands = self.sections.get(default.value, {}) if default else {}
+        return {name.rsplit(".", 1)[-1].lower(): value for name, value in commands.items()}
+
+
+Include = Callable[[str], list[tuple[str, str]]]
+"""Gives path and text of the files that an `.include` argument stands for."""
+
+
+@dataclass
+class _Reader:
+    include: Include
+    environment: Mapping[str, str]
+    sections: dict[str, dict[str, Value]] = field(default_factory=lambda: {"default": {}})
+    section: str = "default"
+    includes: int = 0
+
+    def read(self, text: str, path: str) -> None:
+        for number, line in _logical_lines(text):
+            if line.startswith("["):
+                self._header(line, path, number)
+            elif line.startswith(".include"):
+                self._include(line.removeprefix(".include"), path, number)
+            elif line.startswith(".pragma"):
+                continue
+            else:
+                self._assign(line, path, number)
+
+    def _header(self, line: str, path: str, number: int) -> None:
+        name, bracket, _ = line[1:].partition("]")
+        if not bracket:
+            raise ArtefactError(f"{path}:{number} has a section header without ']'; mend the file")
+        self.section = name.strip()
+        self.sections.setdefault(self.section, {})
+
+    def _include(self, argument: str, path: str, number: int) -> None:
+        self.includes += 1
+        if self.includes > MAX_INCLUDES:
+            raise ArtefactError(f"{path}:{number} includes more than {MAX_INCLUDES} files; it is taken for a loop")
+        argument = argument.strip().removeprefix("=").strip()
+        for name, text in self.include(self._expand(argument, path, number)):
+            self.read(text, name)
+
+    def _assign(self, line: str, path: str, number: int) -> None:
+        name, equals, value = line.partition("=")
+        section, separator, short = name.strip().partition("::")
+        if not separator:
+            section, short = self.section, section
+        if not equals or not short or not _NAME.fullmatch(short):
+            raise ArtefactError(f"{path}:{number} is no assignment that OpenSSL reads; mend the file")
+        values = self.sections.setdefault(section.strip(), {})
+        values.pop(short.strip(), None)
+        values[short.strip()] = Value(self._expand(value.strip(), path, number), path, number)
+
+    def _expand(self, text: str, path: str, number: int) -> str:
+        """Undo quotes and escapes and put in variables (str_copy of conf_def.c)."""
+        found, at = "", 0
+        while at < len(text):
+            character = text[at]
+            at += 1
+            if character in "'\"":
+                end = text.find(character, at)
+                end = len(text) if end < 0 else end
+                found += re.sub(r"\\(.)", r"\1", text[at:end])
+                at = end + 1
+            elif character == "\\" and at < len(text):
+                found += {"n": "\n", "r": "\r", "b": "\b", "t": "\t"}.get(text[at], text[at])
+                at += 1
+            elif character == "$":
+                value, at = self._variable(text, at, path, number)
+                found += value
+            else:
+                found += character
+            if len(found) > MAX_VALUE:
+                raise ArtefactError(f"{path}:{number} expands to more than {MAX_VALUE} characters; OpenSSL refuses it")
+        return found
+
+    def _variable(self, text: str, at: int, path: str, number: int) -> tuple[str, int]:
+        closing = _CLOSING.get(text[at : at + 1], "")
+        reference = _VARIABLE.match(text, at + len(closing))
+        end = reference.end() if reference else at
+        if not reference or (closing and text[end : end + 1] != closing):
+            raise ArtefactError(f"{path}:{number} has a '$' that names no variable; mend the file")
+        section, name = reference[1], reference[2]
+        if section == "ENV":
+            value = self.environment.get(name)
+        else:
+            known = self.sections.get(section or self.section, {}).get(name) or self.sections["default"].get(name)
+            value = known.value if known else None
+        if value is None:
+            raise ArtefactError(f"{path}:{number} uses the variable '{name}', which is not set; OpenSSL refuses the whole file")
+        return value, end + len(closing)
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """Lines without comments, continued ones joined; the number is that of the first."""
+    found: list[tuple[int, str]] = []
+    held, start = "", 0
+    for number, raw in enumerate(text.splitlines(), start=1):
+        start = start or number
+        backslashes = len(raw) - len(raw.rstrip("\\"))
+        if backslashes % 2:
+            held += raw[:-1]
+            continue
+        line = _without_comment(held + raw).strip()
+        if line:
+            found.append((start, line))
+        held, start = "", 0
+    if held:
+        found.append((start, _without_comment(held).strip()))
+    return found
+
+
+def _without_comment(line: str) -> str:
+    quote, skip = "", False
+    for at, character in enumerate(line):
+        if skip:
+            skip = False
+        elif character == "\\":
+            skip = True
+        elif quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "#":
+            return line[:at]
+    return line
+
+
+def parse_openssl_config(text: str, path: str, *, include: Include, environment: Mapping[str, str]) -> OpensslConfig:
+    """Parse a configuration; raises ArtefactError where OpenSSL would refuse it."""
+    reader = _Reader(include, environment)
+    reader.read(text, path)
+    return OpensslConfig(reader.sections)
+
+
+def read_openssl_config(tree: Tree, path: str, *, environment: Mapping[str, str]) -> OpensslConfig:
+    """Read a configuration with its includes: files, or the *.cnf and *.conf of a directory. A missing include is skipped, as OpenSSL does."""
+
+    def include(name: str) -> list[tuple[str, str]]:
+        base = environment.get("OPENSSL_CONF_INCLUDE", "")
+        node = tree.resolve(join(base or path.rsplit("/", 1)[0], name))
+        if node is None:
+            return []
+        files = (
+            [child.path for child in tree.children(node.path) if child.name.endswith((".cnf", ".conf"))]
+            if node.is_directory
+            else [node.path]
+        )
+        return [(file, tree.text(file)) for file in files]
+
+    return parse_openssl_config(tree.text(path), path, include=include, environment=environment)
