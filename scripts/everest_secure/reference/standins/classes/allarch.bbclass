@@ -1,0 +1,2 @@
+# Stand-in for OE-Core's allarch.bbclass.
+PACKAGE_ARCH = "all"

@@ -1,0 +1,2 @@
+# Stand-in for OE-Core's nopackages.bbclass.
+PACKAGES = ""

@@ -1,0 +1,1 @@
+"""Stand-in for the hash server's client, see the package."""
