@@ -66,7 +66,7 @@ class DirectoryTree(Tree):
                 uid=status.st_uid,
                 gid=status.st_gid,
                 size=status.st_size if regular else 0,
-                target=os.readlink(host) if stat.S_ISLNK(status.st_mode) else "",
+                target=os.readlink(host) if stat.S_ISLNK(status.st_mode) else "",  # noqa: PTH115 - Path would normalise the target
                 xattrs=_xattrs(host),
             )
         except OSError as error:

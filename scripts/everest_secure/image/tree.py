@@ -19,6 +19,10 @@ MAX_LINKS = 40
 """Links followed before a path is taken for a loop, as the kernel does (path_resolution(7))."""
 MAX_NODES = 2_000_000
 """Nodes in one file system before it is taken for hostile."""
+MAX_LINK = 4096
+"""Bytes of a symbolic link's target (PATH_MAX of linux/limits.h)."""
+MAX_PATHS = 256 * 1024 * 1024
+"""Characters of all paths of a file system together before it is taken for hostile."""
 MAX_TEXT = 16 * 1024 * 1024
 """Bytes of a file that is read whole as text."""
 
@@ -88,12 +92,16 @@ class Tree(ABC):
     @cached_property
     def _index(self) -> dict[str, tuple[Node, object]]:
         index: dict[str, tuple[Node, object]] = {}
+        characters = 0
         for node, handle in self._scan():
             if node.path in index:
                 raise ArtefactError(f"{self.name} is corrupt: it holds the path {printable(node.path)} twice")
             index[node.path] = (node, handle)
-            if len(index) > MAX_NODES:
-                raise ArtefactError(f"{self.name} holds more than {MAX_NODES} files; it is taken for hostile and not read")
+            characters += len(node.path)
+            if len(index) > MAX_NODES or characters > MAX_PATHS:
+                raise ArtefactError(
+                    f"{self.name} holds too many files ({len(index)}) or too deep directories; it is taken for hostile and not read"
+                )
         if "/" not in index:
             raise ArtefactError(f"{self.name} is corrupt: its {self.kind} file system has no root directory")
         return index

@@ -1,0 +1,134 @@
+"""File systems, disks and bundles built with the real tools, and the comparison of what a reader sees with what was put in."""
+
+import os
+import stat
+import struct
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.image.tree import Node, NodeType, Tree
+
+ROOT = os.geteuid() == 0
+CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 12, 0, 0, 0)
+"""`security.capability` of cap_net_admin=ep (linux/capability.h)."""
+ACL = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, perm, who)
+    for tag, perm, who in [(1, 6, 0xFFFFFFFF), (2, 4, 1500), (4, 4, 0xFFFFFFFF), (16, 4, 0xFFFFFFFF), (32, 0, 0xFFFFFFFF)]
+)
+"""`system.posix_acl_access` that lets user 1500 read (linux/posix_acl_xattr.h)."""
+
+
+def tool(*argv: str | Path, stdin: bytes = b"") -> bytes:
+    """Run a program and return its output; fails the test with the program's own words."""
+    done = subprocess.run([str(part) for part in argv], input=stdin, capture_output=True, check=False)
+    assert done.returncode == 0, f"{argv}: {(done.stderr or done.stdout).decode(errors='replace')}"
+    return done.stdout
+
+
+def sample_tree(root: Path) -> Path:
+    """Fill `root` with one of everything that a root file system may hold; owners, devices and capabilities only as root."""
+    for name in ("etc/deep/er/still", "usr/bin", "dev", "empty", "many", "names"):
+        (root / name).mkdir(parents=True)
+    contents = {
+        "etc/passwd": b"root:*:0:0::/root:/bin/false\n",
+        "etc/zero": b"",
+        "etc/tiny": b"x" * 59,
+        "etc/inline": b"y" * 61,
+        "etc/inline-more": b"z" * 150,
+        "etc/deep/er/still/here": b"deep\n",
+        "usr/bin/big": bytes(range(256)) * 4096 + b"tail",
+        "usr/bin/block": os.urandom(1024) * 128,
+        "names/with space": b"1",
+        "names/new\nline": b"2",
+        "names/überlänge-" + "ä" * 100: b"3",
+    }
+    for name, content in contents.items():
+        (root / name).write_bytes(content)
+    Path(os.fsdecode(os.fsencode(root / "names") + b"/not-utf8-\xff\xfe")).write_bytes(b"4")
+    for number in range(700):
+        (root / "many" / f"a-rather-long-file-name-to-fill-directory-blocks-{number:04}").write_bytes(b"%d" % number)
+    with (root / "usr/bin/sparse").open("wb") as file:
+        file.seek(3 * 1024 * 1024)
+        file.write(b"end of a hole")
+        file.truncate(5 * 1024 * 1024)
+    (root / "etc/short-link").symlink_to("passwd")
+    (root / "etc/link-of-59").symlink_to("/" + "a" * 58)
+    (root / "etc/link-of-60").symlink_to("/" + "b" * 59)
+    (root / "etc/long-link").symlink_to("/" + "c/" * 400)
+    os.link(root / "etc/passwd", root / "etc/passwd-hard")
+    os.mkfifo(root / "dev/fifo", 0o640)
+    (root / "usr/bin/setuid").write_bytes(b"#!/bin/sh\n")
+    (root / "usr/bin/setuid").chmod(0o4755)
+    (root / "empty").chmod(0o1777)
+    (root / "etc/passwd").chmod(0o600)
+    if ROOT:
+        os.mknod(root / "dev/console", stat.S_IFCHR | 0o600, os.makedev(5, 1))
+        os.mknod(root / "dev/disk", stat.S_IFBLK | 0o660, os.makedev(8, 300))
+        os.chown(root / "etc/tiny", 1500, 1501)
+        os.chown(root / "etc/inline", 3_000_000_000, 70_000)
+        os.chown(root / "etc/short-link", 1500, 1500, follow_symlinks=False)
+        os.setxattr(root / "usr/bin/block", "security.capability", CAPABILITY)
+    return root
+
+
+def set_attributes(root: Path, *, acl: bool = True) -> bool:
+    """Add user attributes, small and large, to a sample tree; False when the file system of this machine keeps none."""
+    try:
+        os.setxattr(root / "etc/tiny", "user.note", b"small")
+        os.setxattr(root / "etc/deep", "user.note", b"on a directory")
+        os.setxattr(root / "usr/bin/big", "user.large", b"L" * 900)
+        os.setxattr(root / "usr/bin/big", "user.empty", b"")
+        os.setxattr(root / "etc/inline-more", "user.note", b"shares the inode with content")
+        if acl:
+            os.setxattr(root / "etc/passwd", "system.posix_acl_access", ACL)
+    except OSError:
+        return False
+    return True
+
+
+def tree_of(path: Path) -> Tree:
+    """Open an image that is a file system, or a disk or bundle that holds exactly one."""
+    return only_tree(open_artefact(path))
+
+
+def only_tree(artefact: Artefact) -> Tree:
+    """Return the one file system in an artefact."""
+    (tree,) = [found.tree for found in artefact.walk() if found.tree is not None]
+    return tree
+
+
+def assert_equal(tree: Tree, root: Path, *, ignoring: Sequence[str] = (), owners: bool = ROOT) -> None:
+    """Compare every node and every byte of content with the directory `root`."""
+    expected = {"/": root} | {f"/{path.relative_to(root)}": path for path in sorted(root.rglob("*"))}
+    found = {node.path: node for node in tree.nodes() if node.path not in ignoring}
+    assert sorted(found) == sorted(expected)
+    for name, path in expected.items():
+        assert_node(found[name], path, owners=owners and name != "/")
+        if found[name].is_file:
+            assert tree.blob(found[name]).read(0, found[name].size) == path.read_bytes(), name
+
+
+def assert_node(node: Node, path: Path, *, owners: bool) -> None:
+    """Compare a node with the file it was made from."""
+    status = path.lstat()
+    assert node.type is _TYPES[stat.S_IFMT(status.st_mode)], path
+    assert node.mode == stat.S_IMODE(status.st_mode), path
+    assert node.target == (os.readlink(path) if path.is_symlink() else ""), path  # noqa: PTH115 - Path would normalise the target
+    assert node.size == (status.st_size if node.is_file else 0), path
+    assert dict(node.xattrs) == {
+        name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path, follow_symlinks=False)
+    }, path
+    if owners:
+        assert (node.uid, node.gid) == (status.st_uid, status.st_gid), path
+
+
+_TYPES = {
+    stat.S_IFREG: NodeType.FILE,
+    stat.S_IFDIR: NodeType.DIRECTORY,
+    stat.S_IFLNK: NodeType.SYMLINK,
+    stat.S_IFCHR: NodeType.CHARACTER,
+    stat.S_IFBLK: NodeType.BLOCK,
+    stat.S_IFIFO: NodeType.FIFO,
+}

@@ -1,0 +1,73 @@
+"""SquashFS images made by mksquashfs, compared with the directory they were made from."""
+
+from pathlib import Path
+
+import pytest
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.artefact import open_artefact
+from support.images import assert_equal, sample_tree, set_attributes, tool, tree_of
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = sample_tree(tmp_path_factory.mktemp("source"))
+    set_attributes(root, acl=False)
+    return root
+
+
+def squashfs(source: Path, image: Path, *options: str) -> Path:
+    tool("mksquashfs", source, image, "-noappend", "-no-progress", *options)
+    return image
+
+
+@pytest.mark.parametrize("codec", ["gzip", "xz", "zstd", "lz4"])
+def test_every_node_and_byte_is_read_with_each_codec(source: Path, tmp_path: Path, codec: str) -> None:
+    assert_equal(tree_of(squashfs(source, tmp_path / "image", "-comp", codec)), source)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-b", "4096"),
+        ("-b", "1M"),
+        ("-no-fragments",),
+        ("-always-use-fragments",),
+        ("-no-exports",),
+        ("-noI", "-noD", "-noF", "-noX"),
+        ("-no-duplicates", "-nopad"),
+        ("-comp", "xz", "-Xbcj", "x86"),
+        ("-comp", "lz4", "-Xhc"),
+    ],
+    ids=" ".join,
+)
+def test_every_node_and_byte_is_read_with_each_layout(source: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert_equal(tree_of(squashfs(source, tmp_path / "image", *options)), source)
+
+
+def test_an_image_without_attributes_is_read(source: Path, tmp_path: Path) -> None:
+    nodes = tree_of(squashfs(source, tmp_path / "image", "-no-xattrs")).nodes()
+    assert len(nodes) > 700
+    assert not any(node.xattrs for node in nodes)
+
+
+def test_an_empty_file_system_has_a_root_only(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    assert [node.path for node in tree_of(squashfs(tmp_path / "none", tmp_path / "image")).nodes()] == ["/"]
+
+
+def test_a_compression_without_a_decompressor_is_refused_in_one_sentence(source: Path, tmp_path: Path) -> None:
+    image = squashfs(source, tmp_path / "image", "-comp", "lzo")
+    with pytest.raises(ArtefactError, match="compressed with lzo, which cannot be read; build it with zstd"):
+        open_artefact(image)
+
+
+def test_content_at_any_offset_is_what_the_file_holds(source: Path, tmp_path: Path) -> None:
+    tree = tree_of(squashfs(source, tmp_path / "image", "-b", "8192"))
+    node = tree.get("/usr/bin/big")
+    assert node is not None
+    content = (source / "usr/bin/big").read_bytes()
+    for offset, length in [(0, 0), (0, 1), (8191, 2), (8192, 8192), (5000, 30000), (len(content) - 5, 5), (len(content), 0)]:
+        assert tree.blob(node).read(offset, length) == content[offset : offset + length]
+    with pytest.raises(ArtefactError, match="lie outside"):
+        tree.blob(node).read(len(content), 1)
