@@ -1,0 +1,87 @@
+"""Files that hold keys and certificates: read within bounds, written once, never over another."""
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from everest_secure.pki.errors import PkiError
+
+MAX_BYTES = 1024 * 1024
+"""A keyring of hundreds of certificates; anything larger is none."""
+KEY_MODE = 0o600
+CERTIFICATE_MODE = 0o644
+
+
+def read_bounded(path: Path) -> bytes:
+    """Return the content of a small regular file; raises PkiError when it is missing, no file, empty or larger than 1 MiB."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PkiError(f"{path} is no regular file; name a PEM file")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PkiError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
+    if not content:
+        raise PkiError(f"{path} is empty; name a PEM file")
+    if len(content) > MAX_BYTES:
+        raise PkiError(f"{path} has more than {MAX_BYTES} bytes and is no key or certificate; name another file")
+    return content
+
+
+def write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file that must not exist yet, with exactly `mode` from its first byte on, whatever the umask is; it is on the disk afterwards.
+
+    Raises FileExistsError when anything, a dangling link included, has that name.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+@contextmanager
+def new_directory(final: Path) -> Iterator[Path]:
+    """Yield a 0700 directory to fill; it becomes `final` when the block ends and vanishes when the block fails.
+
+    Raises PkiError when `final` exists, before and after the work: an existing directory is never touched, and nothing half-written ever has
+    its name.
+    """
+    final = Path(os.path.abspath(final))  # noqa: PTH100 - Path.resolve would follow a link that is in the way
+    refuse_existing(final)
+    if not final.parent.is_dir():
+        raise PkiError(f"the directory {final.parent} does not exist; create it first")
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+    except OSError as error:
+        raise PkiError(f"{final.parent} cannot be written to: {error.strerror}; choose another place") from None
+    try:
+        yield staging
+        refuse_existing(final)
+        _rename(staging, final)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise PkiError when anything has this name, a dangling link included."""
+    if os.path.lexists(path):
+        raise PkiError(f"{path} exists already and is never overwritten; name a new directory or move it away")
+
+
+def _rename(staging: Path, final: Path) -> None:
+    try:
+        staging.rename(final)
+    except OSError as error:
+        raise PkiError(f"{final} could not be put in place: {error.strerror}; nothing was created") from None
+    descriptor = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,66 @@
+"""Passphrases of encrypted keys: from an environment variable, a file descriptor or a prompt, never from the command line."""
+
+import os
+import sys
+from dataclasses import dataclass
+from getpass import getpass
+
+from everest_secure.pki.errors import PkiError
+
+MIN_LENGTH = 12
+"""Characters of a new passphrase."""
+MAX_BYTES = 512
+"""OpenSSL reads at most 1024 bytes (PEM_BUFSIZE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassphraseSource:
+    """Where a passphrase comes from; with neither, the terminal is asked."""
+
+    variable: str | None = None
+    """Name of an environment variable."""
+    descriptor: int | None = None
+    """Number of an open file descriptor; its first line is read."""
+
+
+def read(source: PassphraseSource, *, purpose: str, new: bool = False) -> str:
+    """Return a passphrase; `purpose` tells a person at a prompt what for.
+
+    With `new` it is asked for twice and must have 12 characters. Raises PkiError when there is none, it is too short or too long, or both
+    answers differ.
+    """
+    given = _given(source, purpose=purpose, new=new)
+    if not given:
+        raise PkiError("the passphrase is empty; give one that is not")
+    if not given.isprintable() or len(given.encode()) > MAX_BYTES:
+        raise PkiError(f"the passphrase has control characters or more than {MAX_BYTES} bytes; choose another")
+    if new and len(given) < MIN_LENGTH:
+        raise PkiError(f"the passphrase has fewer than {MIN_LENGTH} characters; choose a longer one")
+    return given
+
+
+def _given(source: PassphraseSource, *, purpose: str, new: bool) -> str:
+    if source.variable is not None:
+        found = os.environ.get(source.variable)
+        if found is None:
+            raise PkiError(f"the environment variable {source.variable} that should hold the passphrase is not set; set it")
+        return found
+    if source.descriptor is not None:
+        return _from_descriptor(source.descriptor)
+    if not sys.stdin.isatty():
+        raise PkiError(f"there is no terminal to ask for the passphrase of {purpose}; use --passphrase-env or --passphrase-fd")
+    first = getpass(f"Passphrase of {purpose}: ")
+    if new and getpass("The same again: ") != first:
+        raise PkiError("the two passphrases differ; try again")
+    return first
+
+
+def _from_descriptor(descriptor: int) -> str:
+    try:
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            line = file.readline(MAX_BYTES + 2)
+        return line.removesuffix(b"\n").decode()
+    except OSError as error:
+        raise PkiError(f"file descriptor {descriptor} cannot be read: {error.strerror}; open it for reading") from None
+    except UnicodeDecodeError:
+        raise PkiError(f"the passphrase from file descriptor {descriptor} is no UTF-8 text; choose another") from None
