@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -23,7 +24,7 @@ Key = str | int
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 
 _SCALARS = yaml.constructor.SafeConstructor()
-_CONSTRUCT = {
+_CONSTRUCT: Mapping[str, Callable[[Any], Any]] = {
     "tag:yaml.org,2002:null": _SCALARS.construct_yaml_null,
     "tag:yaml.org,2002:bool": _SCALARS.construct_yaml_bool,
     "tag:yaml.org,2002:int": _SCALARS.construct_yaml_int,
@@ -88,15 +89,17 @@ def _error(file: str, node: yaml.Node, message: str) -> PolicyError:
 def _refuse_aliases(content: bytes, name: str) -> None:
     depth = 0
     for event in yaml.parse(content, Loader=yaml.CSafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise PolicyError(f"{name}:{event.start_mark.line + 1}: nested more than {MAX_DEPTH} levels deep; flatten it")
+            raise PolicyError(f"{name}:{line}: nested more than {MAX_DEPTH} levels deep; flatten it")
         if isinstance(event, yaml.AliasEvent):
-            raise PolicyError(f"{name}:{event.start_mark.line + 1}: YAML aliases are not allowed here; write the value out")
+            raise PolicyError(f"{name}:{line}: YAML aliases are not allowed here; write the value out")
 
 
-
-def _value(node: yaml.Node, path: tuple[Key, ...], lines: dict[tuple[Key, ...], int], error: Callable[[yaml.Node, str], PolicyError]) -> Value:
+def _value(
+    node: yaml.Node, path: tuple[Key, ...], lines: dict[tuple[Key, ...], int], error: Callable[[yaml.Node, str], PolicyError]
+) -> Value:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, index), lines, error) for index, item in enumerate(node.value)]

@@ -46,7 +46,7 @@ class Evidence:
     requirement: str
     statement: str
     owner: str
-    date: date
+    signed: date
     expires: date
     """Last day on which it holds."""
     where: str
@@ -126,7 +126,7 @@ def _policy(layers: list[_Layer], *, file: str, catalogue: Catalogue) -> Policy:
     evidence: list[Evidence] = []
     for layer in layers:
         merged = _merged(merged, layer.value.get("parameters", {}))
-        merged = _extended(merged, layer)
+        merged = _extended(merged, layer.value.get("add", {}), layer.document, ("add",))
         waivers += [_waiver(layer.document, index, entry, catalogue) for index, entry in enumerate(layer.value.get("waivers", []))]
         evidence += [_evidence(layer.document, index, entry, catalogue) for index, entry in enumerate(layer.value.get("evidence", []))]
     bottom = layers[-2] if file and len(layers) > 1 else layers[-1]
@@ -143,19 +143,23 @@ def _merged(below: Any, above: Any) -> Any:  # noqa: ANN401 - any YAML value
     return {key: value for key, value in both.items() if value is not None}
 
 
-def _extended(below: Fields, layer: _Layer) -> Fields:
-    extended = dict(below)
-    for key, more in layer.value.get("add", {}).items():
-        if not isinstance(more, list) or not isinstance(below.get(key), list):
-            raise layer.document.error(["add", key], "is no list and cannot be added to; set it under 'parameters'")
-        extended[key] = [*below[key], *more]
-    return extended
+def _extended(below: Any, above: Any, document: Document, path: tuple[Key, ...]) -> Any:  # noqa: ANN401 - any YAML value
+    if isinstance(above, dict) and isinstance(below, dict):
+        return {**below, **{key: _extended(below.get(key, []), more, document, (*path, key)) for key, more in above.items()}}
+    if isinstance(above, list) and isinstance(below, list):
+        return [*below, *above]
+    raise document.error(path, "is no list and cannot be added to; set it under 'parameters'")
 
 
 def _missing(kind: type, value: Mapping[str, Any]) -> list[str]:
     hints = get_type_hints(kind)
     absent = [name for name in hints if name not in value]
-    inner = [f"{name}.{key}" for name, hint in hints.items() if is_dataclass(hint) and name in value for key in _missing(hint, value[name])]
+    inner = [
+        f"{name}.{key}"
+        for name, hint in hints.items()
+        if is_dataclass(hint) and name in value
+        for key in _missing(cast(type, hint), value[name])
+    ]
     return absent + inner
 
 

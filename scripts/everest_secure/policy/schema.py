@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
@@ -20,7 +20,14 @@ PARAMETERS = "parameters.schema.json"
 """Name under which other schemas refer to the schema derived from `Parameters`."""
 
 _PLAIN = {str: "string", int: "integer", bool: "boolean", float: "number"}
-_WORDS = {"string": "text", "integer": "a whole number", "boolean": "true or false", "array": "a list", "object": "a mapping", "null": "nothing"}
+_WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "nothing",
+}
 
 
 def validate(document: Document, schema: str) -> None:
@@ -46,9 +53,10 @@ def parameters_schema() -> Schema:
     return {**_schema_of(Parameters), "required": []}
 
 
-def _registry() -> Registry[Schema]:
+def _registry() -> Registry[Any]:
     resource = Resource.from_contents({"$schema": "https://json-schema.org/draft/2020-12/schema", **parameters_schema()})
-    return Registry().with_resource(PARAMETERS, resource)
+    registry: Registry[Any] = Registry().with_resource(PARAMETERS, resource)
+    return registry
 
 
 def _schema_of(kind: Any) -> Schema:  # noqa: ANN401 - a type annotation, of which Python has no common type
@@ -70,21 +78,24 @@ def _schema_of(kind: Any) -> Schema:  # noqa: ANN401 - a type annotation, of whi
 
 def _explain(error: ValidationError) -> tuple[list[Key], str]:
     path: list[Key] = list(error.absolute_path)
+    schema, instance, wanted = cast(Schema, error.schema), cast(Any, error.instance), cast(Any, error.validator_value)
     match error.validator:
         case "additionalProperties":
-            known = sorted(error.schema.get("properties", {}))
-            unknown = next(key for key in error.instance if key not in known)
+            known = sorted(schema.get("properties", {}))
+            unknown = next(key for key in instance if key not in known)
             return [*path, unknown], f"unknown key; {_suggest(unknown, known)}"
         case "required":
-            missing = next(key for key in error.validator_value if key not in error.instance)
+            missing = next(key for key in wanted if key not in instance)
             return path, f"the key '{missing}' is missing; add it"
         case "type":
-            return path, f"must be {_WORDS.get(error.validator_value, error.validator_value)}, not {_shown(error.instance)}"
+            return path, f"must be {_WORDS.get(wanted, wanted)}, not {_shown(instance)}"
         case "enum":
-            return path, f"{_shown(error.instance)} is not known; {_suggest(str(error.instance), [str(value) for value in error.validator_value])}"
+            return (
+                path,
+                f"{_shown(instance)} is not known; {_suggest(str(instance), [str(value) for value in wanted])}",
+            )
         case "pattern":
-            wanted = error.schema.get("description", f"text like {error.validator_value}")
-            return path, f"{_shown(error.instance)} is not {wanted}"
+            return path, f"{_shown(instance)} is not {schema.get('description', f'text like {wanted}')}"
         case "minLength" | "minItems" | "minProperties":
             return path, "must not be empty"
         case _:
