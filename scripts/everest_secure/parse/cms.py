@@ -1,0 +1,135 @@
+"""CMS SignedData (RFC 5652), as RAUC bundles carry it."""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asn1crypto import cms as asn1
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from everest_secure.errors import ArtefactError
+
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+"""Digests that are strong enough; any other is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signer whose signature over content and signed attributes has been verified."""
+
+    signer: x509.Certificate
+    digest: str
+    """Digest algorithm: `sha256`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedData:
+    """A verified SignedData; no word yet on whether its signers are trusted."""
+
+    content: bytes | None
+    """Embedded content; None when the signature is detached."""
+    signatures: tuple[Signature, ...]
+    certificates: tuple[x509.Certificate, ...]
+    """All certificates that came along."""
+
+
+def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None) -> SignedData:
+    """Parse and verify every signature of a DER SignedData.
+
+    `detached` is the content when it is not embedded. Raises ArtefactError when it is no SignedData, has no signer, or a signature does not hold.
+    """
+    try:
+        signed, certificates, content, infos = _parse(der)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ArtefactError(f"{where} holds no CMS signature that can be read; sign it again") from None
+    data = content if content is not None else detached
+    if data is None:
+        raise ArtefactError(f"{where} has a detached signature and its content is not at hand")
+    if signed != "signed_data" or not infos:
+        raise ArtefactError(f"{where} is not signed: its CMS is '{signed}' with {len(infos)} signers; sign it")
+    return SignedData(content, tuple(_verify(info, certificates, data, where) for info in infos), certificates)
+
+
+def _parse(der: bytes) -> tuple[str, tuple[x509.Certificate, ...], bytes | None, Sequence[asn1.SignerInfo]]:
+    info = asn1.ContentInfo.load(der, strict=True)
+    kind = str(info["content_type"].native)
+    if kind != "signed_data":
+        return kind, (), b"", []
+    signed = info["content"]
+    found = [choice.chosen.dump() for choice in signed["certificates"] or [] if choice.name == "certificate"]
+    content = signed["encap_content_info"]["content"].native
+    infos = list(signed["signer_infos"])
+    for each in infos:
+        each["signed_attrs"].native  # noqa: B018 - parses lazily, so that damage shows here
+    return kind, tuple(x509.load_der_x509_certificate(each) for each in found), content, infos
+
+
+def _verify(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], content: bytes, where: str) -> Signature:
+    signer = _signer(info, certificates, where)
+    name = str(info["digest_algorithm"]["algorithm"].native)
+    algorithm = _HASHES.get(name)
+    if algorithm is None:
+        raise ArtefactError(f"{where} is signed with the digest {name.upper()}; sign it with SHA-256 or stronger")
+    digest = hashes.Hash(algorithm)
+    digest.update(content)
+    computed = digest.finalize()
+    attributes = {attribute["type"].native: attribute["values"] for attribute in info["signed_attrs"]}
+    if attributes:
+        if (
+            len(attributes) != len(info["signed_attrs"])
+            or len(attributes.get("message_digest", ())) != 1
+            or "content_type" not in attributes
+        ):
+            raise ArtefactError(f"{where} has signed attributes that RFC 5652 does not allow; sign it again")
+        if not hmac.compare_digest(attributes["message_digest"][0].native, computed):
+            raise ArtefactError(f"{where} was altered after it was signed: the digest of its content differs")
+        # The signature is over the attributes as a SET, not under the context tag that they are stored with (RFC 5652, 5.4).
+        message = b"\x31" + info["signed_attrs"].dump(force=False)[1:]
+    else:
+        message = content
+    try:
+        _check(signer, info["signature"].native, message, algorithm, str(info["signature_algorithm"].signature_algo), info)
+    except (InvalidSignature, ValueError, TypeError):
+        raise ArtefactError(f"{where} has a signature that its signer's certificate does not verify; sign it again") from None
+    return Signature(signer, name)
+
+
+def _signer(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], where: str) -> x509.Certificate:
+    identifier = info["sid"]
+    for certificate in certificates:
+        if identifier.name == "subject_key_identifier":
+            try:
+                key = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+            except x509.ExtensionNotFound:
+                continue
+            if key == identifier.chosen.native:
+                return certificate
+        else:
+            wanted = identifier.chosen
+            same_issuer = wanted["issuer"].dump() == certificate.issuer.public_bytes()
+            if same_issuer and wanted["serial_number"].native == certificate.serial_number:
+                return certificate
+    raise ArtefactError(f"{where} does not carry its signer's certificate; sign it again with the certificate included")
+
+
+def _check(
+    signer: x509.Certificate, signature: bytes, message: bytes, algorithm: hashes.HashAlgorithm, scheme: str, info: asn1.SignerInfo
+) -> None:
+    key = signer.public_key()
+    if isinstance(key, rsa.RSAPublicKey) and scheme == "rsassa_pss":
+        parameters = info["signature_algorithm"]["parameters"]
+        salt = int(parameters["salt_length"].native)
+        key.verify(signature, message, padding.PSS(padding.MGF1(algorithm), salt), algorithm)
+    elif isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature, message, padding.PKCS1v15(), algorithm)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, message, ec.ECDSA(algorithm))
+    else:
+        raise InvalidSignature

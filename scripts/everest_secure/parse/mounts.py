@@ -1,0 +1,28 @@
+"""What a booted root mounts where: fstab and the mount units that start."""
+
+from collections.abc import Mapping
+
+from everest_secure.image.tree import Tree
+from everest_secure.parse.fstab import Mount, read_fstab
+from everest_secure.parse.unit_graph import Start
+
+
+def read_mounts(tree: Tree, started: Mapping[str, Start]) -> tuple[Mount, ...]:
+    """Return the mounts of fstab, without those it leaves to hand (`noauto`), and of the mount units among the units that start."""
+    mounts = [mount for mount in read_fstab(tree) if "noauto" not in mount.options]
+    for name, start in started.items():
+        if name.endswith(".mount"):
+            what, where = start.unit.last("Mount", "What"), start.unit.last("Mount", "Where")
+            if what and where:
+                kind = start.unit.value("Mount", "Type", "auto")
+                options = tuple(start.unit.value("Mount", "Options", "defaults").split(","))
+                mounts.append(Mount(what.value, where.value, kind, options, where.path, where.line))
+    return tuple(mounts)
+
+
+def mount_of(path: str, mounts: tuple[Mount, ...]) -> Mount | None:
+    """Return the mount that holds a path other than the root; None when it lies on the root file system."""
+    holding = [
+        mount for mount in mounts if mount.where not in ("/", "none", "swap") and f"{path}/".startswith(f"{mount.where.rstrip('/')}/")
+    ]
+    return max(holding, key=lambda mount: len(mount.where), default=None)

@@ -1,0 +1,102 @@
+"""Syntax of systemd unit files (systemd.syntax(7)) and the meaning of lists, booleans and capability sets in them."""
+
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from everest_secure.errors import ArtefactError
+
+_TRUE = frozenset(("1", "yes", "y", "true", "t", "on"))
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One assignment, specifiers left as they are."""
+
+    section: str
+    key: str
+    value: str
+    path: str
+    line: int
+
+
+def parse_unit_file(text: str, path: str) -> tuple[Assignment, ...]:
+    """Parse a unit file or drop-in; lines outside a section and without `=` are ignored, as systemd ignores them with a warning."""
+    found: list[Assignment] = []
+    section = ""
+    for number, line in _logical_lines(text):
+        header = re.fullmatch(r"\[([^\[\]]+)\]", line)
+        if header:
+            section = header[1]
+            continue
+        key, equals, value = line.partition("=")
+        if equals and section:
+            found.append(Assignment(section, key.strip(), value.strip(), path, number))
+    return tuple(found)
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """Lines with continuations joined by a space; a comment inside a continued line is left out of it."""
+    found: list[tuple[int, str]] = []
+    held, start = "", 0
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        if line.startswith(("#", ";")):
+            continue
+        start = start or number
+        if line.endswith("\\"):
+            held += line[:-1] + " "
+            continue
+        line = (held + line).strip()
+        if line:
+            found.append((start, line))
+        held, start = "", 0
+    if held.strip():
+        found.append((start, held.strip()))
+    return found
+
+
+def effective(assignments: Iterable[Assignment]) -> tuple[Assignment, ...]:
+    """Return the assignments of one list-like key that count: an empty one resets those before it."""
+    found: list[Assignment] = []
+    for assignment in assignments:
+        if assignment.value:
+            found.append(assignment)
+        else:
+            found.clear()
+    return tuple(found)
+
+
+def words(assignments: Iterable[Assignment]) -> tuple[str, ...]:
+    """Return all words of one list-like key, unquoted; raises ArtefactError for an open quote."""
+    found: list[str] = []
+    for assignment in effective(assignments):
+        try:
+            found += shlex.split(assignment.value)
+        except ValueError:
+            raise ArtefactError(f"{assignment.path}:{assignment.line} has a quote that is never closed; mend the unit") from None
+    return tuple(found)
+
+
+def boolean(value: str) -> bool:
+    """Return whether systemd takes the value for true (parse_boolean)."""
+    return value.lower() in _TRUE
+
+
+def capabilities(assignments: Iterable[Assignment], every: frozenset[str]) -> frozenset[str]:
+    """Return the set that `CapabilityBoundingSet=` lines leave.
+
+    Without a line it is `every` capability. Lines add; a line that starts with `~` takes away, from `every` if it is the first; an empty line
+    makes the set empty (systemd.exec(5); config_parse_capability_set).
+    """
+    result: frozenset[str] | None = None
+    for assignment in assignments:
+        value = assignment.value
+        if not value:
+            result = frozenset()
+        elif value.startswith("~"):
+            result = (every if result is None else result) - frozenset(value[1:].upper().split())
+        else:
+            result = (result or frozenset()) | frozenset(value.upper().split())
+    return every if result is None else result

@@ -1,0 +1,138 @@
+"""Which units of a root file system start: at boot, by a socket, timer or path that starts, by D-Bus, or by a preset at first boot."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+from everest_secure.image.tree import Tree
+from everest_secure.parse.keyfile import parse_keyfile
+from everest_secure.parse.unit_file import boolean
+from everest_secure.parse.units import Unit, Units
+
+BOOT_TARGETS = ("default.target", "sysinit.target", "basic.target")
+"""What systemd starts: default.target; the other two come with the default dependencies of any service (systemd.special(7))."""
+DEPENDENCIES = ("Wants", "Requires", "BindsTo", "Upholds")
+BUS_SERVICES = ("/usr/share/dbus-1/system-services", "/usr/local/share/dbus-1/system-services", "/etc/dbus-1/system-services")
+PRESETS = (
+    "/etc/systemd/system-preset",
+    "/run/systemd/system-preset",
+    "/usr/local/lib/systemd/system-preset",
+    "/usr/lib/systemd/system-preset",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A unit that starts and what makes it."""
+
+    unit: Unit
+    reason: str
+    path: str
+    """File or link that says so."""
+
+
+def starts(units: Units) -> Mapping[str, Start]:
+    """Return every unit that starts, by name, in the order found; masked units and names without unit are left out.
+
+    Followed are dependencies of the boot targets, what sockets, timers and paths activate, D-Bus activation, and, when the image will go through a
+    first boot, what presets enable.
+    """
+    found: dict[str, Start] = {}
+    todo = [(name, "part of every boot", "") for name in BOOT_TARGETS]
+    todo += [(name, f"started over D-Bus as {bus}", path) for name, bus, path in _bus_activated(units.tree)]
+    if first_boot(units.tree):
+        todo += [(name, "enabled by a preset at first boot", path) for name, path in _preset_enabled(units)]
+    seen: set[str] = set()
+    while todo:
+        alias, reason, path = todo.pop(0)
+        name = units.real_name(alias)
+        if name in seen:
+            continue
+        seen.add(name)
+        unit = units.unit(name)
+        if not unit.exists:
+            continue
+        found[name] = Start(unit, reason, path or unit.path)
+        todo += list(_pulled(unit, units))
+    return MappingProxyType(found)
+
+
+def _pulled(unit: Unit, units: Units) -> Iterator[tuple[str, str, str]]:
+    for name, path in units.links(unit.name):
+        yield name, f"wanted by {unit.name}", path
+    for key in DEPENDENCIES:
+        for name in unit.words("Unit", key):
+            yield _instance(name, unit.name), f"{key}= of {unit.name}", unit.path
+    stem, _, kind = unit.name.rpartition(".")
+    if kind == "socket":
+        accept = boolean(unit.value("Socket", "Accept", "no"))
+        default = f"{stem}@.service" if accept else f"{stem}.service"
+        yield unit.value("Socket", "Service", default), f"activated by {unit.name}", unit.path
+    elif kind in ("timer", "path"):
+        yield unit.value(kind.capitalize(), "Unit", f"{stem}.service"), f"activated by {unit.name}", unit.path
+
+
+def _instance(name: str, by: str) -> str:
+    instance = by.rpartition(".")[0].partition("@")[2]
+    return name.replace("%i", instance).replace("%I", instance)
+
+
+def _bus_activated(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    for directory in BUS_SERVICES:
+        for node in tree.children(directory):
+            if node.is_file and node.name.endswith(".service"):
+                service = parse_keyfile(tree.text(node.path), node.path)
+                unit = service.value("D-BUS Service", "SystemdService")
+                if unit:
+                    yield unit, service.value("D-BUS Service", "Name", node.name), node.path
+
+
+def first_boot(tree: Tree) -> bool:
+    """Whether systemd will take the next boot for the first one: machine-id(5) is missing or says `uninitialized`."""
+    node = tree.resolve("/etc/machine-id")
+    return node is None or (node.is_file and node.size > 0 and tree.text(node.path).strip() == "uninitialized")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A line of systemd.preset(5)."""
+
+    action: str
+    pattern: str
+    path: str
+    line: int
+
+
+def read_presets(tree: Tree) -> tuple[Preset, ...]:
+    """Read the preset files in the order in which the first match counts: by file name, the first directory's file of each name."""
+    files: dict[str, str] = {}
+    for directory in PRESETS:
+        for node in tree.children(directory):
+            if node.name.endswith(".preset"):
+                files.setdefault(node.name, node.path)
+    found: list[Preset] = []
+    for _, path in sorted(files.items()):
+        file = tree.resolve(path)
+        if file is None or not file.is_file:
+            continue
+        for number, line in enumerate(tree.text(path).splitlines(), start=1):
+            fields = line.split()
+            if len(fields) >= 2 and fields[0] in ("enable", "disable", "ignore"):
+                found.append(Preset(fields[0], fields[1], path, number))
+    return tuple(found)
+
+
+def preset_for(presets: tuple[Preset, ...], name: str) -> str:
+    """Return what presets do with a unit: the first match, else `enable` (systemd.preset(5))."""
+    return next((preset.action for preset in presets if fnmatchcase(name, preset.pattern)), "enable")
+
+
+def _preset_enabled(units: Units) -> Iterator[tuple[str, str]]:
+    presets = read_presets(units.tree)
+    for name in units.names:
+        if preset_for(presets, name) != "enable":
+            continue
+        unit = units.unit(name)
+        if unit.exists and any(unit.words("Install", key) for key in ("WantedBy", "RequiredBy", "UpheldBy")) and "@." not in name:
+            yield name, unit.path

@@ -1,0 +1,197 @@
+"""systemd units of a root file system: where they come from, drop-ins, masks, aliases (systemd.unit(5))."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from posixpath import dirname, join, normpath
+
+from everest_secure.image.tree import Node, NodeType, Tree
+from everest_secure.parse.unit_file import Assignment, effective, parse_unit_file, words
+
+SEARCH_PATH = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
+"""Unit directories, first match wins."""
+TYPES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".automount", ".swap", ".slice", ".scope", ".device")
+MAX_ALIASES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit as systemd would load it."""
+
+    name: str
+    path: str
+    """Its unit file; of a mask the masking entry; empty when only drop-ins are there or nothing."""
+    masked: bool
+    assignments: tuple[Assignment, ...]
+    """Of the unit file, then of the drop-ins in order."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a unit file that is not a mask."""
+        return bool(self.path) and not self.masked
+
+    def assigned(self, section: str, key: str) -> tuple[Assignment, ...]:
+        """Return every assignment of a key, in order, empty ones too."""
+        return tuple(found for found in self.assignments if found.section == section and found.key == key)
+
+    def last(self, section: str, key: str) -> Assignment | None:
+        """Return the assignment that counts for a key with one value; None when there is none or the last is empty."""
+        found = effective(self.assigned(section, key))
+        return found[-1] if found else None
+
+    def value(self, section: str, key: str, default: str = "") -> str:
+        """Return the value that counts for a key with one value."""
+        found = self.last(section, key)
+        return found.value if found else default
+
+    def words(self, section: str, key: str) -> tuple[str, ...]:
+        """Return the words of a list-like key, resets applied."""
+        return words(self.assigned(section, key))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of `Environment=`, the last assignment of each."""
+        return dict(word.partition("=")[::2] for word in self.words("Service", "Environment"))
+
+    @property
+    def commands(self) -> tuple[tuple[str, ...], ...]:
+        """Arguments of each `ExecStartPre=`, `ExecStart=` and `ExecStartPost=` that counts, without the prefixes of the program."""
+        found = []
+        for key in ("ExecStartPre", "ExecStart", "ExecStartPost"):
+            for assignment in effective(self.assigned("Service", key)):
+                arguments = words([assignment])
+                if arguments:
+                    found.append((arguments[0].lstrip("@-:+!|"), *arguments[1:]))
+        return tuple(found)
+
+
+class Units:
+    """All units of a tree; looks up names as systemd does."""
+
+    def __init__(self, tree: Tree) -> None:
+        """Read the unit directories' names; units themselves are read when asked for."""
+        self.tree = tree
+
+    @cached_property
+    def _entries(self) -> dict[str, list[Node]]:
+        """Entries of the search path by name, first directory first."""
+        found: dict[str, list[Node]] = {}
+        for directory in SEARCH_PATH:
+            for node in self.tree.children(directory):
+                found.setdefault(node.name, []).append(node)
+        return found
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all unit files, aliases and masks, sorted."""
+        return tuple(sorted(name for name, nodes in self._entries.items() if name.endswith(TYPES) and not nodes[0].is_directory))
+
+    def links(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield name and path of each dependency that the unit's `.wants`, `.requires` and `.upholds` directories add."""
+        for directory in (f"{each}.{kind}" for each in self.lookup_names(name) for kind in ("wants", "requires", "upholds")):
+            for node in self._entries.get(directory, []):
+                for child in self.tree.children(node.path):
+                    yield child.name, child.path
+
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """Return all names of one unit, the given one first: links point from an alias to a name."""
+        real = self.real_name(name)
+        return tuple(dict.fromkeys([name, real, *self._alias_index.get(real, [])]))
+
+    @cached_property
+    def _alias_index(self) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = {}
+        for name in self.names:
+            real = self.real_name(name)
+            if real != name:
+                index.setdefault(real, []).append(name)
+        return index
+
+    def _entry(self, name: str) -> Node | None:
+        nodes = [node for node in self._entries.get(name, []) if not node.is_directory]
+        return nodes[0] if nodes else None
+
+    def real_name(self, name: str) -> str:
+        """Return the name of the unit that a name is an alias of."""
+        for _ in range(MAX_ALIASES):
+            entry = self._entry(name)
+            if entry is None and template(name) != name:
+                entry, name = self._entry(template(name)), _kept_instance(self._entry(template(name)), name)
+                if entry is None or entry.type is not NodeType.SYMLINK:
+                    return name
+                continue
+            if entry is None or entry.type is not NodeType.SYMLINK or self._is_mask(entry):
+                return name
+            target = entry.target.rsplit("/", 1)[-1]
+            if target == entry.name or not target.endswith(TYPES):
+                return name
+            name = target
+        return name
+
+    def _is_mask(self, node: Node) -> bool:
+        """Whether an entry masks its name: it leads to /dev/null or to an empty file."""
+        if node.type is NodeType.SYMLINK:
+            if normpath(join(dirname(node.path), node.target)) == "/dev/null":
+                return True
+            found = self.tree.resolve(node.path)
+            return found is not None and (found.path == "/dev/null" or (found.is_file and found.size == 0))
+        return node.is_file and node.size == 0
+
+    def lookup_names(self, name: str) -> tuple[str, ...]:
+        """Return the names whose directories belong to a unit: its aliases, and the templates of instances."""
+        return tuple(dict.fromkeys(each for alias in self.aliases(name) for each in (alias, template(alias))))
+
+    def unit(self, name: str) -> Unit:
+        """Load a unit by any of its names; one without file or drop-in has no assignments."""
+        for each in self.lookup_names(self.real_name(name)):
+            entry = self._entry(each)
+            if entry is not None and self._is_mask(entry):
+                return Unit(name, entry.path, masked=True, assignments=())
+            file = self.tree.resolve(entry.path) if entry is not None else None
+            if file is not None and file.is_file:
+                own = parse_unit_file(self.tree.text(file.path), file.path)
+                return Unit(name, file.path, masked=False, assignments=own + self._drop_ins(name))
+        return Unit(name, "", masked=False, assignments=self._drop_ins(name))
+
+    def _drop_ins(self, name: str) -> tuple[Assignment, ...]:
+        """Drop-ins by file name; of several with one name the first directory's counts, and one that masks removes it."""
+        found: dict[str, Node] = {}
+        for directory in self._drop_in_directories(name):
+            for node in self._entries.get(directory, []):
+                for child in self.tree.children(node.path):
+                    if child.name.endswith(".conf"):
+                        found.setdefault(child.name, child)
+        kept = [found[file] for file in sorted(found) if not self._is_mask(found[file])]
+        return tuple(each for node in kept for each in parse_unit_file(self.tree.text(node.path), node.path))
+
+    def _drop_in_directories(self, name: str) -> list[str]:
+        suffix = name[name.rfind(".") :]
+        directories: list[str] = []
+        for alias in self.aliases(name):
+            base = template(alias) if template(alias) != alias else alias
+            directories += [f"{alias}.d", f"{base}.d", *(f"{prefix}{suffix}.d" for prefix in prefixes(alias.removesuffix(suffix)))]
+        return list(dict.fromkeys([*directories, f"{suffix[1:]}.d"]))
+
+
+def template(name: str) -> str:
+    """Return `getty@.service` for `getty@tty1.service`; any other name as it is."""
+    stem, dot, suffix = name.rpartition(".")
+    before, at, _ = stem.partition("@")
+    return f"{before}@{dot}{suffix}" if at else name
+
+
+def _kept_instance(entry: Node | None, name: str) -> str:
+    """Name of an instance whose template is a link to another template."""
+    if entry is None or entry.type is not NodeType.SYMLINK:
+        return name
+    before, at, suffix = entry.target.rsplit("/", 1)[-1].partition("@.")
+    instance = name.rpartition(".")[0].partition("@")[2]
+    return f"{before}@{instance}.{suffix}" if at else name
+
+
+def prefixes(stem: str) -> Iterator[str]:
+    """Yield `foo-bar-`, `foo-` for `foo-bar-baz`: drop-in directories that units share by their prefix."""
+    stem = stem.partition("@")[0].removesuffix("-")
+    while "-" in stem:
+        stem = stem[: stem.rindex("-")]
+        yield f"{stem}-"
