@@ -20,48 +20,25 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.tree import Tree
 from everest_secure.policy.parameters import Parameters
+from everest_secure.result import CheckResult, Finding, Location, Outcome
 
-
-class Outcome(StrEnum):
-    """What is said of one requirement, worst first."""
-
-    ERROR = "error"
-    FAIL = "fail"
-    EVIDENCE_MISSING = "evidence missing"
-    EVIDENCE_EXPIRED = "evidence expired"
-    NOT_CHECKED = "not checked"
-    WAIVED = "waived"
-    EVIDENCE_PRESENT = "evidence present"
-    PASS = "pass"  # noqa: S105 - an outcome, no password
-    NOT_APPLICABLE = "not applicable"
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where something was found."""
-
-    artefact: str
-    """Name of the artefact: `disk.raw:rootfs-a`."""
-    path: str = ""
-    """Path inside its file system, if any."""
-    line: int = 0
-    """Line in that file, from 1; 0 when it has none."""
-
-    def __str__(self) -> str:
-        """`disk.raw:rootfs-a: /etc/passwd:3`."""
-        where = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{self.artefact}: {where}" if where else self.artefact
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that does not hold."""
-
-    what: str
-    """One sentence on what was found."""
-    at: Location
-    remedy: str
-    """One sentence on how to mend it."""
+__all__ = [
+    "Boot",
+    "Bundle",
+    "Check",
+    "CheckResult",
+    "Finding",
+    "Location",
+    "NotApplicable",
+    "Notes",
+    "Outcome",
+    "Root",
+    "Scope",
+    "Subject",
+    "check",
+    "registered",
+    "run_check",
+]
 
 
 class NotApplicable(Exception):
@@ -156,23 +133,12 @@ def registered() -> Sequence[Check]:
     return tuple(_registry)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What one check said of one subject."""
-
-    check: str
-    """Name of the check, in words."""
-    subject: str
-    """Name of the artefact it looked at."""
-    outcome: Outcome
-    reason: str = ""
-    """Why it is not applicable or an error."""
-    seen: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-
 def run_check(entry: Check, subject: Subject, name: str, policy: Parameters) -> CheckResult:
-    """Run one check on one subject. An unreadable artefact, or a check that saw nothing, is an error and never a pass."""
+    """Run one check on one subject.
+
+    An unreadable artefact, a check that saw nothing and a check that breaks down are errors and never a pass; none of them keeps the other
+    checks from running.
+    """
     notes = Notes()
     try:
         entry.function(subject, policy, notes)
@@ -180,6 +146,9 @@ def run_check(entry: Check, subject: Subject, name: str, policy: Parameters) -> 
         return CheckResult(entry.name, name, Outcome.NOT_APPLICABLE, str(why))
     except ArtefactError as error:
         return CheckResult(entry.name, name, Outcome.ERROR, str(error), tuple(notes.seen), tuple(notes.findings))
+    except Exception as bug:
+        reason = f"the check itself broke down ({type(bug).__name__}: {bug}); please report it together with the artefact"
+        return CheckResult(entry.name, name, Outcome.ERROR, reason, tuple(notes.seen), tuple(notes.findings))
     if notes.findings:
         return CheckResult(entry.name, name, Outcome.FAIL, "", tuple(notes.seen), tuple(notes.findings))
     if not notes.seen:
