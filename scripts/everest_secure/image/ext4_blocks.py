@@ -1,0 +1,100 @@
+"""Where the content of an ext2, ext3 or ext4 file lies: extent trees and block maps."""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.blob import Blob
+from everest_secure.image.ext4_inode import Inode
+from everest_secure.image.ext4_super import Superblock
+
+_MAGIC = 0xF30A
+_MAX_DEPTH = 5
+_MAX_INITIALISED = 32768
+"""An extent longer than this has that many blocks fewer and reads as zeros."""
+
+
+class Extent(NamedTuple):
+    """A run of blocks."""
+
+    logical: int
+    length: int
+    physical: int | None
+    """First block in the file system; None when the run reads as zeros."""
+
+
+def extents(blob: Blob, superblock: Superblock, inode: Inode) -> Iterator[Extent]:
+    """Yield the runs of a file in order; what none covers is a hole. Raises ArtefactError when the map is corrupt."""
+    walk = _Walk(blob, superblock, inode)
+    yield from walk.extents(inode.block, None) if inode.has_extents else walk.map()
+
+
+class _Walk:
+    """One pass over one inode's map, in which no block may be met twice."""
+
+    def __init__(self, blob: Blob, superblock: Superblock, inode: Inode) -> None:
+        self._blob = blob
+        self._super = superblock
+        self._inode = inode
+        self._seen: set[int] = set()
+        self._next = 0
+
+    def extents(self, raw: bytes, depth: int | None) -> Iterator[Extent]:
+        """Yield the extents below a node of the tree; `depth` is what its parent says, None for the root."""
+        magic, entries, most, level = struct.unpack_from("<HHHH", raw)
+        if (
+            magic != _MAGIC
+            or entries > most
+            or 12 + entries * 12 > len(raw)
+            or level > _MAX_DEPTH
+            or (depth is not None and level != depth)
+        ):
+            raise self._corrupt()
+        for at in range(12, 12 + entries * 12, 12):
+            if level:
+                _, low, high = struct.unpack_from("<IIH", raw, at)
+                yield from self.extents(self._node(low | high << 32), level - 1)
+                continue
+            logical, length, high, low = struct.unpack_from("<IHHI", raw, at)
+            physical: int | None = low | high << 32
+            if length > _MAX_INITIALISED:
+                length, physical = length - _MAX_INITIALISED, None
+            if not length or logical < self._next:
+                raise self._corrupt()
+            self._next = logical + length
+            yield Extent(logical, length, physical)
+
+    def map(self) -> Iterator[Extent]:
+        """Yield one extent per mapped block of a classic block map."""
+        words = struct.unpack("<15I", self._inode.block)
+        last = -(-self._inode.size // self._super.block_size)
+        per_block = self._super.block_size // 4
+        for logical, block in enumerate(words[:12]):
+            if block and logical < last:
+                yield Extent(logical, 1, block)
+        logical = 12
+        for level, block in enumerate(words[12:], 1):
+            if block and logical < last:
+                yield from self._indirect(block, level, logical, last)
+            logical += per_block**level
+
+    def _indirect(self, block: int, level: int, logical: int, last: int) -> Iterator[Extent]:
+        span = (self._super.block_size // 4) ** (level - 1)
+        for (child,) in struct.iter_unpack("<I", self._node(block)):
+            if logical >= last:
+                return
+            if child and level == 1:
+                yield Extent(logical, 1, child)
+            elif child:
+                yield from self._indirect(child, level - 1, logical, last)
+            logical += span
+
+    def _node(self, block: int) -> bytes:
+        if block in self._seen:
+            raise self._corrupt()
+        self._seen.add(block)
+        return self._blob.read(block * self._super.block_size, self._super.block_size)
+
+    def _corrupt(self) -> ArtefactError:
+        return ArtefactError(f"{self._blob.name} is corrupt: the block map of inode {self._inode.number} of its ext4 file system is wrong")

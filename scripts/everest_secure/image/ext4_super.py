@@ -1,0 +1,107 @@
+"""The superblock of ext2, ext3 and ext4, and what of it this reader understands."""
+
+import struct
+from dataclasses import dataclass
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.blob import Blob
+
+_OFFSET = 1024
+_MAGIC = 0xEF53
+_FILETYPE = 0x2
+_RECOVER = 0x4
+_EXTENTS = 0x40
+_64BIT = 0x80
+_UNDERSTOOD = _FILETYPE | _EXTENTS | _64BIT | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000
+"""File type, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed, largedir, inline_data; the rest changes where things lie."""
+_REFUSED = {
+    0x1: "compression",
+    0x8: "journal_dev",
+    0x10: "meta_bg",
+    0x1000: "dirdata",
+    0x10000: "encrypt",
+    0x20000: "casefold",
+}
+_BIGALLOC = 0x200
+"""The one read-only compatible feature that changes where things lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Superblock:
+    """What is needed to find inodes and blocks."""
+
+    block_size: int
+    block_count: int
+    first_block: int
+    inode_count: int
+    inodes_per_group: int
+    inode_size: int
+    descriptor_size: int
+    has_file_type: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file system."""
+        return self.block_count * self.block_size
+
+
+def read_superblock(blob: Blob) -> Superblock | None:
+    """Return the superblock, or None when `blob` holds no such file system.
+
+    Raises ArtefactError when it needs journal recovery, uses a feature that this reader does not know, or cannot be right.
+    """
+    if blob.size < 2 * _OFFSET:
+        return None
+    raw = blob.read(_OFFSET, _OFFSET)
+    if int.from_bytes(raw[56:58], "little") != _MAGIC:
+        return None
+    inode_count, low_count = struct.unpack_from("<II", raw, 0)
+    first_block, log = struct.unpack_from("<II", raw, 20)
+    (per_group,) = struct.unpack_from("<I", raw, 40)
+    (revision,) = struct.unpack_from("<I", raw, 76)
+    inode_size, _, _, incompat, ro_compat = struct.unpack_from("<HHIII", raw, 88)
+    if not revision:
+        inode_size, incompat, ro_compat = 128, 0, 0
+    _refuse(blob.name, incompat, ro_compat)
+    wide = bool(incompat & _64BIT)
+    found = Superblock(
+        block_size=1024 << log if log <= 6 else 0,
+        block_count=low_count | (int.from_bytes(raw[0x150:0x154], "little") << 32 if wide else 0),
+        first_block=first_block,
+        inode_count=inode_count,
+        inodes_per_group=per_group,
+        inode_size=inode_size,
+        descriptor_size=int.from_bytes(raw[254:256], "little") if wide else 32,
+        has_file_type=bool(incompat & _FILETYPE),
+    )
+    _validate(blob, found)
+    return found
+
+
+def _refuse(name: str, incompat: int, ro_compat: int) -> None:
+    if incompat & _RECOVER:
+        raise ArtefactError(
+            f"{name} was not unmounted cleanly: its ext4 journal needs recovery (needs_recovery); run e2fsck on it, or build it again"
+        )
+    unknown = incompat & ~_UNDERSTOOD
+    if not unknown and not ro_compat & _BIGALLOC:
+        return
+    names = [_REFUSED.get(1 << bit, f"0x{1 << bit:x}") for bit in range(32) if unknown >> bit & 1]
+    names += ["bigalloc"] if ro_compat & _BIGALLOC else []
+    raise ArtefactError(
+        f"{name} is an ext4 file system with {', '.join(names)}, which cannot be read; build it without (mke2fs -O ^{names[0]})"
+    )
+
+
+def _validate(blob: Blob, found: Superblock) -> None:
+    sound = (
+        found.block_size
+        and 128 <= found.inode_size <= found.block_size
+        and not found.inode_size & (found.inode_size - 1)
+        and found.inodes_per_group
+        and 32 <= found.descriptor_size <= found.block_size
+    )
+    if not sound:
+        raise ArtefactError(f"{blob.name} is corrupt: the superblock of its ext4 file system is wrong")
+    if found.size > blob.size:
+        raise ArtefactError(f"{blob.name} is truncated: its ext4 file system has {found.size} bytes, {blob.size} are there")
