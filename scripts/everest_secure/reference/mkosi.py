@@ -1,0 +1,59 @@
+"""Runs mkosi: the root tree from Debian packages with this layer's packages on top, and the initial RAM disk."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from everest_secure.errors import ToolError
+from everest_secure.paths import PACKAGE
+from everest_secure.reference.archive import Archive
+from everest_secure.run import Argument, Tools
+
+CONFIGURATIONS = PACKAGE / "reference" / "mkosi"
+
+
+def build_tree(*, packages: Path, volatile: Sequence[str], output: Path, cache: Path, archive: Archive, tools: Tools) -> Path:
+    """Build the root tree and return its directory below `output`.
+
+    `packages` holds local .deb files; those named in `volatile` are installed on top of the tree that mkosi keeps in `cache`.
+    Beside the tree lie `root.manifest` (JSON, every package with its version) and `root.vmlinuz`. Raises ToolError.
+    """
+    options: list[Argument] = ["--incremental=yes", "--cache-only=auto", "--package-directory", packages]
+    for name in volatile:
+        options += ["--volatile-package", name]
+    _mkosi("root", options, output=output, cache=cache, archive=archive, tools=tools, paths=[packages])
+    return output / "root"
+
+
+def build_initrd(*, packages: Path, cache: Path, archive: Archive, tools: Tools) -> Path:
+    """Return the compressed initrd below `cache`, built first when it is missing or its configuration has changed; raises ToolError."""
+    digest = hashlib.sha256((CONFIGURATIONS / "initrd" / "mkosi.conf").read_bytes()).hexdigest()[:12]
+    final = cache / f"initrd-{digest}.cpio.zst"
+    if not final.exists():
+        output = cache / "initrd-output"
+        _mkosi("initrd", ["--package-directory", packages], output=output, cache=cache, archive=archive, tools=tools, paths=[packages])
+        (output / "initrd.cpio.zst").rename(final)
+        shutil.rmtree(output)
+    return final
+
+
+def _mkosi(
+    image: str, options: Sequence[Argument], *, output: Path, cache: Path, archive: Archive, tools: Tools, paths: Sequence[Path]
+) -> None:
+    """Run `mkosi build` on a copy of the configuration of `image` that names the archive."""
+    configuration = cache / "mkosi" / image
+    shutil.rmtree(configuration, ignore_errors=True)
+    shutil.copytree(CONFIGURATIONS / image, configuration)
+    sources = configuration / "mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources"
+    sources.parent.mkdir(parents=True)
+    sources.write_text(archive.sources())
+    places = {name: cache / name for name in ("package-cache", "tree-cache", "workspace")}
+    for place in (output, *places.values()):
+        place.mkdir(parents=True, exist_ok=True)
+    command: list[Argument] = ["mkosi", "--directory", configuration, "--output-directory", output, "--force"]
+    command += ["--package-cache-dir", places["package-cache"], "--cache-dir", places["tree-cache"], "--workspace-dir", places["workspace"]]
+    try:
+        tools.run([*command, *options, "build"], paths=[configuration, output, *places.values(), *paths])
+    except ToolError as error:
+        raise ToolError(f"mkosi could not build the {image} tree from {archive.main}: {error}") from None

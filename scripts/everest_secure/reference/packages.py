@@ -1,0 +1,78 @@
+"""This layer's packages for the reference image: recipes built, packed as Debian packages, ready for mkosi."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from everest_secure.reference.deb import Deb, build_deb, from_recipe
+from everest_secure.reference.recipes.harness import STANDINS, BuiltPackage, BuiltRecipe, build_recipes, read_recipe
+from everest_secure.run import Tools
+
+BASE = Deb(
+    "everest-reference-base",
+    "1",
+    "Takes the place of initramfs-tools: the initrd of the reference image is mkosi's, inside the signed UKI",
+    provides=("linux-initramfs-tool",),
+)
+IMAGE = "everest-secure-image"
+VARIABLES = ("IMAGE_INSTALL",)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPackages:
+    """Debian packages made from recipes."""
+
+    directory: Path
+    """Holds the .deb files and the base package."""
+    names: tuple[str, ...]
+    """Those that the image installs."""
+    recipes: tuple[BuiltRecipe, ...]
+
+
+def make_packages(*, layer: Path, work: Path, settings: Mapping[str, str], tools: Tools) -> LocalPackages:
+    """Build every recipe that the image installs from this layer or from the stand-ins, and pack the results.
+
+    What other layers bring is in the base tree. Raises RecipeError or ToolError.
+    """
+    recipes_work = work / "recipes"
+    shutil.rmtree(work, ignore_errors=True)
+    wanted = set(read_recipe(IMAGE, VARIABLES, layer=layer, work=recipes_work, settings=settings)["IMAGE_INSTALL"].split())
+    built = build_recipes(_installable(layer), layer=layer, work=recipes_work, settings=settings)
+    packages = {package.name: (package, recipe) for recipe in built for package in recipe.packages}
+    chosen = _closure(wanted & packages.keys(), {name: package for name, (package, _) in packages.items()})
+    debs = work / "debs"
+    staging = work / "staging"
+    staging.mkdir(parents=True)
+    build_deb(BASE, None, into=debs, work=staging, tools=tools)
+    siblings = frozenset(chosen)
+    for name in chosen:
+        package, recipe = packages[name]
+        deb = from_recipe(package, version=debian_version(recipe.version), siblings=siblings)
+        build_deb(deb, package.files, into=debs, work=staging, tools=tools)
+    return LocalPackages(debs, tuple(chosen), tuple(built))
+
+
+def _installable(layer: Path) -> Sequence[str]:
+    """Return the names of all recipes of the layer and of the stand-ins that make packages."""
+    files = [path for root in (layer, STANDINS) for path in root.rglob("*.bb")]
+    kinds = {"images", "bundles"}
+    return sorted({path.stem.split("_")[0] for path in files if not kinds & set(path.parts)})
+
+
+def _closure(names: set[str], packages: Mapping[str, BuiltPackage]) -> list[str]:
+    """Return `names` and everything that they depend on or recommend among `packages`, sorted."""
+    todo, found = list(names), set(names)
+    while todo:
+        package = packages[todo.pop()]
+        for entry in (*package.depends, *package.recommends):
+            name = entry.split()[0]
+            if name in packages and name not in found:
+                found.add(name)
+                todo.append(name)
+    return sorted(found)
+
+
+def debian_version(version: str) -> str:
+    """Return a recipe's version as dpkg accepts it: it must start with a digit (deb-version(7)), and `git` does not."""
+    return version if version[:1].isdigit() else f"0+{version}"

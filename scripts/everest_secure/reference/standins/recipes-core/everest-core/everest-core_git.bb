@@ -1,0 +1,27 @@
+SUMMARY = "Stand-in for EVerest's manager and modules, for reference images only"
+DESCRIPTION = "Reads the configuration that EVerest reads, connects to the broker, and starts one process per module with the user and the \
+capabilities that the configuration lists. It charges no car. The image that holds it says so in stand-ins.json, and the production profile refuses it."
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = ""
+
+SRC_URI = "file://manager.py file://everest.service file://stand-ins.json file://default_logging.cfg"
+
+inherit systemd allarch
+
+SYSTEMD_SERVICE:${PN} = "everest.service"
+
+# PACKAGECONFIG as the real recipe has it, so that what the layer decides about it is decided here too (NET-03).
+PACKAGECONFIG ??= "applications python"
+PACKAGECONFIG[admin-panel] = ",,"
+PACKAGECONFIG[applications] = ",,"
+PACKAGECONFIG[python] = ",,"
+
+do_install() {
+    install -D -m 0755 ${WORKDIR}/manager.py ${D}${bindir}/manager
+    install -D -m 0644 ${WORKDIR}/everest.service ${D}${systemd_system_unitdir}/everest.service
+    install -D -m 0644 ${WORKDIR}/stand-ins.json ${D}${nonarch_libdir}/everest-secure/stand-ins.json
+    install -D -m 0644 ${WORKDIR}/default_logging.cfg ${D}${sysconfdir}/everest/default_logging.cfg
+    install -d ${D}${datadir}/everest/www ${D}${sysconfdir}/everest/certs
+}
+
+FILES:${PN} += "${datadir}/everest ${nonarch_libdir}/everest-secure"
