@@ -4,16 +4,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from everest_secure.cli.command import command, group
+from everest_secure.cli.passphrase import new_passphrase, passphrase_arguments
 from everest_secure.errors import ExitCode
 
 group("pki", summary="Make and watch the authorities, certificates and keys that sign bundles and boot programs")
-
-
-def passphrase_arguments(parser: ArgumentParser) -> None:
-    """Add the two ways in which a script gives a passphrase; without them the terminal is asked."""
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--passphrase-env", metavar="NAME", help="read the passphrase of encrypted keys from this environment variable")
-    source.add_argument("--passphrase-fd", metavar="N", type=int, help="read it from this file descriptor, up to the end of its first line")
 
 
 def init_arguments(parser: ArgumentParser) -> None:
@@ -33,15 +27,12 @@ def init(options: Namespace) -> ExitCode:
     """
     from datetime import UTC, datetime
 
-    from everest_secure.pki import files, passphrase, profile, store
+    from everest_secure.pki import files, profile, store
     from everest_secure.run import HostTools
 
     chosen = profile.load(options.profile)
     files.refuse_existing(options.directory)
-    secret = None
-    if chosen.encrypted_keys:
-        source = passphrase.PassphraseSource(options.passphrase_env, options.passphrase_fd)
-        secret = passphrase.read(source, purpose=f"the new keys in {options.directory}", new=True)
+    secret = new_passphrase(f"the new keys in {options.directory}", options) if chosen.encrypted_keys else None
     made = store.create(options.directory, profile=chosen, tools=HostTools(), now=datetime.now(UTC), passphrase=secret)
     print(f"{made.directory}: {len(chosen.certificates)} keys and certificates; devices get {made.keyring}")  # noqa: T201 - its output
     return ExitCode.OK

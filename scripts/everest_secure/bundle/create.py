@@ -1,0 +1,137 @@
+"""Makes a verity bundle with the real `rauc`; it gets its name only when it has been verified."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from everest_secure.bundle import inspect, manifest, rauc, signing, space
+from everest_secure.bundle.description import Description
+from everest_secure.bundle.errors import BundleError
+from everest_secure.bundle.inspect import BundleInfo
+from everest_secure.bundle.signing import MIN_RSA_BITS, Signer
+from everest_secure.pki import certificates
+from everest_secure.run import Tools
+
+HOOK_MODE = 0o755
+NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def create(
+    description: Description,
+    *,
+    output: Path,
+    signer: Signer,
+    keyring: Path,
+    tools: Tools,
+    now: datetime,
+    min_rsa_bits: int = MIN_RSA_BITS,
+) -> BundleInfo:
+    """Make the bundle `output` and return what it says after verification against `keyring`, which is best taken from inside the image.
+
+    Nothing has the name `output` until the bundle was verified, and nothing that has it already is touched. `now` has a time zone.
+    Raises BundleError or PkiError when the description, the signer, the disk or the result is not in order, ToolError when rauc fails.
+    """
+    output = Path(os.path.abspath(output))  # noqa: PTH100 - Path.resolve would follow a link that is in the way
+    manifest.require_sound(description)
+    _require_free(output)
+    between = signing.preflight(signer, keyring=keyring, now=now, min_rsa_bits=min_rsa_bits)
+    sources = [image.file for image in description.images]
+    space.require(space.needed(sources, beside=output.parent), directory=output.parent)
+    with _work_directory(output) as work:
+        content = work / "content"
+        _fill(content, description)
+        configuration = work / "rauc.conf"
+        configuration.write_text(rauc.CONFIGURATION)
+        made = work / output.name
+        rauc.bundle(
+            content,
+            made,
+            configuration=configuration,
+            key=signer.key.absolute(),
+            certificate=signer.certificate.absolute(),
+            intermediates=_write_each(between, work),
+            keyring=keyring.absolute(),
+            passphrase=signer.passphrase,
+            tools=tools,
+        )
+        found = inspect.verify(made, keyring=keyring, tools=tools)
+        _require_same(found, description)
+        _publish(made, output)
+    return found
+
+
+def _require_free(output: Path) -> None:
+    if os.path.lexists(output):
+        raise BundleError(f"{output} exists already and is never overwritten; choose another name or move it away")
+    if not output.parent.is_dir():
+        raise BundleError(f"the directory {output.parent} does not exist; create it first")
+
+
+@contextmanager
+def _work_directory(output: Path) -> Iterator[Path]:
+    """Yield a directory on the file system of `output`, so that the finished bundle only changes its name."""
+    try:
+        work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    except OSError as error:
+        raise BundleError(f"{output.parent} cannot be written to: {error.strerror}; choose another place") from None
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _fill(content: Path, description: Description) -> None:
+    content.mkdir()
+    for image in description.images:
+        _link_or_copy(image.file, content / image.name)
+    if description.hooks is not None:
+        hook = content / description.hooks.file.name
+        shutil.copyfile(description.hooks.file, hook)
+        hook.chmod(HOOK_MODE)
+    (content / manifest.NAME_IN_BUNDLE).write_text(manifest.render(description))
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError as error:
+        if error.errno not in (*NO_HARD_LINKS, errno.EXDEV):
+            raise
+        shutil.copyfile(source, target)
+
+
+def _write_each(chain: Sequence[x509.Certificate], work: Path) -> list[Path]:
+    """Write one certificate per file: rauc reads only the first of each `--intermediate`."""
+    written = []
+    for index, certificate in enumerate(chain):
+        path = work / f"intermediate-{index}.pem"
+        path.write_bytes(certificates.to_pem(certificate))
+        written.append(path)
+    return written
+
+
+def _require_same(found: BundleInfo, description: Description) -> None:
+    wanted = (description.compatible, description.version, {(image.slot_class, image.name) for image in description.images})
+    if (found.compatible, found.version, {(image.slot_class, image.name) for image in found.images}) != wanted:
+        raise BundleError("the finished bundle does not say what its description does; report this as an error of everest-secure")
+
+
+def _publish(made: Path, output: Path) -> None:
+    with made.open("rb") as file:
+        os.fsync(file.fileno())
+    try:
+        output.hardlink_to(made)
+    except FileExistsError:
+        raise BundleError(f"{output} appeared while the bundle was made and is never overwritten; choose another name") from None
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        _require_free(output)
+        made.rename(output)

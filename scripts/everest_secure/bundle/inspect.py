@@ -1,0 +1,100 @@
+"""What is inside a bundle, and whether a device with a given keyring would accept it."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from everest_secure.bundle import rauc
+from everest_secure.bundle.errors import BundleError
+from everest_secure.errors import ToolError
+from everest_secure.image import blob
+from everest_secure.pki import certificates
+from everest_secure.run import Tools
+
+MAX_IMAGES = 256
+"""More images than any manifest names."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundledImage:
+    """An image as the manifest names it."""
+
+    slot_class: str
+    name: str
+    """File name in the bundle."""
+    sha256: str
+    """Hexadecimal digest of the image."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleInfo:
+    """What the manifest of a bundle says."""
+
+    compatible: str
+    version: str
+    description: str
+    build: str
+    images: tuple[BundledImage, ...]
+    hooks: tuple[str, ...]
+    """Of the whole bundle: `install-check`."""
+    verified: bool
+    """Whether signature and chain were verified against a keyring, and the payload against its signed hash tree."""
+
+
+def info(bundle: Path, *, tools: Tools) -> BundleInfo:
+    """Return what a bundle says of itself, nothing verified; raises ArtefactError or BundleError when it cannot be read."""
+    return _read(bundle, keyring=None, tools=tools)
+
+
+def verify(bundle: Path, *, keyring: Path, tools: Tools) -> BundleInfo:
+    """Return what a bundle says after rauc has verified it as a device with `keyring` would.
+
+    The chain must end in the keyring with the purpose code signing, the format be verity. Raises BundleError with rauc's reason when it is
+    refused, ArtefactError when it is no file that can be read, PkiError when the keyring holds no certificate.
+    """
+    certificates.load_all(keyring)
+    return _read(bundle, keyring=keyring, tools=tools)
+
+
+def _read(bundle: Path, *, keyring: Path | None, tools: Tools) -> BundleInfo:
+    blob.from_file(bundle)
+    with tempfile.TemporaryDirectory(prefix="everest-secure-") as directory:
+        configuration = Path(directory) / "rauc.conf"
+        configuration.write_text(rauc.CONFIGURATION)
+        try:
+            said = rauc.info(
+                bundle.absolute(), configuration=configuration, keyring=keyring.absolute() if keyring is not None else None, tools=tools
+            )
+        except ToolError as error:
+            raise BundleError(f"{bundle} was not accepted: {error}; check the bundle and the keyring") from None
+    return _parse(said, verified=keyring is not None)
+
+
+def _parse(said: Mapping[str, str], *, verified: bool) -> BundleInfo:
+    try:
+        count = int(said["RAUC_MF_IMAGES"])
+        if count > MAX_IMAGES:
+            raise BundleError(f"the bundle names {count} images, more than {MAX_IMAGES}; it is taken for hostile and not read")
+        return BundleInfo(
+            compatible=said["RAUC_MF_COMPATIBLE"],
+            version=said["RAUC_MF_VERSION"],
+            description=said["RAUC_MF_DESCRIPTION"],
+            build=said["RAUC_MF_BUILD"],
+            images=tuple(_image(said, index) for index in range(count)),
+            hooks=tuple(said["RAUC_MF_HOOKS"].split()),
+            verified=verified,
+        )
+    except (KeyError, ValueError):
+        raise BundleError("rauc described the bundle in a way that cannot be read; check which rauc is installed") from None
+
+
+def _image(said: Mapping[str, str], index: int) -> BundledImage:
+    return BundledImage(
+        slot_class=said[f"RAUC_IMAGE_CLASS_{index}"],
+        name=said[f"RAUC_IMAGE_NAME_{index}"],
+        sha256=said[f"RAUC_IMAGE_DIGEST_{index}"],
+        size=int(said[f"RAUC_IMAGE_SIZE_{index}"]),
+    )

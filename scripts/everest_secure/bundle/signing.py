@@ -1,0 +1,55 @@
+"""Who signs a bundle, and whether a device would accept that before anything is built."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from everest_secure.bundle.errors import BundleError
+from everest_secure.pki import certificates, chain, keys
+
+MIN_RSA_BITS = 4096
+"""Least size of every RSA key in the chain (RAUC-03)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A bundle signer's files."""
+
+    key: Path
+    """Private key, PEM."""
+    certificate: Path
+    """Its certificate alone, PEM."""
+    intermediates: tuple[Path, ...] = ()
+    """PEM files of the authorities between it and the root, which travel in the bundle; each may hold several."""
+    passphrase: str | None = None
+    """Of the key, when it is encrypted."""
+
+    def __repr__(self) -> str:
+        """Name the files and never the passphrase."""
+        return f"Signer(key={self.key}, certificate={self.certificate})"
+
+
+def preflight(signer: Signer, *, keyring: Path, now: datetime, min_rsa_bits: int = MIN_RSA_BITS) -> tuple[x509.Certificate, ...]:
+    """Return the intermediates to send along, in the order of the chain.
+
+    Raises BundleError when the key is not the certificate's, and PkiError when a file cannot be used, the chain does not end in `keyring`, or
+    it may not sign bundles at `now` (purpose, dates, key sizes, digests, authorities).
+    """
+    leaf = certificates.load_one(signer.certificate)
+    offered = [certificate for path in signer.intermediates for certificate in certificates.load_all(path)]
+    found = chain.build(leaf, intermediates=offered, anchors=certificates.load_all(keyring))
+    chain.require_bundle_signing(found, now=now, min_rsa_bits=min_rsa_bits)
+    _require_key(signer, leaf)
+    return _between(found)
+
+
+def _require_key(signer: Signer, leaf: x509.Certificate) -> None:
+    if keys.load(signer.key, passphrase=signer.passphrase).public_key() != leaf.public_key():
+        raise BundleError(f"the key {signer.key} does not belong to the certificate {signer.certificate}; give the two that do")
+
+
+def _between(found: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    return tuple(found[1:-1])
