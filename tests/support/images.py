@@ -1,10 +1,12 @@
 """File systems, disks and bundles built with the real tools, and the comparison of what a reader sees with what was put in."""
 
+import json
 import os
 import stat
 import struct
 import subprocess
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from everest_secure.image.artefact import Artefact, open_artefact
@@ -27,10 +29,11 @@ def tool(*argv: str | Path, stdin: bytes = b"") -> bytes:
     return done.stdout
 
 
-def sample_tree(root: Path) -> Path:
+def sample_tree(root: Path, *, sparse: bool = True) -> Path:
     """Fill `root` with one of everything that a root file system may hold; owners, devices and capabilities only as root."""
     for name in ("etc/deep/er/still", "usr/bin", "dev", "empty", "many", "names"):
         (root / name).mkdir(parents=True)
+    root.chmod(0o755)
     contents = {
         "etc/passwd": b"root:*:0:0::/root:/bin/false\n",
         "etc/zero": b"",
@@ -49,10 +52,8 @@ def sample_tree(root: Path) -> Path:
     Path(os.fsdecode(os.fsencode(root / "names") + b"/not-utf8-\xff\xfe")).write_bytes(b"4")
     for number in range(700):
         (root / "many" / f"a-rather-long-file-name-to-fill-directory-blocks-{number:04}").write_bytes(b"%d" % number)
-    with (root / "usr/bin/sparse").open("wb") as file:
-        file.seek(3 * 1024 * 1024)
-        file.write(b"end of a hole")
-        file.truncate(5 * 1024 * 1024)
+    if sparse:
+        _sparse_files(root)
     (root / "etc/short-link").symlink_to("passwd")
     (root / "etc/link-of-59").symlink_to("/" + "a" * 58)
     (root / "etc/link-of-60").symlink_to("/" + "b" * 59)
@@ -71,6 +72,17 @@ def sample_tree(root: Path) -> Path:
         os.chown(root / "etc/short-link", 1500, 1500, follow_symlinks=False)
         os.setxattr(root / "usr/bin/block", "security.capability", CAPABILITY)
     return root
+
+
+def _sparse_files(root: Path) -> None:
+    with (root / "usr/bin/sparse").open("wb") as file:
+        file.seek(3 * 1024 * 1024)
+        file.write(b"end of a hole")
+        file.truncate(5 * 1024 * 1024)
+    with (root / "usr/bin/holes").open("wb") as file:
+        for number in range(500):
+            file.seek(number * 16384)
+            file.write(bytes([number % 255 + 1]) * 8192)
 
 
 def set_attributes(root: Path, *, acl: bool = True) -> bool:
@@ -132,3 +144,47 @@ _TYPES = {
     stat.S_IFBLK: NodeType.BLOCK,
     stat.S_IFIFO: NodeType.FIFO,
 }
+
+
+def gpt_disk(disk: Path, partitions: Mapping[str, Path | None], *, spare: int = 1024 * 1024) -> Path:
+    """Make a GPT disk with a partition per label that holds the file, or zeros for None, and `spare` bytes behind it."""
+    sizes = {label: (-(-(image.stat().st_size if image else 0) // 512) * 512 + spare) for label, image in partitions.items()}
+    with disk.open("wb") as file:
+        file.truncate(sum(sizes.values()) + (len(sizes) + 4) * 1024 * 1024)
+    script = "label: gpt\n" + "".join(f'size={size // 512}, name="{label}"\n' for label, size in sizes.items())
+    tool("sfdisk", "--quiet", disk, stdin=script.encode())
+    table = json.loads(tool("sfdisk", "-J", disk))["partitiontable"]["partitions"]
+    with disk.open("r+b") as file:
+        for entry, image in zip(table, partitions.values(), strict=True):
+            if image:
+                file.seek(entry["start"] * 512)
+                file.write(image.read_bytes())
+    return disk
+
+
+def rewrite_gpt_entry(disk: Path, *, number: int, first: int) -> None:
+    """Give a partition another first sector in both copies of the table, with right checksums (sectors of 512 bytes)."""
+    raw = bytearray(disk.read_bytes())
+    (backup,) = struct.unpack_from("<Q", raw, 512 + 32)
+    for lba in (1, backup):
+        at = lba * 512
+        entries, count, length = struct.unpack_from("<QII", raw, at + 72)
+        begin = entries * 512
+        struct.pack_into("<Q", raw, begin + (number - 1) * length + 32, first)
+        struct.pack_into("<I", raw, at + 88, zlib.crc32(raw[begin : begin + count * length]))
+        raw[at + 16 : at + 20] = bytes(4)
+        struct.pack_into("<I", raw, at + 16, zlib.crc32(raw[at : at + 92]))
+    disk.write_bytes(raw)
+
+
+def verity_image(image: Path, *options: str) -> bytes:
+    """Append a dm-verity superblock and tree to a file system with veritysetup; return the root hash."""
+    size = image.stat().st_size
+    said = tool("veritysetup", "format", image, image, f"--hash-offset={size}", *options, *_data_blocks(size, options))
+    (line,) = [line for line in said.decode().splitlines() if line.startswith("Root hash:")]
+    return bytes.fromhex(line.split()[-1])
+
+
+def _data_blocks(size: int, options: Sequence[str]) -> list[str]:
+    block = int(options[options.index("--data-block-size") + 1]) if "--data-block-size" in options else 4096
+    return [f"--data-blocks={size // block}"]

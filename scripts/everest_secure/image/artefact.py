@@ -16,6 +16,9 @@ from everest_secure.image.tree import Tree
 MAX_DEPTH = 6
 """Levels of artefacts within artefacts."""
 
+EMPTY_HEAD = 1024 * 1024
+"""Bytes that must be zero for a part to be empty."""
+
 
 @dataclass(frozen=True)
 class Artefact:
@@ -24,7 +27,7 @@ class Artefact:
     name: str
     """Path-like name: `disk.raw`, `disk.raw:rootfs-a`, `update.raucb:rootfs.img`."""
     kind: str
-    """Format: `directory`, `ext4`, `squashfs`, `vfat`, `gpt`, `verity`, `rauc-bundle`, `uki`."""
+    """Format: `directory`, `ext4`, `squashfs`, `vfat`, `gpt`, `verity`, `rauc-bundle`, `uki`, `efi-program`; `empty` and `unknown` only inside others."""
     blob: Blob | None = None
     """Its bytes; None for a directory."""
     tree: Tree | None = None
@@ -67,6 +70,18 @@ def open_blob(blob: Blob, depth: int = 0) -> Artefact | None:
         if artefact is not None:
             return artefact
     return None
+
+
+def open_part(blob: Blob, depth: int) -> Artefact:
+    """Open bytes found inside another artefact; those that no format knows become an artefact of kind `empty` or `unknown`.
+
+    Empty means that the first MiB is zero, so that an unused slot costs no time. Raises as `open_blob`.
+    """
+    artefact = open_blob(blob, depth)
+    if artefact is not None:
+        return artefact
+    head = blob.head(EMPTY_HEAD)
+    return Artefact(name=blob.name, kind="unknown" if head.strip(b"\0") else "empty", blob=blob)
 
 
 def open_artefact(path: Path) -> Artefact:

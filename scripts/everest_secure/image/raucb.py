@@ -1,0 +1,136 @@
+"""RAUC bundles: payload, CMS in DER, and the CMS's length as 8 bytes big-endian (RAUC, `docs/reference.rst` and `src/bundle.c`).
+
+What is read here is not authenticated: whoever judges a bundle verifies the CMS over the manifest or payload, and the payload's hash tree.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image import squashfs
+from everest_secure.image.artefact import Artefact, open_part, opens
+from everest_secure.image.blob import Blob
+from everest_secure.image.hashtree import HashTree, VerityResult, hash_tree
+from everest_secure.image.manifest import Manifest, parse_manifest
+from everest_secure.image.tree import Tree, printable
+
+_BLOCK = 4096
+_MAX_CMS = 16 * 1024 * 1024
+_SIGNED = bytes.fromhex("06092a864886f70d010702")
+_ENVELOPED = bytes.fromhex("06092a864886f70d010703")
+_MANIFEST = "/manifest.raucm"
+
+
+@dataclass(frozen=True, slots=True)
+class RaucBundle:
+    """What a bundle says of itself."""
+
+    format: str
+    """`plain`, `verity` or `crypt`."""
+    manifest: Manifest | None
+    """From the CMS (verity) or the SquashFS (plain); None for crypt, whose manifest only a recipient's key opens."""
+    cms: bytes
+    """ContentInfo in DER: SignedData, for crypt EnvelopedData around it."""
+    payload: Blob
+    """All bytes before the CMS: what the signature of a plain bundle covers."""
+    tree: HashTree | None
+    """The payload's SquashFS and hash tree; only for verity."""
+    root_hash: bytes
+    """`verity-hash` of the manifest; empty unless verity."""
+
+    def verify_payload(self) -> VerityResult:
+        """Hash the whole payload of a verity bundle; compare with `VerityResult.holds(root_hash)`.
+
+        Raises ArtefactError for another format, which has no readable hash tree.
+        """
+        if self.tree is None:
+            raise ArtefactError(
+                f"{self.payload.name} is a RAUC bundle of format {self.format}, which has no hash tree to verify without a key"
+            )
+        return self.tree.verify()
+
+
+@opens(order=20)
+def open_bundle(blob: Blob, depth: int) -> Artefact | None:
+    """Open a RAUC bundle: its child is the SquashFS, whose children are the images that the manifest names. See `artefact.Opener`."""
+    cms = _read_cms(blob)
+    if cms is None:
+        if blob.name.endswith(".raucb"):
+            raise ArtefactError(f"{blob.name} is no RAUC bundle, or a truncated one: it does not end with a signature; fetch it again")
+        return None
+    payload = blob.slice(0, blob.size - 8 - len(cms), blob.name)
+    if not payload.size or payload.size % _BLOCK:
+        raise ArtefactError(f"{blob.name} is corrupt: the payload of this RAUC bundle is no whole number of {_BLOCK}-byte blocks")
+    if _ENVELOPED in cms[:32]:
+        return Artefact(name=blob.name, kind="rauc-bundle", blob=blob, facts=RaucBundle("crypt", None, cms, payload, None, b""))
+    embedded = _signed_content(cms, blob.name)
+    if embedded is not None:
+        manifest = parse_manifest(embedded, blob.name)
+        tree, root_hash = _verity(payload, manifest)
+        content = _payload(tree.data, blob.name, depth)
+        facts = RaucBundle("verity", manifest, cms, payload, tree, root_hash)
+    else:
+        content = _payload(payload, blob.name, depth)
+        manifest = parse_manifest(_tree(content).read(_MANIFEST), blob.name)
+        facts = RaucBundle("plain", manifest, cms, payload, None, b"")
+    content = replace(content, children=tuple(_images(_tree(content), manifest, blob.name, depth + 2)))
+    return Artefact(name=blob.name, kind="rauc-bundle", blob=blob, facts=facts, children=(content,))
+
+
+def _read_cms(blob: Blob) -> bytes | None:
+    """Return the CMS at the end; None when there is none."""
+    if blob.size < _BLOCK:
+        return None
+    length = int.from_bytes(blob.read(blob.size - 8, 8), "big")
+    if not 32 <= length <= min(_MAX_CMS, blob.size - 8):
+        return None
+    cms = blob.read(blob.size - 8 - length, length)
+    return cms if cms[0] == 0x30 and (_SIGNED in cms[:32] or _ENVELOPED in cms[:32]) else None
+
+
+def _signed_content(cms: bytes, name: str) -> bytes | None:
+    """Return what a SignedData encloses; None when its content is detached."""
+    from asn1crypto.cms import ContentInfo
+
+    try:
+        content = ContentInfo.load(cms, strict=True)["content"]["encap_content_info"]["content"].native
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        raise ArtefactError(f"{name} is corrupt: the signature of this RAUC bundle is no valid CMS") from None
+    if content is not None and not isinstance(content, bytes):
+        raise ArtefactError(f"{name} is corrupt: the signature of this RAUC bundle encloses no manifest")
+    return content
+
+
+def _verity(payload: Blob, manifest: Manifest) -> tuple[HashTree, bytes]:
+    section = manifest.sections.get("bundle", {})
+    try:
+        size = int(section["verity-size"])
+        salt = bytes.fromhex(section["verity-salt"])
+        root_hash = bytes.fromhex(section["verity-hash"])
+    except (KeyError, ValueError):
+        raise ArtefactError(f"{payload.name} is corrupt: the signed manifest of this RAUC bundle lacks its verity parameters") from None
+    if section.get("format") != "verity" or len(root_hash) != 32 or not 0 <= size < payload.size or size % _BLOCK:
+        raise ArtefactError(f"{payload.name} is corrupt: the verity parameters of this RAUC bundle are impossible")
+    data = payload.slice(0, payload.size - size, payload.name)
+    return hash_tree(data, payload.slice(payload.size - size, size, payload.name), salt=salt), root_hash
+
+
+def _payload(blob: Blob, name: str, depth: int) -> Artefact:
+    content = squashfs.open_squashfs(blob.slice(0, blob.size, f"{name}:payload"), depth + 1)
+    if content is None:
+        raise ArtefactError(f"{name} is corrupt: the payload of this RAUC bundle is no SquashFS")
+    return content
+
+
+def _tree(content: Artefact) -> Tree:
+    if content.tree is None:
+        raise TypeError(content.kind)
+    return content.tree
+
+
+def _images(tree: Tree, manifest: Manifest, name: str, depth: int) -> Iterator[Artefact]:
+    for filename in manifest.filenames:
+        node = tree.get(f"/{filename}")
+        if node is None or not node.is_file:
+            raise ArtefactError(f"{name} is corrupt: its manifest names the file {printable(filename)}, which the bundle does not hold")
+        yield open_part(tree.blob(node).slice(0, node.size, f"{name}:{printable(filename)}"), depth)

@@ -1,0 +1,204 @@
+"""FAT12, FAT16 and FAT32 with long names (Microsoft FAT specification 1.03), as on an EFI system partition.
+
+FAT keeps no owners and no modes; every node is root's with mode 0755, as Linux shows it by default.
+EFI programs, and whatever calls itself one, are opened too: they are the children of the artefact.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.artefact import Artefact, open_blob, open_part, opens
+from everest_secure.image.blob import Blob
+from everest_secure.image.cache import Cache
+from everest_secure.image.fat_names import LongName, short_name
+from everest_secure.image.names import entry_name
+from everest_secure.image.tree import Node, NodeType, Tree, printable
+
+_MODE = 0o755
+_VOLUME = 0x08
+_DIRECTORY = 0x10
+_LONG = 0x0F
+_MAX_DIRECTORY = 65536 * 32
+"""Bytes of a directory's entries."""
+
+
+class Layout(NamedTuple):
+    """What the boot sector says."""
+
+    bits: int
+    """12, 16 or 32 bits per entry of the allocation table."""
+    cluster_size: int
+    clusters: int
+    fat: int
+    """Offset of the first allocation table."""
+    root: int
+    """Offset of the root directory of FAT12 and FAT16, its first cluster for FAT32."""
+    root_size: int
+    """Bytes of the fixed root directory; 0 for FAT32."""
+    data: int
+    """Offset of cluster 2."""
+
+
+def read_layout(blob: Blob) -> Layout | None:
+    """Return the layout, or None when `blob` holds no FAT; raises ArtefactError when it is truncated."""
+    if blob.size < 512:
+        return None
+    raw = blob.read(0, 512)
+    sector, per_cluster, reserved, fats, root_entries, small_total = struct.unpack_from("<HBHBHH", raw, 11)
+    (small_fat,) = struct.unpack_from("<H", raw, 22)
+    (large_total,) = struct.unpack_from("<I", raw, 32)
+    large_fat, _, _, root_cluster = struct.unpack_from("<IHHI", raw, 36)
+    fat_size = (small_fat or large_fat) * sector
+    total = small_total or large_total
+    if (
+        raw[510:512] != b"\x55\xaa"
+        or raw[0] not in (0xE9, 0xEB)
+        or b"FAT" not in (raw[54:57], raw[82:85])
+        or sector not in (512, 1024, 2048, 4096)
+        or not per_cluster
+        or per_cluster & (per_cluster - 1)
+        or not reserved
+        or fats not in (1, 2)
+        or not fat_size
+        or not total
+    ):
+        return None
+    root = reserved * sector + fats * fat_size
+    root_size = -(-root_entries * 32 // sector) * sector
+    data = root + root_size
+    cluster_size = per_cluster * sector
+    clusters = (total * sector - data) // cluster_size
+    if total * sector > blob.size:
+        raise ArtefactError(f"{blob.name} is truncated: its FAT file system has {total * sector} bytes, {blob.size} are there")
+    bits = 12 if clusters < 4085 else 16 if clusters < 65525 else 32
+    if clusters < 1 or (bits == 32) != (not small_fat) or (clusters + 2) * bits > fat_size * 8:
+        raise ArtefactError(f"{blob.name} is corrupt: the boot sector of its FAT file system is wrong")
+    return Layout(bits, cluster_size, clusters, reserved * sector, root_cluster if bits == 32 else root, root_size, data)
+
+
+@opens(order=70)
+def open_vfat(blob: Blob, depth: int) -> Artefact | None:
+    """Open a FAT file system and the EFI programs on it; see `artefact.Opener`."""
+    layout = read_layout(blob)
+    if layout is None:
+        return None
+    tree = VfatTree(blob, layout)
+    return Artefact(name=blob.name, kind="vfat", blob=blob, tree=tree, children=tuple(_programs(tree, depth)))
+
+
+def _programs(tree: Tree, depth: int) -> Iterator[Artefact]:
+    for node in tree.nodes():
+        if not node.is_file:
+            continue
+        if node.name.lower().endswith(".efi"):
+            yield open_part(tree.blob(node), depth + 1)
+        else:
+            found = open_blob(tree.blob(node), depth + 1)
+            if found is not None:
+                yield found
+
+
+class _File(NamedTuple):
+    cluster: int
+    size: int
+
+
+class VfatTree(Tree):
+    """A FAT file system in a blob."""
+
+    def __init__(self, blob: Blob, layout: Layout) -> None:
+        super().__init__(blob.name, "vfat")
+        self._blob = blob
+        self._layout = layout
+        self._chains: Cache[_File, list[int]] = Cache(8)
+
+    def _scan(self) -> Iterator[tuple[Node, object]]:
+        root = self._layout.root if self._layout.bits == 32 else 0
+        yield Node("/", NodeType.DIRECTORY, _MODE, 0, 0, 0), None
+        todo = [("", root)]
+        seen = {root}
+        while todo:
+            parent, cluster = todo.pop()
+            for raw_name, attributes, first, size in self._entries(self._listing(cluster), parent):
+                path = f"{parent}/{entry_name(raw_name, self.name)}"
+                if attributes & _DIRECTORY:
+                    if first in seen:
+                        raise self._corrupt(f"the directory {printable(path)}, which is linked twice,")
+                    seen.add(first)
+                    todo.append((path, first))
+                    yield Node(path, NodeType.DIRECTORY, _MODE, 0, 0, 0), None
+                    continue
+                if size > self._layout.clusters * self._layout.cluster_size:
+                    raise self._corrupt(f"the size of {printable(path)}")
+                yield Node(path, NodeType.FILE, _MODE, 0, 0, size), _File(first, size)
+
+    def _listing(self, cluster: int) -> bytes:
+        layout = self._layout
+        if not cluster and layout.bits != 32:
+            return self._blob.read(layout.root, layout.root_size)
+        chain = list(self._chain(cluster, _MAX_DIRECTORY // layout.cluster_size or 1))
+        return b"".join(self._cluster(number) for number in chain)
+
+    def _entries(self, listing: bytes, parent: str) -> Iterator[tuple[bytes, int, int, int]]:
+        """Yield name, attributes, first cluster and size of each entry."""
+        long = LongName()
+        for at in range(0, len(listing), 32):
+            raw = listing[at : at + 32]
+            if raw[0] == 0:
+                return
+            attributes = raw[11]
+            if raw[0] == 0xE5:
+                long = LongName()
+            elif attributes & 0x3F == _LONG:
+                long = long.add(raw)
+            else:
+                name = long.of(raw) or short_name(raw)
+                long = LongName()
+                if attributes & _VOLUME or name in (".", ".."):
+                    continue
+                high, low, size = struct.unpack_from("<H4xHI", raw, 20)
+                first = low | (high << 16 if self._layout.bits == 32 else 0)
+                if attributes & _DIRECTORY and not first:
+                    raise self._corrupt(f"the directory {printable(f'{parent}/{name}')}")
+                yield name.encode("utf-8", "surrogatepass"), attributes, first, size
+
+    def _chain(self, cluster: int, limit: int) -> Iterator[int]:
+        """Yield at most `limit` clusters of a file; raises ArtefactError when the chain leaves the disk or is longer than a directory may be."""
+        end = {12: 0xFF8, 16: 0xFFF8, 32: 0xFFF_FFF8}[self._layout.bits]
+        for _ in range(limit):
+            if not 2 <= cluster < self._layout.clusters + 2:
+                raise self._corrupt("a cluster chain")
+            yield cluster
+            cluster = self._next(cluster)
+            if cluster >= end:
+                return
+
+    def _next(self, cluster: int) -> int:
+        fat, bits = self._layout.fat, self._layout.bits
+        if bits == 12:
+            pair = int.from_bytes(self._blob.read(fat + cluster * 3 // 2, 2), "little")
+            return pair >> 4 if cluster & 1 else pair & 0xFFF
+        entry = int.from_bytes(self._blob.read(fat + cluster * bits // 8, bits // 8), "little")
+        return entry & 0x0FFF_FFFF
+
+    def _cluster(self, number: int) -> bytes:
+        size = self._layout.cluster_size
+        return self._blob.read(self._layout.data + (number - 2) * size, size)
+
+    def _read(self, handle: object, offset: int, length: int) -> bytes:
+        if not isinstance(handle, _File):
+            raise TypeError(handle)
+        if not length:
+            return b""
+        size = self._layout.cluster_size
+        chain = self._chains.get(handle, lambda: list(self._chain(handle.cluster, -(-handle.size // size))))
+        first, last = offset // size, (offset + length - 1) // size
+        if last >= len(chain):
+            raise self._corrupt("the length of a file")
+        found = b"".join(map(self._cluster, chain[first : last + 1]))
+        return found[offset - first * size : offset - first * size + length]
+
+    def _corrupt(self, what: str) -> ArtefactError:
+        return ArtefactError(f"{self.name} is corrupt: {what} of its FAT file system is wrong")
