@@ -14,6 +14,9 @@ EVEREST_TEMPLATES[doc] = "Files of SRC_URI to fill in; the results lie in B unde
 EVEREST_TEMPLATE_VARIABLES ??= ""
 EVEREST_TEMPLATE_VARIABLES[doc] = "Variables that may stand between @ signs in these files; each must have a value, which may be empty."
 
+# A machine may set knobs of its own.
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+
 S = "${WORKDIR}"
 B = "${WORKDIR}/build"
 

@@ -7,7 +7,7 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 
 SRC_URI = "file://config.yaml"
 
-inherit allarch everest-secure-template
+inherit everest-secure-template
 
 EVEREST_TEMPLATES = "config.yaml"
 EVEREST_TEMPLATE_VARIABLES = "EVEREST_PLC_INTERFACE"

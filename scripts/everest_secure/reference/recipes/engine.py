@@ -102,8 +102,14 @@ def describe(d: Data, variables: Sequence[str]) -> dict[str, Any]:
         "file": d.getVar("FILE"),
         "image": d.getVar("D"),
         "packages": [_package(package, d, has_services=package in services, has_users=package in users) for package in packages],
-        "variables": {variable: d.getVar(variable) or "" for variable in variables},
+        "variables": {variable: _value(variable, d) for variable in variables},
     }
+
+
+def _value(variable: str, d: Data) -> str:
+    """Return the expanded value of `NAME` or `NAME[flag]`; empty when unset."""
+    name, bracket, flag = variable.partition("[")
+    return str((d.getVarFlag(name, flag.rstrip("]")) if bracket else d.getVar(name)) or "")
 
 
 def _package(name: str, d: Data, *, has_services: bool, has_users: bool) -> dict[str, Any]:

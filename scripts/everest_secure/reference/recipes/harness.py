@@ -131,7 +131,7 @@ def _ask(
     if "error" in reply:
         error = reply["error"]
         recipe = f"recipe '{error['recipe']}'" if error["recipe"] else "the layer"
-        raise RecipeError(f"{recipe} cannot be built ({error['where']}): {error['message']}; mend it there and try again")
+        raise RecipeError(f"{recipe} cannot be built, mend {error['where']}: {error['message']}")
     recipes: list[dict[str, Any]] = reply["recipes"]
     return recipes
 

@@ -1,0 +1,134 @@
+# Turns one list of writable state into what systemd needs to have it.
+#
+# Purpose: whatever a charger writes and keeps is declared in one file (FS-03, CERT-01). From it come the directories
+# (tmpfiles.d), the mount of the data partition, and a bind mount for each path that programs expect elsewhere. The list itself is installed
+# too, for whoever verifies the image.
+#
+# Usage:
+#   SRC_URI = "file://state.tsv"
+#   inherit everest-secure-state
+#   do_install() { everest_secure_install_state }
+#
+# The list: columns separated by one tab, lines that begin with # are comments.
+#   path      absolute path of a directory
+#   user      its owner
+#   group     its group
+#   mode      four octal digits
+#   lifetime  persistent (survives reboot and update, on the data partition, below /var) or volatile (gone at reboot, below /run)
+#   bind      absolute path where it is mounted too, or -
+
+inherit systemd
+
+EVEREST_STATE_LIST ??= "state.tsv"
+EVEREST_STATE_LIST[doc] = "File name of the list in SRC_URI."
+EVEREST_DATA_OPTIONS ??= "nodev,nosuid,noexec"
+EVEREST_DATA_OPTIONS[doc] = "Mount options of the data partition and of everything bound from it."
+
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+
+S = "${WORKDIR}"
+B = "${WORKDIR}/build"
+
+SYSTEMD_SERVICE:${PN} = "var.mount ${@' '.join(everest_secure_unit(row['bind']) for row in everest_secure_state(d) if row['bind'] != '-')}"
+
+def everest_secure_state(d):
+    """Rows of the list as dictionaries; a wrong one stops the build with file and line."""
+    import re
+
+    columns = ("path", "user", "group", "mode", "lifetime", "bind")
+    roots = {"persistent": "/var/", "volatile": "/run/"}
+    path = r"/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*"
+    patterns = (path, r"[a-z_][a-z0-9_-]*", r"[a-z_][a-z0-9_-]*", r"[0-7]{4}", "|".join(roots), "-|" + path)
+
+    file = bb.utils.which(d.getVar("FILESPATH"), d.getVar("EVEREST_STATE_LIST"))
+    if not file:
+        bb.fatal("%s is not to be found next to the recipe; add it there" % d.getVar("EVEREST_STATE_LIST"))
+    bb.parse.mark_dependency(d, file)
+    rows = []
+    with open(file) as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            fields = line.rstrip("\n").split("\t")
+            good = len(fields) == len(columns) and all(re.fullmatch(want, have) for want, have in zip(patterns, fields))
+            if not good or ".." in line or not fields[0].startswith(roots[fields[4]]):
+                bb.fatal("%s:%d is no state: give %s, separated by tabs" % (file, number, ", ".join(columns)))
+            rows.append(dict(zip(columns, fields)))
+    return rows
+
+def everest_secure_escape(path):
+    """A path in a unit's name, as systemd-escape(1) --path."""
+    def escaped(part):
+        return "".join(c if c.isalnum() or c in "_." else "\\x%02x" % ord(c) for c in part)
+
+    return "-".join(escaped(part) for part in path.strip("/").split("/"))
+
+def everest_secure_unit(path):
+    """Name of the mount unit of a path."""
+    return everest_secure_escape(path) + ".mount"
+
+python do_everest_secure_state() {
+    from pathlib import Path
+
+    build = Path(d.getVar("B"))
+    options = d.getVar("EVEREST_DATA_OPTIONS")
+    rows = everest_secure_state(d)
+
+    lines = ["d %(path)s %(mode)s %(user)s %(group)s -" % row for row in rows]
+    (build / "everest-state.conf").write_text("# Generated from the list of state (FS-03, CERT-01).\n" + "\n".join(lines) + "\n")
+
+    device = d.getVar("EVEREST_DATA_DEVICE")
+    fsck = "systemd-fsck@%s.service" % everest_secure_escape(device)
+    (build / "var.mount").write_text("""# FS-03: the data partition holds all state; nothing on it is executed, a device or setuid.
+[Unit]
+Description=Data partition
+Requires=%(fsck)s
+After=%(fsck)s
+
+[Mount]
+What=%(device)s
+Where=/var
+Type=ext4
+Options=%(options)s
+
+[Install]
+RequiredBy=local-fs.target
+""" % {"fsck": fsck, "device": device, "options": options})
+
+    for row in rows:
+        if row["bind"] != "-":
+            (build / everest_secure_unit(row["bind"])).write_text("""# FS-03: %(bind)s is state and lies on the data partition.
+[Unit]
+Description=State of %(bind)s
+DefaultDependencies=no
+RequiresMountsFor=/var
+After=systemd-tmpfiles-setup.service
+Requires=systemd-tmpfiles-setup.service
+Before=umount.target
+Conflicts=umount.target
+
+[Mount]
+What=%(path)s
+Where=%(bind)s
+Type=none
+Options=bind,%(options)s
+
+[Install]
+WantedBy=multi-user.target
+""" % {**row, "options": options})
+}
+do_everest_secure_state[cleandirs] = "${B}"
+do_everest_secure_state[vardeps] += "EVEREST_STATE_LIST EVEREST_DATA_DEVICE EVEREST_DATA_OPTIONS"
+addtask everest_secure_state after do_patch before do_configure
+
+everest_secure_install_state() {
+    install -D -m 0644 ${WORKDIR}/${EVEREST_STATE_LIST} ${D}${datadir}/everest-secure/state.tsv
+    install -D -m 0644 ${B}/everest-state.conf ${D}${nonarch_libdir}/tmpfiles.d/everest-state.conf
+    install -d ${D}${systemd_system_unitdir}
+    install -m 0644 ${B}/*.mount ${D}${systemd_system_unitdir}
+    for directory in ${@' '.join(row['bind'] for row in everest_secure_state(d) if row['bind'] != '-')}; do
+        install -d ${D}$directory
+    done
+}
+
+FILES:${PN} += "${datadir}/everest-secure ${nonarch_libdir}/tmpfiles.d"

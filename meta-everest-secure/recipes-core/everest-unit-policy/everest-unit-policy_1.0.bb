@@ -1,0 +1,33 @@
+# Requirements: NET-06, NET-07, RAUC-06
+SUMMARY = "What systemd starts on a charger and what nobody can start"
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
+
+SRC_URI = "file://20-everest-secure.preset"
+
+inherit allarch
+
+S = "${WORKDIR}"
+
+# NET-07: shells and logins, on whatever console the command line names.
+EVEREST_MASKED_UNITS = "autovt@.service console-getty.service container-getty@.service debug-shell.service emergency.service \
+                        getty@.service rescue.service serial-getty@.service"
+# NET-07: what an attached keyboard or a stray command would reach.
+EVEREST_MASKED_UNITS += "ctrl-alt-del.target hibernate.target hybrid-sleep.target kexec.target sleep.target suspend-then-hibernate.target suspend.target"
+# NET-06: interactive first boot, home directories, crash dumps with secrets of a process, remote logins.
+EVEREST_MASKED_UNITS += "ssh.service ssh.socket sshd.service sshd.socket sshd@.service systemd-coredump.socket systemd-firstboot.service \
+                         systemd-homed.service usb-gadget.target"
+# RAUC-06: EVerest's module Linux_Systemd_Rauc decides whether a slot is good; a second owner would decide before it looked.
+EVEREST_MASKED_UNITS += "rauc-mark-good.service"
+
+do_install() {
+    install -D -m 0644 ${WORKDIR}/20-everest-secure.preset ${D}${systemd_unitdir}/system-preset/20-everest-secure.preset
+    install -d ${D}${sysconfdir}/systemd/system
+    for unit in ${EVEREST_MASKED_UNITS}; do
+        ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
+    done
+}
+
+FILES:${PN} += "${systemd_unitdir}/system-preset"
+
+RDEPENDS:${PN} = "systemd"

@@ -1,0 +1,25 @@
+# Requirements: all that a package can satisfy
+SUMMARY = "Everything that hardens a charger, apart from EVerest itself"
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
+
+inherit packagegroup
+
+RDEPENDS:${PN} = " \
+    everest-broker-conf \
+    everest-config \
+    everest-firewall \
+    everest-openssl-policy \
+    everest-rauc-dbus-policy \
+    everest-service-hardening \
+    everest-state \
+    everest-unit-policy \
+    everest-user \
+    libtss2-tcti-device \
+    rauc \
+    rauc-conf \
+    rauc-service \
+    tpm2-abrmd \
+    tpm2-openssl \
+    tpm2-tss \
+"

@@ -1,0 +1,3 @@
+# Stand-in for OE-Core's packagegroup.bbclass.
+PACKAGES = "${PN}"
+ALLOW_EMPTY:${PN} = "1"
