@@ -1,0 +1,49 @@
+"""One run of the checks, from paths to a report: opens the artefacts, loads the policy and takes the time."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from everest_secure import checks
+from everest_secure.checks.core import registered
+from everest_secure.checks.verify import verify
+from everest_secure.errors import ArtefactError
+from everest_secure.image.artefact import open_artefact
+from everest_secure.policy.catalogue import Catalogue, load_catalogue
+from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile
+from everest_secure.report.model import Report
+
+
+def check_artefacts(paths: Sequence[Path], *, profile: str | None = None, policy_file: Path | None = None) -> Report:
+    """Open all artefacts and verify them together against a profile, or against a policy file that extends one.
+
+    Raises PolicyError for a wrong policy, and ArtefactError for an artefact that cannot be opened or holds nothing to check.
+    """
+    catalogue = load_catalogue()
+    policy = _policy(profile, policy_file, catalogue)
+    checks.load()
+    artefacts = [open_artefact(path) for path in paths]
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
+        hashed = pool.submit(_digests, [path for path in paths if path.is_file()])
+        report = verify(artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=datetime.now(UTC))
+        return report.with_digests(hashed.result())
+
+
+def _policy(profile: str | None, file: Path | None, catalogue: Catalogue) -> Policy:
+    if file:
+        return load_policy(file, catalogue=catalogue)
+    return load_profile(profile or DEFAULT_PROFILE, catalogue=catalogue)
+
+
+def _digests(files: Sequence[Path]) -> Mapping[str, str]:
+    found = {}
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ArtefactError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
+    return found

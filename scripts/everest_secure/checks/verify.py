@@ -1,0 +1,125 @@
+"""Runs every check on everything there is to check, and says for each requirement what came of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+
+from everest_secure import __version__
+from everest_secure.checks.core import Check, Scope, run_check
+from everest_secure.checks.subjects import Named, find_subjects
+from everest_secure.checks.waivers import notices, waive
+from everest_secure.image.artefact import Artefact
+from everest_secure.policy.catalogue import Catalogue
+from everest_secure.policy.profile import Evidence, Policy
+from everest_secure.policy.requirement import Requirement
+from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject
+from everest_secure.result import CheckResult, Outcome
+
+UNDECIDED = frozenset({Outcome.NOT_CHECKED, Outcome.NOT_APPLICABLE})
+"""Outcomes of the checks beside which evidence decides."""
+
+
+def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogue, checks: Sequence[Check], time: datetime) -> Report:
+    """Verify artefacts that were opened together, at a time with a time zone.
+
+    Raises ArtefactError when there is nothing to check in one of them, or two have the same name; an error in a single check is the outcome
+    of its requirement.
+    """
+    strangers = sorted({check.requirement for check in checks} - set(catalogue.ids))
+    if strangers:
+        raise ValueError(f"there are checks of requirements that the catalogue does not know: {', '.join(strangers)}")
+    subjects = find_subjects(artefacts)
+    today = time.date()
+    results = tuple(
+        _result(requirement, list(_run(requirement, checks, subjects, policy)), policy=policy, today=today)
+        for requirement in catalogue.requirements
+    )
+    return Report(
+        version=__version__,
+        time=time,
+        profile=policy.profile,
+        policy_file=policy.file,
+        evidence_required=policy.parameters.evidence_required,
+        subjects=tuple(subject for artefact in artefacts for subject in _described(artefact)),
+        groups=catalogue.groups,
+        results=results,
+        notices=notices(policy.waivers, results=results, today=today),
+    )
+
+
+def _run(
+    requirement: Requirement, checks: Sequence[Check], subjects: Mapping[Scope, Sequence[Named]], policy: Policy
+) -> Iterator[CheckResult]:
+    for check in checks:
+        if check.requirement != requirement.id:
+            continue
+        if not subjects[check.scope]:
+            yield CheckResult(check.name, "", Outcome.NOT_CHECKED, f"no {check.scope} among the artefacts")
+        for name, subject in subjects[check.scope]:
+            yield run_check(check, subject, name, policy.parameters)
+
+
+def _result(requirement: Requirement, found: Sequence[CheckResult], *, policy: Policy, today: date) -> Result:
+    parts = tuple(_part(requirement, one, policy=policy, today=today) for one in found)
+    outcome = worst(part.outcome for part in parts) if parts else Outcome.NOT_CHECKED
+    if requirement.evidence and outcome in UNDECIDED:
+        return _evidence(requirement, parts, policy=policy, today=today)
+    return Result(requirement, outcome, _reason(requirement, outcome, parts), parts)
+
+
+def worst(outcomes: Iterator[Outcome]) -> Outcome:
+    """Return the worst of some outcomes."""
+    return min(outcomes, key=tuple(Outcome).index)
+
+
+def _part(requirement: Requirement, one: CheckResult, *, policy: Policy, today: date) -> Part:
+    shown = tuple(Shown(finding, waive(requirement.id, finding, waivers=policy.waivers, today=today)) for finding in one.findings)
+    covered = one.outcome is Outcome.FAIL and all(finding.waiver for finding in shown)
+    return Part(one.check, one.subject, Outcome.WAIVED if covered else one.outcome, one.reason, one.seen, shown)
+
+
+def _reason(requirement: Requirement, outcome: Outcome, parts: Sequence[Part]) -> str:
+    if not parts:
+        return "the artefact cannot show it" if requirement.on_artefact == "-" else "there is no check for it yet"
+    deciding = [part for part in parts if part.outcome is outcome]
+    match outcome:
+        case Outcome.FAIL:
+            number = sum(shown.waiver is None for part in deciding for shown in part.findings)
+            return "1 finding" if number == 1 else f"{number} findings"
+        case Outcome.WAIVED:
+            owners = {shown.waiver.owner for part in deciding for shown in part.findings if shown.waiver}
+            return f"every finding is waived by {', '.join(sorted(owners))}"
+        case Outcome.PASS:
+            return "; ".join(dict.fromkeys(part.check for part in deciding))
+        case _:
+            return "; ".join(dict.fromkeys(f"{part.subject}: {part.reason}" if part.subject else part.reason for part in deciding))
+
+
+def _evidence(requirement: Requirement, parts: tuple[Part, ...], *, policy: Policy, today: date) -> Result:
+    given = [entry for entry in policy.evidence if entry.requirement == requirement.id]
+    statements = tuple(Statement(entry.statement, entry.owner, entry.signed, entry.expires, entry.where) for entry in given)
+    valid = [entry for entry in given if entry.signed <= today <= entry.expires]
+    if valid:
+        entry = max(valid, key=lambda entry: entry.expires)
+        reason = f"signed off by {entry.owner} on {entry.signed}, valid until {entry.expires}"
+        return Result(requirement, Outcome.EVIDENCE_PRESENT, reason, parts, statements)
+    outcome, reason = _owed(given, today)
+    waiver = waive(requirement.id, None, waivers=policy.waivers, today=today)
+    if waiver:
+        return Result(requirement, Outcome.WAIVED, f"{reason}, which is waived by {waiver.owner}", parts, statements, waiver)
+    return Result(requirement, outcome, reason, parts, statements)
+
+
+def _owed(given: Sequence[Evidence], today: date) -> tuple[Outcome, str]:
+    expired = [entry for entry in given if entry.expires < today]
+    if expired:
+        last = max(expired, key=lambda entry: entry.expires)
+        return Outcome.EVIDENCE_EXPIRED, f"the statement of {last.owner} expired on {last.expires}"
+    if given:
+        return Outcome.EVIDENCE_MISSING, f"the statement of {given[0].owner} is dated {given[0].signed}, which is in the future"
+    return Outcome.EVIDENCE_MISSING, "no signed-off statement under 'evidence' in the policy file"
+
+
+def _described(artefact: Artefact, depth: int = 0) -> Iterator[Subject]:
+    yield Subject(artefact.name, artefact.kind, artefact.blob.size if artefact.blob else None, depth=depth)
+    for child in artefact.children:
+        yield from _described(child, depth + 1)

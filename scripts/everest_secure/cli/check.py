@@ -1,0 +1,40 @@
+"""`everest-secure check`: images and bundles against the policy."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from everest_secure.cli.command import command
+from everest_secure.errors import ExitCode
+from everest_secure.report.renderer import renderers
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Add the options; each registered renderer is a format and an option that names a file."""
+    parser.add_argument("artefacts", metavar="ARTEFACT", nargs="+", type=Path, help="directory, file system image, GPT disk or RAUC bundle")
+    policy = parser.add_mutually_exclusive_group()
+    policy.add_argument("--profile", metavar="NAME", help="production (the default), development or reference")
+    policy.add_argument("--policy", metavar="FILE", type=Path, help="your own policy file, which extends a profile")
+    for name, entry in renderers().items():
+        parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
+    parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
+    detail = parser.add_mutually_exclusive_group()
+    detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
+    detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print everything that was seen")
+
+
+@command("check", summary="Verify images and bundles against the policy", arguments=arguments)
+def run(options: Namespace) -> ExitCode:
+    """Verify images and bundles against the policy.
+
+    Nothing is mounted, extracted or changed, and no privileges are needed. Give a disk and its update bundle together, so that the bundle is
+    verified with the keyring that the disk holds.
+    """
+    from everest_secure.checks.session import check_artefacts
+    from everest_secure.report.output import prepare, print_report, write_reports
+
+    files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
+    prepare(files.values(), inputs=[*options.artefacts, *([options.policy] if options.policy else [])])
+    report = check_artefacts(options.artefacts, profile=options.profile, policy_file=options.policy)
+    write_reports(report, files)
+    print_report(report, name=options.format, detail=options.detail)
+    return report.exit_code

@@ -1,0 +1,93 @@
+"""The report for other programs: conf/policy/schema/report.schema.json describes every key."""
+
+import json
+from typing import Any
+
+from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject, WaivedBy
+from everest_secure.report.renderer import Look, renderer
+
+FORMAT = 1
+"""Raised when a key changes its meaning or goes away; new keys may appear at any time."""
+
+
+@renderer("json", summary="the report for other programs, as JSON")
+def render(report: Report, _: Look) -> str:
+    """Return the report as JSON in ASCII, so that nothing found in an artefact reaches a terminal or a parser unescaped."""
+    return json.dumps(as_mapping(report), indent=2) + "\n"
+
+
+def as_mapping(report: Report) -> dict[str, Any]:
+    """Return the report as plain mappings and lists."""
+    return {
+        "format": FORMAT,
+        "tool": {"name": "everest-secure", "version": report.version},
+        "time": report.time.isoformat(timespec="seconds"),
+        "profile": report.profile,
+        "policy_file": report.policy_file,
+        "evidence_required": report.evidence_required,
+        "verdict": report.verdict,
+        "exit_code": int(report.exit_code),
+        "counts": {str(outcome): number for outcome, number in report.counts.items()},
+        "artefacts": [_subject(subject) for subject in report.subjects],
+        "notices": list(report.notices),
+        "results": [_result(result) for result in report.results],
+    }
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    return {"name": subject.name, "kind": subject.kind, "size": subject.size, "sha256": subject.sha256, "depth": subject.depth}
+
+
+def _result(result: Result) -> dict[str, Any]:
+    requirement = result.requirement
+    return {
+        "id": requirement.id,
+        "group": requirement.group,
+        "title": requirement.title,
+        "severity": str(requirement.severity),
+        "outcome": str(result.outcome),
+        "reason": result.reason,
+        "checks": [_part(part) for part in result.parts],
+        "statements": [_statement(statement) for statement in result.statements],
+        "waiver": _waiver(result.waiver),
+        "standards": {name: list(clauses) for name, clauses in requirement.standards.items()},
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "check": part.check,
+        "subject": part.subject,
+        "outcome": str(part.outcome),
+        "reason": part.reason,
+        "seen": list(part.seen),
+        "findings": [_finding(shown) for shown in part.findings],
+    }
+
+
+def _finding(shown: Shown) -> dict[str, Any]:
+    at = shown.finding.at
+    return {
+        "what": shown.finding.what,
+        "artefact": at.artefact,
+        "path": at.path,
+        "line": at.line,
+        "remedy": shown.finding.remedy,
+        "waiver": _waiver(shown.waiver),
+    }
+
+
+def _waiver(waiver: WaivedBy | None) -> dict[str, Any] | None:
+    if waiver is None:
+        return None
+    return {"reason": waiver.reason, "owner": waiver.owner, "expires": waiver.expires.isoformat(), "where": waiver.where}
+
+
+def _statement(statement: Statement) -> dict[str, Any]:
+    return {
+        "text": statement.text,
+        "owner": statement.owner,
+        "signed": statement.signed.isoformat(),
+        "expires": statement.expires.isoformat(),
+        "where": statement.where,
+    }

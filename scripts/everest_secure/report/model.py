@@ -1,0 +1,153 @@
+"""What a report says, whatever shows it. Plain values only; text that came from an artefact is as found and a renderer must escape it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from everest_secure.errors import ExitCode
+from everest_secure.policy.requirement import Requirement
+from everest_secure.result import Finding, Outcome
+
+FAILING = frozenset({Outcome.FAIL})
+OWED = frozenset({Outcome.EVIDENCE_MISSING, Outcome.EVIDENCE_EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An artefact that was given, or something found inside one."""
+
+    name: str
+    kind: str
+    """Format, such as `gpt` or `squashfs`."""
+    size: int | None = None
+    """Bytes; None for a directory."""
+    sha256: str = ""
+    """Digest in hex of an artefact that was given; empty for a directory and for what is inside."""
+    depth: int = 0
+    """Levels below the artefact that was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaivedBy:
+    """The waiver that covers a finding."""
+
+    reason: str
+    owner: str
+    expires: date
+    where: str
+    """`FILE:LINE` of its entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A finding, and the waiver that covers it if any."""
+
+    finding: Finding
+    waiver: WaivedBy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one check said of one subject."""
+
+    check: str
+    subject: str
+    outcome: Outcome
+    reason: str
+    seen: tuple[str, ...]
+    findings: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Evidence given for a requirement."""
+
+    text: str
+    owner: str
+    signed: date
+    expires: date
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is said of one requirement."""
+
+    requirement: Requirement
+    outcome: Outcome
+    reason: str
+    """One sentence on why the outcome is what it is."""
+    parts: tuple[Part, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    waiver: WaivedBy | None = None
+    """The waiver that covers the requirement as a whole, where there is no finding to cover."""
+
+    @property
+    def findings(self) -> tuple[Shown, ...]:
+        """All findings of all checks."""
+        return tuple(shown for part in self.parts for shown in part.findings)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was found about the artefacts that were given."""
+
+    version: str
+    """Of everest-secure."""
+    time: datetime
+    """When the check was made, with a time zone."""
+    profile: str
+    policy_file: str
+    """The user's own policy file; empty when there is none."""
+    evidence_required: bool
+    """Whether missing or expired evidence counts as a finding."""
+    subjects: tuple[Subject, ...]
+    groups: tuple[str, ...]
+    results: tuple[Result, ...]
+    """One for each requirement of the catalogue, in its order."""
+    notices: tuple[str, ...] = ()
+    """Sentences on the policy file: waivers that are expired or cover nothing."""
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """Number of requirements by outcome; every outcome is a key."""
+        found = Counter(result.outcome for result in self.results)
+        return {outcome: found[outcome] for outcome in Outcome}
+
+    def in_group(self, group: str) -> tuple[Result, ...]:
+        """Return the results of one group."""
+        return tuple(result for result in self.results if result.requirement.group == group)
+
+    def counts_against(self, outcome: Outcome) -> bool:
+        """Whether an outcome makes the whole verification end with findings."""
+        return outcome in FAILING or (self.evidence_required and outcome in OWED)
+
+    def with_digests(self, sha256: Mapping[str, str]) -> "Report":
+        """Return the same report with the digests, in hex by name, of the artefacts that were given."""
+        return replace(self, subjects=tuple(replace(s, sha256=sha256.get(s.name, "")) if s.depth == 0 else s for s in self.subjects))
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when all that was checked holds, 1 with findings, 2 when anything could not be checked for an error."""
+        outcomes = {result.outcome for result in self.results}
+        if Outcome.ERROR in outcomes:
+            return ExitCode.FAILED
+        return ExitCode.FINDINGS if any(self.counts_against(outcome) for outcome in outcomes) else ExitCode.OK
+
+    @property
+    def verdict(self) -> str:
+        """The whole report in a sentence."""
+        counts = self.counts
+        against = sum(number for outcome, number in counts.items() if self.counts_against(outcome))
+        if counts[Outcome.ERROR]:
+            return f"Could not verify: {_requirements(counts[Outcome.ERROR])} could not be read" + (
+                f" and {against} not met" if against else ""
+            )
+        if against:
+            return f"Not acceptable: {_requirements(against)} not met"
+        return "Acceptable as far as checked: nothing that was checked is violated"
+
+
+def _requirements(number: int) -> str:
+    return f"{number} requirement" if number == 1 else f"{number} requirements"

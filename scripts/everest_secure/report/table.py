@@ -1,0 +1,167 @@
+"""The report for people at a terminal."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from everest_secure.report.model import Report, Result
+from everest_secure.report.renderer import Look, renderer
+from everest_secure.result import Finding, Location, Outcome
+from everest_secure.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+STYLES: Mapping[Outcome, str] = {
+    Outcome.ERROR: "bold magenta",
+    Outcome.FAIL: "bold red",
+    Outcome.EVIDENCE_MISSING: "yellow",
+    Outcome.EVIDENCE_EXPIRED: "yellow",
+    Outcome.NOT_CHECKED: "dim",
+    Outcome.WAIVED: "cyan",
+    Outcome.EVIDENCE_PRESENT: "green",
+    Outcome.PASS: "green",
+    Outcome.NOT_APPLICABLE: "dim",
+}
+MOST_FINDINGS = 8
+"""Findings of one requirement that are shown unless everything is asked for."""
+MOST_PLACES = 4
+"""Places of one finding that are shown unless everything is asked for."""
+
+
+@renderer("table", summary="the report as plain text")
+def render(report: Report, look: Look) -> str:
+    """Return tables by group, what needs attention, and the verdict; with `look.detail` below 0 the verdict alone."""
+    console = _console(look)
+    with console.capture() as capture:
+        if look.detail >= 0:
+            for part in (*_header(report), *_groups(report), *_attention(report, everything=look.detail > 0)):
+                console.print(part)
+        if look.detail > 0:
+            for part in _seen(report):
+                console.print(part)
+        for part in _summary(report):
+            console.print(part)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def _console(look: Look) -> "Console":
+    from rich.console import Console
+
+    return Console(
+        width=look.width,
+        force_terminal=look.colour,
+        color_system="standard" if look.colour else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _text(text: str, style: str = "") -> "Text":
+    from rich.text import Text
+
+    return Text(printable(text), style=style, overflow="fold")
+
+
+def _indented(part: "RenderableType", columns: int) -> "RenderableType":
+    from rich.padding import Padding
+
+    return Padding(part, (0, 0, 0, columns))
+
+
+def _header(report: Report) -> Iterator["RenderableType"]:
+    policy = f"profile {report.profile}" + (f" with {report.policy_file}" if report.policy_file else "")
+    yield _text(f"everest-secure {report.version}, {policy}, {report.time:%Y-%m-%d %H:%M %Z}", "bold")
+    for subject in report.subjects:
+        digest = f"  sha256 {subject.sha256}" if subject.sha256 else ""
+        yield _indented(_text(f"{subject.name}  {subject.kind}{digest}", "" if subject.depth == 0 else "dim"), 2 + 2 * subject.depth)
+
+
+def _groups(report: Report) -> Iterator["Table"]:
+    from rich import box
+    from rich.table import Table
+
+    for group in report.groups:
+        table = Table(
+            title=f"\n{printable(group)}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, expand=True, pad_edge=False
+        )
+        table.add_column("ID", no_wrap=True, width=8)
+        table.add_column("Requirement", ratio=5)
+        table.add_column("Outcome", no_wrap=True, width=16)
+        table.add_column("Why", ratio=6)
+        for result in report.in_group(group):
+            style = STYLES[result.outcome]
+            quiet = "dim" if style == "dim" else ""
+            table.add_row(
+                _text(result.requirement.id, quiet),
+                _text(result.requirement.title, quiet),
+                _text(result.outcome, style),
+                _text(result.reason, quiet),
+            )
+        yield table
+
+
+def _attention(report: Report, *, everything: bool) -> Iterator["RenderableType"]:
+    shown = [
+        result for result in report.results if report.counts_against(result.outcome) or result.outcome is Outcome.ERROR or result.findings
+    ]
+    if shown:
+        yield _text("")
+        yield _text("What needs attention", "bold")
+    for result in shown:
+        requirement = result.requirement
+        yield _text("")
+        yield _text(f"{requirement.id}  {requirement.title}  ({result.outcome}, {requirement.severity})", STYLES[result.outcome])
+        if not result.findings or result.outcome is Outcome.ERROR:
+            yield _indented(_text(result.reason), 2)
+        if not result.findings:
+            yield _indented(_text(f"Remedy: {requirement.remedy}", "dim"), 2)
+        yield from _findings(result, everything=everything)
+
+
+def _findings(result: Result, *, everything: bool) -> Iterator["RenderableType"]:
+    alike = _alike((shown.finding, shown.waiver.owner if shown.waiver else "") for shown in result.findings)
+    for index, ((what, remedy, owner), places) in enumerate(alike.items()):
+        if index == MOST_FINDINGS and not everything:
+            yield _indented(_text(f"and {len(alike) - index} more; all are in the JSON and HTML reports and shown by -v", "dim"), 2)
+            return
+        yield _indented(_text(what + (f" (waived by {owner})" if owner else "")), 2)
+        some = places if everything else places[:MOST_PLACES]
+        for place in some:
+            yield _indented(_text(f"at {place}", "blue"), 4)
+        if len(places) > len(some):
+            yield _indented(_text(f"and at {len(places) - len(some)} more places", "blue"), 4)
+        yield _indented(_text(f"Remedy: {remedy}", "dim"), 4)
+
+
+def _alike(findings: Iterable[tuple[Finding, str]]) -> dict[tuple[str, str, str], list[Location]]:
+    """Gather findings that say the same of several places, such as both slots of a disk."""
+    alike: dict[tuple[str, str, str], list[Location]] = {}
+    for finding, owner in findings:
+        alike.setdefault((finding.what, finding.remedy, owner), []).append(finding.at)
+    return alike
+
+
+def _seen(report: Report) -> Iterator["RenderableType"]:
+    yield _text("")
+    yield _text("What was seen", "bold")
+    for result in report.results:
+        for part in result.parts:
+            yield _text("")
+            yield _text(f"{result.requirement.id}  {part.check}  ({part.outcome})", STYLES[part.outcome])
+            if part.subject:
+                yield _indented(_text(part.subject, "dim"), 2)
+            for line in (*part.seen, *([part.reason] if part.reason else [])):
+                yield _indented(_text(line), 4)
+
+
+def _summary(report: Report) -> Iterator["RenderableType"]:
+    for notice in report.notices:
+        yield _text(f"Note: {notice}", "yellow")
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items() if number)
+    yield _text("")
+    yield _text(f"{report.verdict}.", "bold green" if report.exit_code == 0 else "bold red")
+    yield _text(f"{len(report.results)} requirements: {counts}.")
