@@ -1,0 +1,96 @@
+"""Bundles: RAUC-03, verified without RAUC."""
+
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from everest_secure.checks.core import Bundle, Location, Notes, Root, Scope, check
+from everest_secure.checks.rauc import configuration, keyring
+from everest_secure.checks.subjects import is_root
+from everest_secure.errors import ArtefactError
+from everest_secure.image.raucb import RaucBundle
+from everest_secure.parse.certificates import build_chain, chain_faults, code_signing_faults, key_bits, subject
+from everest_secure.parse.cms import SignedData, verify_signed_data
+from everest_secure.policy.parameters import Parameters
+
+_EC_BITS = {3072: 256, 4096: 256, 7680: 384}
+"""Least elliptic curve for a modulus size that the policy asks of RSA (NIST SP 800-57 part 1, table 2; 4096 lies between two of its rows)."""
+
+
+@check("RAUC-03", on=Scope.BUNDLE)
+def signature_chain_and_payload_hold_with_the_keyring_of_the_image(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """CMS over its signed attributes, chain and purpose with the device's keyring, key size, and every block of the payload."""
+    facts, place = _facts(bundle), Location(bundle.artefact.name)
+    if facts.format not in policy.bundle_formats:
+        note.finding(f"the bundle has the format '{facts.format}'", at=place, remedy=f"Build it with format={policy.bundle_formats[0]}.")
+    if facts.format != "verity":
+        raise ArtefactError(
+            f"{bundle.artefact.name} has the format '{facts.format}', whose content only the device can verify; check a verity bundle"
+        )
+    signed = verify_signed_data(facts.cms, bundle.artefact.name)
+    for root in _devices(bundle):
+        anchors, path = keyring(root)
+        inside = not bundle.roots
+        where = f"{root.artefact.name}: {path}" + (" (the bundle's own, no other image was given)" if inside else "")
+        _judge_chains(signed, anchors, where, place, policy, note)
+    result = facts.verify_payload()
+    if result.holds(facts.root_hash):
+        note.saw(f"every block of the payload has its digest, root hash {facts.root_hash.hex()}")
+    else:
+        what = (
+            f"the payload was altered: {len(result.corrupt_blocks)} blocks do not have their digest, or the root hash is not the signed one"
+        )
+        note.finding(what, at=place, remedy="Build and sign the bundle again, and find out what altered it.")
+
+
+def _facts(bundle: Bundle) -> RaucBundle:
+    if not isinstance(bundle.artefact.facts, RaucBundle):
+        raise ArtefactError(f"{bundle.artefact.name} is no RAUC bundle that can be read; build it again")
+    return bundle.artefact.facts
+
+
+def _devices(bundle: Bundle) -> list[Root]:
+    """Root file systems whose keyring counts: those given beside the bundle, else the ones inside it."""
+    if bundle.roots:
+        return list(bundle.roots)
+    inside = [Root(each, each.tree, bundle.artefact) for each in bundle.artefact.walk() if each.tree is not None and is_root(each.tree)]
+    if not inside:
+        raise ArtefactError(f"{bundle.artefact.name} holds no root file system with a keyring; give the device's image beside it")
+    return inside
+
+
+def _judge_chains(
+    signed: SignedData, anchors: tuple[x509.Certificate, ...], where: str, place: Location, policy: Parameters, note: Notes
+) -> None:
+    for signature in signed.signatures:
+        chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors)
+        for fault in (*chain_faults(chain, at=datetime.now(UTC)), *code_signing_faults(chain)):
+            note.finding(
+                f"with the keyring {where}: {fault}",
+                at=place,
+                remedy="Sign it with the signer of that keyring's authority, intermediate included.",
+            )
+        kind, bits = key_bits(signature.signer)
+        least = policy.signature_key_bits if kind == "RSA" else _EC_BITS.get(policy.signature_key_bits, 256)
+        if kind not in ("RSA", "EC") or bits < least:
+            note.finding(f"the signer's key is {kind} {bits}, less than {least} bits", at=place, remedy="Sign with a larger key.")
+        names = " < ".join(subject(certificate) for certificate in chain.certificates)
+        note.saw(f"signature {kind} {bits} with {signature.digest.upper()}, chain {names}, keyring {where}")
+
+
+@check("RAUC-03", on=Scope.BUNDLE)
+def manifest_fits_the_device(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """Compatible is the device's, and there is a version."""
+    facts, place = _facts(bundle), Location(bundle.artefact.name)
+    if facts.manifest is None:
+        raise ArtefactError(f"{bundle.artefact.name} has a manifest that only a device can decrypt; check a verity bundle")
+    update = facts.manifest.sections.get("update", {})
+    compatible, version = update.get("compatible", ""), update.get("version", "")
+    for root in _devices(bundle):
+        wanted = configuration(root).compatible
+        if compatible != wanted:
+            what = f"the bundle is for '{compatible}', the device {root.artefact.name} is '{wanted}'"
+            note.finding(what, at=place, remedy="Build the bundle for this machine.")
+    if not version:
+        note.finding("the manifest has no version", at=place, remedy="Set RAUC_BUNDLE_VERSION to a semantic version.")
+    note.saw(f"manifest: compatible={compatible} version={version} format={facts.format}")

@@ -1,0 +1,89 @@
+"""What several checks share: where a finding is, the units of a root, and short lists in findings."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+
+from everest_secure.checks.core import Location, Notes, Root
+from everest_secure.image.tree import printable
+from everest_secure.parse.everest_config import CONFIG, EverestConfig, read_everest_config
+from everest_secure.parse.packages import read_packages
+from everest_secure.parse.unit_graph import Start, starts
+from everest_secure.parse.units import Unit, Units
+
+SERVICE = "everest.service"
+MAX_SHOWN = 20
+"""Findings of one kind that are listed one by one."""
+
+
+def at(root: Root, path: str = "", line: int = 0) -> Location:
+    """Return a place in a root file system."""
+    return Location(root.artefact.name, printable(path), line)
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name fits one of the patterns (fnmatch(3), upper and lower case differ)."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def words(names: Iterable[str]) -> str:
+    """Return names as a sorted list in a sentence; `none` for an empty one."""
+    return ", ".join(sorted(names)) or "none"
+
+
+def started(root: Root) -> Mapping[str, Start]:
+    """Return the units that start on this root."""
+    return starts(Units(root.tree))
+
+
+def service(root: Root) -> Unit:
+    """Return everest.service with its drop-ins; it need not exist."""
+    return Units(root.tree).unit(SERVICE)
+
+
+def option(command: tuple[str, ...], *names: str) -> str | None:
+    """Return the value of a command line option, `--name value` or `--name=value`; None when it is not there."""
+    for position, argument in enumerate(command):
+        name, equals, value = argument.partition("=")
+        if name in names:
+            return value if equals else (command[position + 1] if position + 1 < len(command) else "")
+    return None
+
+
+def configuration(root: Root) -> EverestConfig:
+    """Read the configuration that everest.service names, else /etc/everest/config.yaml; raises ArtefactError when it is missing."""
+    for command in service(root).commands:
+        named = option(command, "--config", "--conf")
+        if named:
+            return read_everest_config(root.tree, named)
+    return read_everest_config(root.tree, CONFIG)
+
+
+def forbidden(
+    root: Root, patterns: Mapping[str, tuple[str, ...]], files: Mapping[str, tuple[str, ...]], requirement: str
+) -> Iterator[tuple[str, str]]:
+    """Yield what is installed although a requirement forbids it: a sentence part and the path that shows it."""
+    for package in read_packages(root.tree) or ():
+        if matches(package.name, patterns.get(requirement, ())):
+            yield f"the package {package.name} {package.version} is installed", package.path
+    for pattern in files.get(requirement, ()):
+        if "*" not in pattern:
+            if root.tree.resolve(pattern):
+                yield f"the file {pattern} exists", pattern
+            continue
+        for node in root.tree.nodes():
+            if fnmatchcase(node.path, pattern):
+                yield f"the file {printable(node.path)} exists", node.path
+
+
+def package_evidence(root: Root) -> str:
+    """Say how far packages could be looked at."""
+    packages = read_packages(root.tree)
+    return f"{len(packages)} installed packages" if packages is not None else "no package list in the image, files looked at instead"
+
+
+def findings_up_to(note: Notes, found: list[tuple[str, Location]], *, remedy: str) -> None:
+    """Note each finding, and the rest as one when there are more than 20."""
+    for what, where in found[:MAX_SHOWN]:
+        note.finding(what, at=where, remedy=remedy)
+    if len(found) > MAX_SHOWN:
+        note.finding(f"{len(found) - MAX_SHOWN} more of the same kind", at=found[MAX_SHOWN][1], remedy=remedy)

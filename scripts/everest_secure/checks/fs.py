@@ -1,0 +1,146 @@
+"""Root file system: FS-01, FS-05, FS-06."""
+
+import re
+
+from everest_secure.checks.common import at, findings_up_to, matches
+from everest_secure.checks.core import Boot, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.errors import ArtefactError
+from everest_secure.image.tree import Node, NodeType, printable
+from everest_secure.parse.accounts import read_accounts
+from everest_secure.parse.boot_entries import boot_entries
+from everest_secure.parse.fstab import read_fstab
+from everest_secure.parse.private_keys import KeyKind, find_keys
+from everest_secure.policy.parameters import Parameters
+
+READ_ONLY_KINDS = ("squashfs", "erofs")
+_SECRET_NAMES = (
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.keystore",
+    "id_rsa",
+    "id_ecdsa",
+    "id_ed25519",
+    "id_dsa",
+    "*_PASSWORD.txt",
+    "*password*.txt",
+    ".netrc",
+    ".pgpass",
+)
+_REPOSITORIES = (".git", ".svn", ".hg")
+_BUILD_PATH = re.compile(rb"/tmp(?:-glibc|-musl)?/work(?:-shared)?/[\w+-]+(?:-[\w+-]+)+/[\w.+-]+/[\w.+-]+/")
+_ELF = b"\x7fELF"
+
+
+@check("FS-01", on=Scope.ROOT)
+def root_file_system_is_mounted_read_only(root: Root, policy: Parameters, note: Notes) -> None:
+    """Whatever fstab says of `/` is read-only, and an image format that could be written says so."""
+    entries = [mount for mount in read_fstab(root.tree) if mount.where == "/"]
+    for mount in entries:
+        if mount.read_only:
+            note.saw(f"{mount.path}:{mount.line} mounts / read-only")
+        elif root.tree.kind not in READ_ONLY_KINDS:
+            what = "the root file system is mounted for writing: its options lack 'ro'"
+            note.finding(what, at=at(root, mount.path, mount.line), remedy="Add the image feature read-only-rootfs, or 'ro' to the entry.")
+    if root.tree.kind in READ_ONLY_KINDS:
+        note.saw(f"the root file system is {root.tree.kind}, which cannot be written")
+    elif not entries:
+        if root.tree.kind == "directory":
+            raise NotApplicable("a directory without an entry for / in /etc/fstab says nothing on how it will be mounted; give the image")
+        note.saw(f"no entry for / in /etc/fstab: {root.tree.kind} stays as the kernel command line mounts it")
+
+
+@check("FS-01", on=Scope.BOOT)
+def kernel_command_lines_mount_the_root_read_only(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """No boot entry asks for a writable root."""
+    entries = boot_entries(boot.container)
+    for entry in entries:
+        place = Location(entry.artefact, entry.path, entry.line)
+        if entry.command_line.root_read_only:
+            note.saw(f"{place}: root mounted read-only")
+        else:
+            note.finding("the kernel command line asks for a writable root ('rw')", at=place, remedy="Take 'rw' out of the command line.")
+    if not entries:
+        raise ArtefactError(f"{boot.container.name} has no boot entry that is understood (UKI, loader entry, extlinux, GRUB)")
+
+
+@check("FS-05", on=Scope.ROOT)
+def nothing_is_writable_by_everyone(root: Root, policy: Parameters, note: Notes) -> None:
+    """Only listed paths are writable by everyone, and directories among them are sticky."""
+    nodes = root.tree.nodes()
+    found = [
+        (f"{printable(node.path)} may be written by everyone (mode {node.mode:04o})", at(root, node.path))
+        for node in nodes
+        if node.mode & 0o002 and node.type is not NodeType.SYMLINK and not _may_be_world_writable(node, policy)
+    ]
+    findings_up_to(note, found, remedy="Take the write permission for others away where the file is installed.")
+    note.saw(f"modes of {len(nodes)} files and directories")
+
+
+def _may_be_world_writable(node: Node, policy: Parameters) -> bool:
+    return matches(node.path, policy.world_writable) and (not node.is_directory or bool(node.mode & 0o1000))
+
+
+@check("FS-05", on=Scope.ROOT)
+def programs_that_raise_privileges_are_listed(root: Root, policy: Parameters, note: Notes) -> None:
+    """Setuid and setgid files and file capabilities are those of the allow-list."""
+    nodes = root.tree.nodes()
+    found = []
+    for node in nodes:
+        if node.is_file and node.mode & 0o6000 and not matches(node.path, policy.setuid):
+            found.append((f"{printable(node.path)} is setuid or setgid (mode {node.mode:04o})", at(root, node.path)))
+        if "security.capability" in node.xattrs and not matches(node.path, policy.file_capabilities):
+            found.append((f"{printable(node.path)} carries file capabilities", at(root, node.path)))
+    findings_up_to(note, found, remedy="Remove the program or the bit; if the product needs it, list it in the policy with its reason.")
+    note.saw(f"setuid, setgid and file capabilities of {sum(node.is_file for node in nodes)} files")
+
+
+@check("FS-05", on=Scope.ROOT)
+def every_file_has_a_known_owner(root: Root, policy: Parameters, note: Notes) -> None:
+    """Each uid and gid has a name in passwd and group."""
+    accounts = read_accounts(root.tree)
+    users, groups = {user.uid for user in accounts.users}, {group.gid for group in accounts.groups}
+    nodes = root.tree.nodes()
+    found = [
+        (f"{printable(node.path)} belongs to {node.uid}:{node.gid}, of which the image has no name", at(root, node.path))
+        for node in nodes
+        if node.uid not in users or node.gid not in groups
+    ]
+    findings_up_to(note, found, remedy="Install the file as root, or add the account with a static id.")
+    note.saw(f"owners of {len(nodes)} files and directories, {len(users)} users and {len(groups)} groups")
+
+
+@check("FS-06", on=Scope.ROOT)
+def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameters, note: Notes) -> None:
+    """Content of every file is searched for private keys; other than programs also for paths of the build."""
+    keys: list[tuple[str, Location]] = []
+    builds: list[tuple[str, Location]] = []
+    count = 0
+    for node in root.tree.nodes():
+        if not node.is_file or not node.size:
+            continue
+        count += 1
+        blob = root.tree.blob(node)
+        found_keys = [key for key in find_keys(blob) if key.kind is not KeyKind.TPM]
+        keys += [(f"{printable(node.path)} holds a {key.kind} at byte {key.offset}", at(root, node.path)) for key in found_keys]
+        content = blob.head(1 << 20)
+        found = None if content[:4] == _ELF or b"/work" not in content else _BUILD_PATH.search(content)
+        if found:
+            builds.append((f"{printable(node.path)} names a directory of the build at byte {found.start()}", at(root, node.path)))
+    findings_up_to(note, keys, remedy="Keep private keys out of the image: recipes install certificates only, keys are made on the device.")
+    findings_up_to(note, builds, remedy="Strip build paths from the file in its recipe.")
+    note.saw(f"content of {count} files")
+
+
+@check("FS-06", on=Scope.ROOT)
+def no_file_is_named_like_a_secret_or_a_repository(root: Root, policy: Parameters, note: Notes) -> None:
+    """Names of key stores, password lists and repositories do not occur."""
+    nodes = root.tree.nodes()
+    found = []
+    for node in nodes:
+        if node.name in _REPOSITORIES:
+            found.append((f"{printable(node.path)} is a source repository", at(root, node.path)))
+        elif node.is_file and matches(node.name, _SECRET_NAMES):
+            found.append((f"{printable(node.path)} is named like a key store or a list of passwords", at(root, node.path)))
+    findings_up_to(note, found, remedy="Do not install it: name the files that a recipe installs one by one.")
+    note.saw(f"names of {len(nodes)} files and directories")

@@ -1,0 +1,214 @@
+"""Services, network, access: NET-01, NET-03, NET-04, NET-06, NET-07."""
+
+from everest_secure.checks.common import (
+    SERVICE,
+    at,
+    configuration,
+    findings_up_to,
+    forbidden,
+    matches,
+    option,
+    package_evidence,
+    service,
+    started,
+    words,
+)
+from everest_secure.checks.core import Boot, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.errors import ArtefactError
+from everest_secure.parse.boot_entries import boot_entries
+from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, read_broker_config
+from everest_secure.parse.nft import RuleSet, read_ruleset
+from everest_secure.parse.nft_inbound import OTHER, inbound
+from everest_secure.parse.unit_graph import Start
+from everest_secure.parse.units import Units, template
+from everest_secure.policy.parameters import Parameters
+
+WWW = "/usr/share/everest/www"
+_ACTIVE = (".service", ".socket", ".timer", ".path")
+_LOGIN = ("agetty", "getty", "mingetty", "sulogin", "systemd-sulogin-shell", "login")
+
+
+@check("NET-01", on=Scope.ROOT)
+def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note: Notes) -> None:
+    """Every broker that starts is read with its defaults; together they listen on the policy's socket and nothing else."""
+    brokers = [
+        (name, start, command)
+        for name, start in started(root).items()
+        for command in start.unit.commands
+        if command[0].endswith("/mosquitto")
+    ]
+    remedy = f"Give the broker one line 'listener 0 {policy.broker_socket}' and no other listener."
+    if not brokers:
+        note.finding(
+            "no broker starts, so EVerest has nothing to connect to", at=at(root), remedy="Install the broker and enable its unit."
+        )
+    for name, start, command in brokers:
+        path, config = _broker_config(root, command)
+        for listener in config.listeners:
+            place = at(root, path if path else start.unit.path, listener.line)
+            if listener.socket_path != policy.broker_socket:
+                note.finding(f"the broker of {name} listens on {listener.describe()}", at=place, remedy=remedy)
+            elif not listener.allow_anonymous:
+                what = f"the broker refuses EVerest, which cannot log in: allow_anonymous is false on {listener.socket_path}"
+                note.finding(what, at=place, remedy="Set 'allow_anonymous true'; who may open the socket is the access control.")
+            else:
+                note.saw(f"{place}: {listener.describe()}")
+        for bridge in config.bridges:
+            note.finding(
+                f"the main broker is bridged by '{bridge.name}'",
+                at=at(root, bridge.path, bridge.line),
+                remedy="Bridge from a separate broker.",
+            )
+
+
+def _broker_config(root: Root, command: tuple[str, ...]) -> tuple[str, BrokerConfig]:
+    """Read what the command line names; without a file, or with a port, it says something of its own."""
+    path = option(command, "-c", "--config-file")
+    config = read_broker_config(root.tree, path) if path else parse_broker_config("", "mosquitto without a configuration file")
+    port = option(command, "-p", "--port")
+    if port is not None:
+        extra = parse_broker_config(f"listener {port}", "-p on the command line of mosquitto")
+        config = BrokerConfig((*config.listeners, *extra.listeners), config.bridges, config.general)
+    return path or "", config
+
+
+@check("NET-01", on=Scope.ROOT)
+def everest_connects_through_that_socket(root: Root, policy: Parameters, note: Notes) -> None:
+    """Configuration and unit name the same socket and no TCP broker."""
+    config, unit = configuration(root), service(root)
+    found, line = config.setting("mqtt_broker_socket_path"), config.line("mqtt_broker_socket_path")
+    remedy = f"Set 'mqtt_broker_socket_path: {policy.broker_socket}' in 'settings' and nothing else about the broker."
+    if found != policy.broker_socket:
+        what = f"EVerest connects to {found}" if found else "EVerest connects over TCP: 'mqtt_broker_socket_path' is not set"
+        note.finding(what, at=at(root, config.path, line), remedy=remedy)
+    for name in ("mqtt_broker_host", "mqtt_broker_port"):
+        if config.setting(name) is not None:
+            note.finding(f"the setting '{name}' names a TCP broker", at=at(root, config.path, config.line(name)), remedy=remedy)
+    for name in sorted(unit.environment):
+        if name.startswith("MQTT_SERVER_"):
+            what = f"{SERVICE} sets {name}, which names a TCP broker"
+            note.finding(what, at=at(root, unit.path), remedy="Take the variable out of the unit.")
+    note.saw(f"{config.path}:{line}: mqtt_broker_socket_path: {found}")
+
+
+@check("NET-03", on=Scope.ROOT)
+def admin_panel_is_absent(root: Root, policy: Parameters, note: Notes) -> None:
+    """No controller, no panel, nothing of it in packages."""
+    remedy = "Build EVerest without the PACKAGECONFIG admin-panel and install no panel."
+    for what, path in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "NET-03"):
+        note.finding(what, at=at(root, path), remedy=remedy)
+    files = [node for node in root.tree.under(WWW) if node.is_file]
+    findings_up_to(note, [(f"{node.path} belongs to the admin panel", at(root, node.path)) for node in files], remedy=remedy)
+    note.saw(f"{package_evidence(root)}; {WWW} holds {len(files)} files")
+
+
+@check("NET-04", on=Scope.ROOT)
+def firewall_lets_in_only_what_the_policy_lists(root: Root, policy: Parameters, note: Notes) -> None:
+    """The rules that are loaded at boot are followed for every interface, protocol and port."""
+    rules, path = _rules(root, note)
+    if rules is None:
+        return
+    found = inbound(rules, tuple(policy.inbound))
+    for interface, open_ in found.items():
+        if interface == "lo":
+            continue
+        wanted = set(policy.inbound.get(interface, ()))
+        where = "any interface without rules of its own" if interface == OTHER else f"'{interface}'"
+        if set(open_.allowed) - wanted:
+            what = f"the firewall lets in {words(set(open_.allowed) - wanted)} on {where}"
+            note.finding(what, at=at(root, path), remedy="Drop by default and accept only what the policy's 'inbound' lists.")
+        if wanted - set(open_.allowed):
+            what = f"the firewall does not let in {words(wanted - set(open_.allowed))} on {where}, which the policy lists"
+            note.finding(what, at=at(root, path), remedy="Accept it, or take it out of the policy's 'inbound'.")
+        note.saw(f"{path}: {interface}: {words(open_.allowed)}")
+
+
+def _rules(root: Root, note: Notes) -> tuple[RuleSet | None, str]:
+    remedy = "Enable one unit that loads the rules with 'nft -f FILE' before network-pre.target."
+    loaders = [
+        (start, path)
+        for start in started(root).values()
+        for command in start.unit.commands
+        if command[0].rsplit("/", 1)[-1] == "nft" and (path := option(command, "-f", "--file"))
+    ]
+    if len(loaders) != 1:
+        what = "no unit that starts loads a firewall" if not loaders else f"{len(loaders)} units load firewall rules, in no certain order"
+        note.finding(what, at=at(root, loaders[0][0].unit.path if loaders else ""), remedy=remedy)
+        return None, ""
+    start, path = loaders[0]
+    if "network-pre.target" not in start.unit.words("Unit", "Before"):
+        what = f"{start.unit.name} does not load the firewall before the network comes up"
+        note.finding(what, at=at(root, start.unit.path), remedy="Add Before=network-pre.target and Wants=network-pre.target.")
+    return read_ruleset(root.tree, path), path
+
+
+@check("NET-06", on=Scope.ROOT)
+def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> None:
+    """Every service, socket, timer and path that can start is on the list of the policy."""
+    units = {name: start for name, start in started(root).items() if name.endswith(_ACTIVE)}
+    if not units:
+        raise ArtefactError(f"{root.artefact.name} starts no service at all; it is no systemd root file system that can be checked")
+    found = [
+        (f"{name} starts: {start.reason}", at(root, start.path))
+        for name, start in sorted(units.items())
+        if not matches(name, policy.enabled_units) and not matches(template(name), policy.enabled_units)
+    ]
+    findings_up_to(note, found, remedy="Remove the package, disable or mask the unit; if the product needs it, add it to 'enabled_units'.")
+    note.saw(f"{len(units)} services, sockets, timers and paths that start")
+
+
+@check("NET-06", on=Scope.ROOT)
+def no_remote_access_program_is_installed(root: Root, policy: Parameters, note: Notes) -> None:
+    """No package or program of the policy's list of remote access and discovery services."""
+    for what, path in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "NET-06"):
+        note.finding(what, at=at(root, path), remedy="Leave the package out of the image.")
+    note.saw(package_evidence(root))
+
+
+@check("NET-07", on=Scope.ROOT)
+def debug_shells_are_masked(root: Root, policy: Parameters, note: Notes) -> None:
+    """Each unit of the list leads to /dev/null, and no instance or other unit offers a login or shell on a terminal."""
+    units = Units(root.tree)
+    for name in policy.masked_units:
+        unit = units.unit(name)
+        if unit.masked:
+            note.saw(f"{unit.path} masks {name}")
+        else:
+            what = f"{name} is not masked"
+            note.finding(what, at=at(root, unit.path), remedy=f"Ship the link /etc/systemd/system/{name} -> /dev/null in a package.")
+    for name, start in started(root).items():
+        if _offers_login(start) and name not in policy.masked_units:
+            note.finding(f"{name} offers a login or a shell: {start.reason}", at=at(root, start.unit.path), remedy="Mask the unit.")
+    for name in units.names:
+        if name != template(name) and template(name) in policy.masked_units and units.unit(name).exists:
+            what = f"{name} has a unit file of its own, which the mask of {template(name)} does not reach"
+            note.finding(what, at=at(root, units.unit(name).path), remedy="Remove the unit file.")
+
+
+def _offers_login(start: Start) -> bool:
+    programs = {command[0].rsplit("/", 1)[-1] for command in start.unit.commands}
+    return bool(programs.intersection(_LOGIN)) or start.unit.value("Service", "StandardInput").startswith("tty")
+
+
+@check("NET-07", on=Scope.BOOT)
+def command_lines_open_no_shell(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """No boot entry asks for a debug shell, another init or a rescue target."""
+    entries = boot_entries(boot.container)
+    if not entries:
+        raise NotApplicable("no boot entry that is understood (UKI, loader entry, extlinux, GRUB)")
+    for entry in entries:
+        place = Location(entry.artefact, entry.path, entry.line)
+        line = entry.command_line
+        opened = [name for name in _SHELL_PARAMETERS if line.has(name)]
+        opened += [
+            name for name in ("systemd.unit", "rd.systemd.unit") if (line.last(name) or "").startswith(("rescue", "emergency", "debug"))
+        ]
+        for name in opened:
+            note.finding(f"the kernel command line holds '{name}'", at=place, remedy="Take the parameter out of the command line.")
+        note.saw(f"{place}: {len(line.parameters)} parameters")
+
+
+_SHELL_PARAMETERS = (
+    "init", "rdinit", "systemd.debug_shell", "systemd.debug-shell", "rd.systemd.debug_shell", "rd.shell", "rd.break", "rd.debug", "single",
+    "rescue", "emergency", "S", "s", "1", "-b", "break", "systemd.default_debug_tty",
+)  # fmt: skip

@@ -1,0 +1,71 @@
+"""TLS: TLS-02."""
+
+from everest_secure.checks.common import SERVICE, at, service, words
+from everest_secure.checks.core import Location, Notes, Root, Scope, check
+from everest_secure.parse.openssl_cnf import Value, read_openssl_config
+from everest_secure.policy.parameters import Parameters
+
+POLICY = "/etc/everest/openssl.cnf"
+_VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+_OLD_SWITCHES = ("protocol",)
+"""SSL_CONF_cmd(3): `Protocol` can turn versions on again that MinProtocol excludes."""
+
+
+@check("TLS-02", on=Scope.ROOT)
+def service_uses_the_openssl_policy(root: Root, policy: Parameters, note: Notes) -> None:
+    """The service's environment names the file, and nothing in it goes around the file."""
+    unit = service(root)
+    remedy = f"Set Environment=OPENSSL_CONF={POLICY} in the service's drop-in."
+    found = unit.environment.get("OPENSSL_CONF", "")
+    if not unit.exists:
+        note.finding(f"{SERVICE} is missing or masked", at=at(root, unit.path), remedy="Install EVerest with its service.")
+    elif found != POLICY:
+        what = f"{SERVICE} uses the OpenSSL configuration {found}" if found else f"{SERVICE} does not name the OpenSSL policy"
+        note.finding(what, at=at(root, unit.path), remedy=remedy)
+    else:
+        note.saw(f"{SERVICE}: OPENSSL_CONF={found}")
+
+
+@check("TLS-02", on=Scope.ROOT)
+def openssl_policy_allows_only_strong_tls(root: Root, policy: Parameters, note: Notes) -> None:
+    """Minimum protocol and cipher lists of the file's system defaults."""
+    if root.tree.resolve(POLICY) is None:
+        note.finding(f"{POLICY} does not exist", at=at(root, POLICY), remedy="Install the package everest-openssl-policy.")
+        return
+    commands = read_openssl_config(root.tree, POLICY, environment=service(root).environment).tls_defaults()
+    if not commands:
+        what = "the file sets no TLS defaults: openssl_conf, ssl_conf or system_default leads nowhere"
+        note.finding(what, at=at(root, POLICY), remedy="Name a section with 'system_default' as in config(5).")
+        return
+    lowest = commands.get("minprotocol")
+    if lowest is None or lowest.value not in _VERSIONS[_VERSIONS.index(policy.tls_min_protocol) :]:
+        what = f"TLS versions from {lowest.value if lowest else 'the oldest'} on are allowed"
+        note.finding(what, at=_place(root, lowest), remedy=f"Set MinProtocol = {policy.tls_min_protocol}.")
+    for name in _OLD_SWITCHES:
+        if name in commands:
+            what = f"'{name}' sets protocol versions besides MinProtocol"
+            note.finding(what, at=_place(root, commands[name]), remedy="Use MinProtocol alone.")
+    _compare(root, note, commands.get("cipherstring"), policy.tls_ciphers, "CipherString")
+    _compare(root, note, commands.get("ciphersuites"), policy.tls_ciphersuites, "Ciphersuites")
+    for name in ("minprotocol", "cipherstring", "ciphersuites"):
+        if name in commands:
+            note.saw(f"{commands[name].path}:{commands[name].line}: {name} = {commands[name].value}")
+
+
+def _compare(root: Root, note: Notes, found: Value | None, allowed: tuple[str, ...], name: str) -> None:
+    """A list may hold fewer suites than the policy and `@SECLEVEL=n`; OpenSSL's words for groups of suites are not among them."""
+    remedy = f"Set {name} = {':'.join(allowed)}."
+    if found is None:
+        note.finding(f"{name} is not set, so OpenSSL's own default counts", at=_place(root, None), remedy=remedy)
+        return
+    suites = [word for word in found.value.replace(",", ":").replace(" ", ":").split(":") if word and not word.startswith("@SECLEVEL=")]
+    extra = set(suites) - set(allowed)
+    if extra or not suites:
+        what = f"{name} allows {words(extra)}" if extra else f"{name} is empty"
+        note.finding(what, at=_place(root, found), remedy=remedy)
+    if any(word in ("@SECLEVEL=0", "@SECLEVEL=1") for word in found.value.split(":")):
+        note.finding(f"{name} lowers the security level", at=_place(root, found), remedy="Leave @SECLEVEL at 2 or higher.")
+
+
+def _place(root: Root, value: Value | None) -> Location:
+    return at(root, value.path if value else POLICY, value.line if value else 0)

@@ -1,0 +1,54 @@
+"""Integrity of the root file system: FS-02."""
+
+from everest_secure.checks.core import Boot, Location, Notes, Scope, check
+from everest_secure.errors import ArtefactError
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.hashtree import VerityResult
+from everest_secure.image.verity import Verity
+from everest_secure.parse.boot_entries import BootEntry, boot_entries
+from everest_secure.policy.parameters import Parameters
+
+_DATA = "systemd.verity_root_data"
+_LABEL = "PARTLABEL="
+
+
+@check("FS-02", on=Scope.BOOT)
+def every_boot_entry_names_the_hash_of_an_intact_root(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """The whole hash tree is recomputed, and its root hash is the one on a command line that a signature covers."""
+    partitions = {artefact.name: artefact for artefact in boot.container.children}
+    results = {name: artefact.facts.verify_tree() for name, artefact in partitions.items() if isinstance(artefact.facts, Verity)}
+    entries = boot_entries(boot.container)
+    if not entries:
+        raise ArtefactError(f"{boot.container.name} has no boot entry that is understood (UKI, loader entry, extlinux, GRUB)")
+    for name, result in results.items():
+        if result.corrupt_blocks or result.corrupt_hash_blocks:
+            what = f"{len(result.corrupt_blocks)} blocks and {len(result.corrupt_hash_blocks)} blocks of the hash tree do not have their digest"
+            note.finding(what, at=Location(name), remedy="Build the image again: it was altered after its hash tree was made.")
+    for entry in entries:
+        _judge(boot, entry, partitions, results, note)
+
+
+def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], results: dict[str, VerityResult], note: Notes) -> None:
+    place = Location(entry.artefact, entry.path, entry.line)
+    wanted = entry.command_line.last("roothash")
+    if not wanted:
+        note.finding(
+            "the command line names no root hash", at=place, remedy="Build the root with dm-verity and put 'roothash=' into the UKI."
+        )
+        return
+    if not entry.authenticated:
+        note.finding("the root hash is in a file that no signature covers", at=place, remedy="Put the command line into a signed UKI.")
+    label = entry.command_line.last(_DATA) or ""
+    name = f"{boot.container.name}:{label.removeprefix(_LABEL)}" if label.startswith(_LABEL) else ""
+    if name and name not in partitions:
+        raise ArtefactError(
+            f"{boot.container.name} has no partition '{label.removeprefix(_LABEL)}', which the command line of {entry.artefact} names"
+        )
+    candidates = [name] if name else list(results)
+    if name and partitions[name].kind == "empty":
+        note.saw(f"{place}: its slot {name} is empty")
+    elif any(candidate in results and results[candidate].root_hash.hex() == wanted.lower() for candidate in candidates):
+        note.saw(f"{place}: roothash={wanted} is that of {', '.join(candidates)}, every block hashed")
+    else:
+        what = f"no dm-verity root file system has the root hash {wanted} of the command line"
+        note.finding(what, at=place, remedy="Build UKI and root file system together, so that the UKI carries the hash of this root.")

@@ -1,0 +1,71 @@
+"""Kernel command lines of everything on a disk that can boot: UKIs, loader entries, extlinux and GRUB menus, cmdline.txt."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.tree import Tree
+from everest_secure.image.uki import Uki
+from everest_secure.parse.cmdline import CommandLine, parse_cmdline
+
+_LOADER_ENTRIES = ("/loader/entries", "/boot/loader/entries")
+_MENUS = (
+    ("/extlinux/extlinux.conf", "append"),
+    ("/boot/extlinux/extlinux.conf", "append"),
+    ("/grub/grub.cfg", "linux"),
+    ("/boot/grub/grub.cfg", "linux"),
+    ("/EFI/BOOT/grub.cfg", "linux"),
+    ("/EFI/debian/grub.cfg", "linux"),
+)
+_PLAIN = ("/cmdline.txt",)
+
+
+@dataclass(frozen=True, slots=True)
+class BootEntry:
+    """One way to boot."""
+
+    artefact: str
+    """Name of the UKI, or of the file system that holds the menu."""
+    path: str
+    """File of the menu; empty for a UKI."""
+    line: int
+    command_line: CommandLine
+    authenticated: bool
+    """Whether it lies in a UKI, where the signature covers it."""
+
+
+def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
+    """Return every command line of a disk, in the order of its artefacts."""
+    found: list[BootEntry] = []
+    for artefact in container.walk():
+        if isinstance(artefact.facts, Uki):
+            lines = artefact.facts.cmdlines or ("",)
+            found += [BootEntry(artefact.name, "", 0, parse_cmdline(text), authenticated=True) for text in lines]
+        elif artefact.tree is not None:
+            found += [
+                BootEntry(artefact.name, path, line, parse_cmdline(text), authenticated=False) for path, line, text in _menus(artefact.tree)
+            ]
+    return tuple(found)
+
+
+def _menus(tree: Tree) -> Iterator[tuple[str, int, str]]:
+    for directory in _LOADER_ENTRIES:
+        for node in tree.children(directory):
+            if node.name.endswith(".conf"):
+                yield from _options(tree, node.path, "options")
+    for path, word in _MENUS:
+        if tree.resolve(path):
+            yield from _options(tree, path, word)
+    for path in _PLAIN:
+        if tree.resolve(path):
+            yield path, 1, tree.text(path)
+
+
+def _options(tree: Tree, path: str, word: str) -> Iterator[tuple[str, int, str]]:
+    """Yield the command lines of a menu; GRUB's `linux` names the kernel first, which is left out."""
+    for number, line in enumerate(tree.text(path).splitlines(), start=1):
+        found = re.match(rf"\s*{word}(?:efi|16)?\s+(.*)", line, re.IGNORECASE)
+        if found:
+            text = found[1].split("#", 1)[0] if word == "options" else found[1]
+            yield path, number, text.partition(" ")[2] if word == "linux" else text
