@@ -52,6 +52,7 @@ python everest_secure_release_file() {
     file.write_text(json.dumps(release, indent=2) + "\n")
     file.chmod(0o644)
 }
+everest_secure_release_file[doc] = "Writes EVEREST_RELEASE_FILE"
 
 python everest_secure_mark() {
     from pathlib import Path
@@ -65,6 +66,7 @@ python everest_secure_mark() {
     kept = [line for line in file.read_text().splitlines() if line.partition("=")[0] not in marks]
     file.write_text("\n".join(kept + ["%s=%s" % mark for mark in marks.items()]) + "\n")
 }
+everest_secure_mark[doc] = "Marks os-release with variant, image and version"
 
 python everest_secure_qa_accounts() {
     from pathlib import Path
@@ -77,6 +79,7 @@ python everest_secure_qa_accounts() {
             if not fields[column].startswith(("*", "!")) and not (name == "passwd" and fields[column] == "x"):
                 oe.qa.handle_error("everest-secure", "ACC-01: account '%s' in /etc/%s is not locked" % (fields[0], name), d)
 }
+everest_secure_qa_accounts[doc] = "Refuses an account that is not locked"
 
 python everest_secure_qa_logins() {
     from pathlib import Path
@@ -90,3 +93,4 @@ python everest_secure_qa_logins() {
     if not (root / "etc/systemd/system/debug-shell.service").is_symlink():
         oe.qa.handle_error("everest-secure", "NET-07: debug-shell.service is not masked; install everest-unit-policy", d)
 }
+everest_secure_qa_logins[doc] = "Refuses a login server and a debug shell"

@@ -24,10 +24,10 @@ EVEREST_STATE_LIST[doc] = "File name of the list in SRC_URI."
 EVEREST_DATA_OPTIONS ??= "nodev,nosuid,noexec"
 EVEREST_DATA_OPTIONS[doc] = "Mount options of the data partition and of everything bound from it."
 
-PACKAGE_ARCH = "${MACHINE_ARCH}"
-
 S = "${WORKDIR}"
 B = "${WORKDIR}/build"
+
+PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 SYSTEMD_SERVICE:${PN} = "var.mount ${@' '.join(everest_secure_unit(row['bind']) for row in everest_secure_state(d) if row['bind'] != '-')}"
 
@@ -117,6 +117,7 @@ Options=bind,%(options)s
 WantedBy=multi-user.target
 """ % {**row, "options": options})
 }
+do_everest_secure_state[doc] = "Generates tmpfiles.d and mount units from EVEREST_STATE_LIST"
 do_everest_secure_state[cleandirs] = "${B}"
 do_everest_secure_state[vardeps] += "EVEREST_STATE_LIST EVEREST_DATA_DEVICE EVEREST_DATA_OPTIONS"
 addtask everest_secure_state after do_patch before do_configure
@@ -130,5 +131,7 @@ everest_secure_install_state() {
         install -d ${D}$directory
     done
 }
+
+everest_secure_install_state[doc] = "Installs the list and what was generated from it"
 
 FILES:${PN} += "${datadir}/everest-secure ${nonarch_libdir}/tmpfiles.d"

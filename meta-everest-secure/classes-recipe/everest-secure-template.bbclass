@@ -14,11 +14,11 @@ EVEREST_TEMPLATES[doc] = "Files of SRC_URI to fill in; the results lie in B unde
 EVEREST_TEMPLATE_VARIABLES ??= ""
 EVEREST_TEMPLATE_VARIABLES[doc] = "Variables that may stand between @ signs in these files; each must have a value, which may be empty."
 
-# A machine may set knobs of its own.
-PACKAGE_ARCH = "${MACHINE_ARCH}"
-
 S = "${WORKDIR}"
 B = "${WORKDIR}/build"
+
+# A machine may set knobs of its own.
+PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 python do_everest_secure_fill_in() {
     import re
@@ -36,6 +36,7 @@ python do_everest_secure_fill_in() {
         text = (Path(d.getVar("WORKDIR")) / name).read_text()
         (Path(d.getVar("B")) / name).write_text(re.sub(r"@([A-Z0-9_]+)@", value, text))
 }
+do_everest_secure_fill_in[doc] = "Fills knobs into EVEREST_TEMPLATES"
 do_everest_secure_fill_in[cleandirs] = "${B}"
 do_everest_secure_fill_in[vardeps] += "${EVEREST_TEMPLATE_VARIABLES}"
 addtask everest_secure_fill_in after do_patch before do_configure

@@ -1,5 +1,6 @@
 # Requirements: NET-04, NET-05
-SUMMARY = "Packet filter of a charger: nothing comes in but what ISO 15118 needs on the PLC interface"
+SUMMARY = "Packet filter of a charger"
+DESCRIPTION = "Nothing comes in but what ISO 15118 needs on the PLC interface; without it there is no network."
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 

@@ -11,6 +11,6 @@ do_install() {
     install -D -m 0644 ${B}/50-everest-secure.conf ${D}${systemd_system_unitdir}/everest.service.d/50-everest-secure.conf
 }
 
-FILES:${PN} = "${systemd_system_unitdir}/everest.service.d"
+FILES:${PN} += "${systemd_system_unitdir}/everest.service.d"
 
 RDEPENDS:${PN} = "everest-openssl-policy everest-state everest-user"

@@ -7,7 +7,7 @@ inherit everest-secure-image
 
 IMAGE_FSTYPES = "squashfs"
 
-IMAGE_INSTALL = " \
+IMAGE_INSTALL = "\
     packagegroup-core-boot \
     everest-core \
     packagegroup-everest-secure \
