@@ -1,0 +1,84 @@
+"""The report as one self-contained page: readable without scripts, offline, in light and dark, on paper."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everest_secure.report.model import Report, Result
+from everest_secure.report.renderer import Look, renderer
+from everest_secure.text import printable
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+PAGE = Path(__file__).parent / "page"
+
+
+@renderer("html", summary="the report as one self-contained page")
+def render(report: Report, _: Look) -> str:
+    """Return the page. What came from an artefact is escaped, and a content security policy lets nothing but the page's own script run."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
+    environment.filters |= {"code": _code, "digest": _digest, "sentence": _sentence, "size": _size, "slug": _slug}
+    widths = "".join(f".bar .n{number} {{ flex: {number}; }}\n" for number in sorted(set(report.counts.values())))
+    style = Markup((PAGE / "report.css").read_text() + widths)  # noqa: S704 - the page's own file, and digits
+    script = Markup((PAGE / "report.js").read_text())  # noqa: S704 - the page's own file
+    page = environment.get_template("report.html.j2")
+    return page.render(report=report, style=style, script=script, standards=_by_standard(report))
+
+
+def _by_standard(report: Report) -> Mapping[str, Mapping[str, list[Result]]]:
+    """Gather results by standard and clause, both sorted."""
+    found: dict[str, dict[str, list[Result]]] = {}
+    for result in report.results:
+        for name, clauses in result.requirement.standards.items():
+            for clause in clauses:
+                found.setdefault(name, {}).setdefault(clause, []).append(result)
+    return {name: dict(sorted(found[name].items(), key=lambda entry: _natural(entry[0]))) for name in sorted(found)}
+
+
+def _natural(clause: str) -> list[tuple[int, str]]:
+    parts = clause.replace("(", ".").replace(")", ".").replace(" ", ".").split(".")
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template prints
+    return value if hasattr(value, "__html__") or not isinstance(value, str) else printable(value)
+
+
+def _code(text: str) -> "Markup":
+    """Escape a text of the catalogue and set what is in backticks as code."""
+    from markupsafe import Markup
+
+    parts = printable(text).split("`")
+    return Markup().join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
+
+
+def _digest(text: str) -> str:
+    return b64encode(sha256(text.encode()).digest()).decode()
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop, as a sentence of its own does."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) or not text else ".")
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return ""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError
+
+
+def _slug(outcome: str) -> str:
+    return outcome.replace(" ", "-")
