@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import stat
 import struct
 import subprocess
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.tree import Node, NodeType, Tree
@@ -111,27 +114,28 @@ def only_tree(artefact: Artefact) -> Tree:
     return tree
 
 
-def assert_equal(tree: Tree, root: Path, *, ignoring: Sequence[str] = (), owners: bool = ROOT) -> None:
+def assert_equal(tree: Tree, root: Path, *, ignoring: Sequence[str] = (), owners: bool = ROOT, attributes: bool = True) -> None:
     """Compare every node and every byte of content with the directory `root`."""
     expected = {"/": root} | {f"/{path.relative_to(root)}": path for path in sorted(root.rglob("*"))}
     found = {node.path: node for node in tree.nodes() if node.path not in ignoring}
     assert sorted(found) == sorted(expected)
     for name, path in expected.items():
-        assert_node(found[name], path, owners=owners and name != "/")
+        assert_node(found[name], path, owners=owners and name != "/", attributes=attributes)
         if found[name].is_file:
             assert tree.blob(found[name]).read(0, found[name].size) == path.read_bytes(), name
 
 
-def assert_node(node: Node, path: Path, *, owners: bool) -> None:
+def assert_node(node: Node, path: Path, *, owners: bool, attributes: bool) -> None:
     """Compare a node with the file it was made from."""
     status = path.lstat()
     assert node.type is _TYPES[stat.S_IFMT(status.st_mode)], path
     assert node.mode == stat.S_IMODE(status.st_mode), path
     assert node.target == (os.readlink(path) if path.is_symlink() else ""), path  # noqa: PTH115 - Path would normalise the target
     assert node.size == (status.st_size if node.is_file else 0), path
-    assert dict(node.xattrs) == {
-        name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path, follow_symlinks=False)
-    }, path
+    if attributes:
+        assert dict(node.xattrs) == {
+            name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path, follow_symlinks=False)
+        }, path
     if owners:
         assert (node.uid, node.gid) == (status.st_uid, status.st_gid), path
 
@@ -177,6 +181,21 @@ def rewrite_gpt_entry(disk: Path, *, number: int, first: int) -> None:
     disk.write_bytes(raw)
 
 
+def with_large_sectors(disk: Path, target: Path) -> None:
+    """Stretch a disk of 512-byte sectors to the same sector numbers of 4096 bytes each (Debian's sfdisk cannot make one in a file)."""
+    raw = disk.read_bytes()
+    (backup,) = struct.unpack_from("<Q", raw, 512 + 32)
+    with target.open("wb") as file:
+        file.truncate(len(raw) * 8)
+        file.write(raw[:512])
+        for lba in (1, backup):
+            (entries, count, length) = struct.unpack_from("<QII", raw, lba * 512 + 72)
+            file.seek(lba * 4096)
+            file.write(raw[lba * 512 : lba * 512 + 512])
+            file.seek(entries * 4096)
+            file.write(raw[entries * 512 : entries * 512 + count * length])
+
+
 def verity_image(image: Path, *options: str) -> bytes:
     """Append a dm-verity superblock and tree to a file system with veritysetup; return the root hash."""
     size = image.stat().st_size
@@ -188,3 +207,49 @@ def verity_image(image: Path, *options: str) -> bytes:
 def _data_blocks(size: int, options: Sequence[str]) -> list[str]:
     block = int(options[options.index("--data-block-size") + 1]) if "--data-block-size" in options else 4096
     return [f"--data-blocks={size // block}"]
+
+
+def rauc_bundle(directory: Path, name: str, images: Mapping[str, Path], *, form: str) -> Path:
+    """Make a RAUC bundle with rauc: `images` are slot class to image file; `form` is plain, verity or crypt; signed by a throw-away key."""
+    content = directory / "content"
+    content.mkdir()
+    manifest = f"[update]\ncompatible=test charger\nversion=1.2.3\n\n[bundle]\nformat={form}\n"
+    for slot, image in images.items():
+        shutil.copyfile(image, content / f"{slot}.img")
+        manifest += f"\n[image.{slot}]\nfilename={slot}.img\n"
+    (content / "manifest.raucm").write_text(manifest)
+    key, certificate = throw_away_signer(directory)
+    bundle = directory / name
+    signed = directory / "signed.raucb" if form == "crypt" else bundle
+    tool("rauc", "bundle", f"--cert={certificate}", f"--key={key}", f"--keyring={certificate}", content, signed)
+    if form == "crypt":
+        tool("rauc", "encrypt", f"--keyring={certificate}", f"--to={certificate}", signed, bundle)
+    return bundle
+
+
+def throw_away_signer(directory: Path) -> tuple[Path, Path]:
+    """Make a self-signed certificate with openssl; return its key and itself, in PEM."""
+    key, certificate = directory / "key.pem", directory / "cert.pem"
+    tool("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=test", "-days", "2")
+    return key, certificate
+
+
+def efi_stub() -> Path:
+    """Return systemd's UKI stub of this machine; skips the test without it."""
+    found = Path("/usr/lib/systemd/boot/efi/linuxx64.efi.stub")
+    if not found.is_file():
+        pytest.skip("systemd-boot-efi (linuxx64.efi.stub) is not installed")
+    return found
+
+
+def unified_kernel(image: Path, sections: Mapping[str, bytes]) -> Path:
+    """Make a UKI with objcopy from systemd's stub; the sections are laid out one behind the other."""
+    arguments: list[str | Path] = []
+    address = 0x1_0000_0000 // 16
+    for number, (name, content) in enumerate(sections.items()):
+        part = image.with_name(f"{image.name}.{number}")
+        part.write_bytes(content)
+        arguments += ["--add-section", f"{name}={part}", "--change-section-vma", f"{name}={address:#x}"]
+        address += -(-len(content) // 4096) * 4096
+    tool("objcopy", *arguments, efi_stub(), image)
+    return image

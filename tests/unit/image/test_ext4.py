@@ -1,5 +1,6 @@
 """Ext2, ext3 and ext4 images made by mke2fs, compared with the directory they were made from."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,6 @@ FEATURES = {
     "no file types": ("-t", "ext4", "-O", "^filetype"),
     "no extents": ("-t", "ext4", "-O", "^extents,^64bit", "-b", "1024"),
     "small groups": ("-t", "ext4", "-b", "1024", "-g", "1024"),
-    "revision 0": ("-r", "0", "-b", "1024", "-O", "none"),
 }
 
 
@@ -66,14 +66,20 @@ def test_every_node_and_byte_is_read_with_blocks_of_64_kib(source: Path, tmp_pat
     assert_equal(tree_of(image), source, ignoring=LOST)
 
 
-def test_large_attributes_in_inodes_of_their_own_are_read(dense: Path, tmp_path: Path) -> None:
-    value = tmp_path / "value"
-    value.write_bytes(bytes(range(256)) * 40)
-    image = ext4(dense, tmp_path / "image", "-t", "ext4", "-O", "ea_inode")
-    tool("debugfs", "-w", "-R", f"ea_set -f {value} /usr/bin/big user.huge", image)
-    node = tree_of(image).get("/usr/bin/big")
-    assert node is not None
-    assert node.xattrs["user.huge"] == value.read_bytes()
+def test_large_attributes_in_inodes_of_their_own_are_read(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir(mode=0o755)
+    (tmp_path / "source/file").write_bytes(b"content")
+    try:
+        os.setxattr(tmp_path / "source/file", "user.huge", bytes(range(256)) * 11)
+    except OSError:
+        pytest.skip("the file system of this machine keeps no attribute of 2816 bytes")
+    image = ext4(tmp_path / "source", tmp_path / "image", "-t", "ext4", "-b", "1024", "-O", "ea_inode")
+    assert_equal(tree_of(image), tmp_path / "source", ignoring=LOST)
+
+
+def test_a_file_system_of_revision_0_is_read(dense: Path, tmp_path: Path) -> None:
+    image = ext4(dense, tmp_path / "image", "-r", "0", "-b", "1024", "-O", "none")
+    assert_equal(tree_of(image), dense, ignoring=LOST, attributes=False)
 
 
 def test_hashed_directories_are_listed_whole(dense: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def vfat(source: Path, image: Path, bits: int, *options: str) -> Path:
 
 @pytest.mark.parametrize(
     ("bits", "options"),
-    [(12, ()), (16, ()), (32, ("-s", "1")), (12, ("-s", "8")), (16, ("-S", "4096")), (32, ("-s", "1", "-f", "1", "-n", "ESP"))],
+    [(12, ()), (16, ()), (32, ("-s", "1")), (12, ("-s", "8")), (12, ("-S", "4096", "-s", "1")), (32, ("-s", "1", "-f", "1", "-n", "ESP"))],
 )
 def test_every_name_and_byte_is_read(source: Path, tmp_path: Path, bits: int, options: tuple[str, ...]) -> None:
     image = vfat(source, tmp_path / "image", bits, *options)
