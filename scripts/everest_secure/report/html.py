@@ -30,7 +30,8 @@ def render(report: Report, _: Look) -> str:
     style = Markup((PAGE / "report.css").read_text() + widths)  # noqa: S704 - the page's own file, and digits
     script = Markup((PAGE / "report.js").read_text())  # noqa: S704 - the page's own file
     page = environment.get_template("report.html.j2")
-    return page.render(report=report, style=style, script=script, standards=_by_standard(report))
+    attention = [result for result in report.results if report.needs_attention(result)]
+    return page.render(report=report, attention=attention, style=style, script=script, standards=_by_standard(report))
 
 
 def _by_standard(report: Report) -> Mapping[str, Mapping[str, list[Result]]]:
@@ -65,8 +66,10 @@ def _digest(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Begin with a capital and end with a full stop, as a sentence of its own does."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) or not text else ".")
+    """Begin with a capital, unless the first word is a name such as `rauc.service`, and end with a full stop."""
+    first = text.split(" ", 1)[0]
+    begun = text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+    return begun if begun.endswith((".", "?", "!")) or not begun else f"{begun}."
 
 
 def _size(size: int | None) -> str:

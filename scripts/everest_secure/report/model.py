@@ -135,18 +135,22 @@ class Report:
             return ExitCode.FAILED
         return ExitCode.FINDINGS if any(self.counts_against(outcome) for outcome in outcomes) else ExitCode.OK
 
+    def needs_attention(self, result: Result) -> bool:
+        """Whether someone has to act on a result for the verification to end well."""
+        return result.outcome is Outcome.ERROR or self.counts_against(result.outcome)
+
     @property
     def verdict(self) -> str:
-        """The whole report in a sentence."""
+        """The whole report in a sentence, without a full stop."""
         counts = self.counts
         against = sum(number for outcome, number in counts.items() if self.counts_against(outcome))
         if counts[Outcome.ERROR]:
-            return f"Could not verify: {_requirements(counts[Outcome.ERROR])} could not be read" + (
-                f" and {against} not met" if against else ""
-            )
+            rest = f", {against} more not met" if against else ""
+            return f"Could not verify: {_requirements(counts[Outcome.ERROR])} could not be checked{rest}"
         if against:
             return f"Not acceptable: {_requirements(against)} not met"
-        return "Acceptable as far as checked: nothing that was checked is violated"
+        open_ones = counts[Outcome.NOT_CHECKED]
+        return "Acceptable: everything that was checked holds" + (f"; {_requirements(open_ones)} not checked" if open_ones else "")
 
 
 def _requirements(number: int) -> str:

@@ -36,7 +36,7 @@ def render(report: Report, look: Look) -> str:
     console = _console(look)
     with console.capture() as capture:
         if look.detail >= 0:
-            for part in (*_header(report), *_groups(report), *_attention(report, everything=look.detail > 0)):
+            for part in (*_header(report), *_groups(report, everything=look.detail > 0), *_attention(report, everything=look.detail > 0)):
                 console.print(part)
         if look.detail > 0:
             for part in _seen(report):
@@ -80,34 +80,52 @@ def _header(report: Report) -> Iterator["RenderableType"]:
         yield _indented(_text(f"{subject.name}  {subject.kind}{digest}", "" if subject.depth == 0 else "dim"), 2 + 2 * subject.depth)
 
 
-def _groups(report: Report) -> Iterator["Table"]:
+def _groups(report: Report, *, everything: bool) -> Iterator["RenderableType"]:
+    for group in report.groups:
+        results = report.in_group(group)
+        rows = [result for result in results if everything or not _is_silent(result)]
+        yield _text("")
+        yield _text(group, "bold")
+        if rows:
+            yield _table(rows)
+        for reason, silent in _by_reason(result for result in results if result not in rows):
+            yield _indented(_text(f"not checked, {reason}: {', '.join(silent)}", "dim"), 1)
+
+
+def _is_silent(result: Result) -> bool:
+    return result.outcome is Outcome.NOT_CHECKED and not result.parts
+
+
+def _by_reason(results: Iterable[Result]) -> Iterable[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for result in results:
+        found.setdefault(result.reason, []).append(result.requirement.id)
+    return found.items()
+
+
+def _table(results: Iterable[Result]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    for group in report.groups:
-        table = Table(
-            title=f"\n{printable(group)}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, expand=True, pad_edge=False
+    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
+    table.add_column("ID", no_wrap=True, width=8)
+    table.add_column("Requirement", ratio=5)
+    table.add_column("Outcome", no_wrap=True, width=16)
+    table.add_column("Why", ratio=6)
+    for result in results:
+        style = STYLES[result.outcome]
+        quiet = "dim" if style == "dim" else ""
+        table.add_row(
+            _text(result.requirement.id, quiet),
+            _text(result.requirement.title, quiet),
+            _text(result.outcome, style),
+            _text(result.reason, quiet),
         )
-        table.add_column("ID", no_wrap=True, width=8)
-        table.add_column("Requirement", ratio=5)
-        table.add_column("Outcome", no_wrap=True, width=16)
-        table.add_column("Why", ratio=6)
-        for result in report.in_group(group):
-            style = STYLES[result.outcome]
-            quiet = "dim" if style == "dim" else ""
-            table.add_row(
-                _text(result.requirement.id, quiet),
-                _text(result.requirement.title, quiet),
-                _text(result.outcome, style),
-                _text(result.reason, quiet),
-            )
-        yield table
+    return table
 
 
 def _attention(report: Report, *, everything: bool) -> Iterator["RenderableType"]:
-    shown = [
-        result for result in report.results if report.counts_against(result.outcome) or result.outcome is Outcome.ERROR or result.findings
-    ]
+    shown = [result for result in report.results if report.needs_attention(result) or result.findings]
     if shown:
         yield _text("")
         yield _text("What needs attention", "bold")
