@@ -1,14 +1,12 @@
 """Accounts and privileges: ACC-01 to ACC-06."""
 
-from everest_secure.checks.common import SERVICE, at, configuration, option, service, started, words
+from everest_secure.checks.common import SERVICE, at, configuration, option, present_service, started, words
 from everest_secure.checks.core import Notes, Root, Scope, check
-from everest_secure.errors import ArtefactError
 from everest_secure.parse.accounts import GROUP, GSHADOW, PASSWD, SHADOW, read_accounts
 from everest_secure.parse.capability import ALL as ALL_CAPABILITIES
 from everest_secure.parse.everest_config import EverestConfig
 from everest_secure.parse.pam import read_pam
 from everest_secure.parse.unit_file import boolean, capabilities
-from everest_secure.parse.units import Unit
 from everest_secure.policy.parameters import Parameters
 
 USER_CONFIG = "/etc/everest/user-config"
@@ -90,7 +88,9 @@ def service_user_is_as_specified(root: Root, policy: Parameters, note: Notes) ->
 @check("ACC-03", on=Scope.ROOT)
 def modules_run_as_the_service_user(root: Root, policy: Parameters, note: Notes) -> None:
     """`settings.run_as_user` names the service user."""
-    config = configuration(root)
+    config = configuration(root, note)
+    if config is None:
+        return
     user = config.setting("run_as_user")
     line = config.line("run_as_user")
     if user != policy.service_user.name:
@@ -102,7 +102,9 @@ def modules_run_as_the_service_user(root: Root, policy: Parameters, note: Notes)
 @check("ACC-04", on=Scope.ROOT)
 def each_module_has_exactly_the_capabilities_it_needs(root: Root, policy: Parameters, note: Notes) -> None:
     """Capabilities in the configuration equal the table of the policy."""
-    config = configuration(root)
+    config = configuration(root, note)
+    if config is None:
+        return
     if not config.modules:
         note.finding("the configuration has no modules", at=at(root, config.path), remedy="Install the product's configuration.")
     for module in config.modules:
@@ -122,7 +124,9 @@ def each_module_has_exactly_the_capabilities_it_needs(root: Root, policy: Parame
 @check("ACC-05", on=Scope.ROOT)
 def service_has_the_smallest_bounding_set(root: Root, policy: Parameters, note: Notes) -> None:
     """The unit's bounding set is what the manager and the configured modules need, and no more."""
-    unit, config = _service(root), configuration(root)
+    unit, config = present_service(root, note), configuration(root, note)
+    if unit is None or config is None:
+        return
     lines = unit.assigned("Service", "CapabilityBoundingSet")
     found, needed = capabilities(lines, ALL_CAPABILITIES), _needed(config)
     modules = any(module.capabilities for module in config.modules)
@@ -143,13 +147,6 @@ def service_has_the_smallest_bounding_set(root: Root, policy: Parameters, note: 
     note.saw(f"{place}: bounding set {words(found)}" if found != ALL_CAPABILITIES else f"{place}: no bounding set")
 
 
-def _service(root: Root) -> Unit:
-    unit = service(root)
-    if not unit.exists:
-        raise ArtefactError(f"{root.artefact.name} has no {SERVICE}, or it is masked; install EVerest with its service")
-    return unit
-
-
 def _needed(config: EverestConfig) -> frozenset[str]:
     """The measured needs of the manager: switching users, and SETPCAP when a module has capabilities of its own."""
     modules = frozenset(name for module in config.modules for name in module.capabilities)
@@ -168,7 +165,9 @@ _DEFAULT_UMASK = "0022"
 @check("ACC-05", on=Scope.ROOT)
 def service_is_sandboxed(root: Root, policy: Parameters, note: Notes) -> None:
     """Directives of the effective unit, drop-ins included."""
-    unit = _service(root)
+    unit = present_service(root, note)
+    if unit is None:
+        return
     for key, right in _SWITCHES:
         found = unit.last("Service", key)
         value = found.value.lower() if found else "no"
@@ -196,7 +195,9 @@ def service_is_sandboxed(root: Root, policy: Parameters, note: Notes) -> None:
 @check("ACC-06", on=Scope.ROOT)
 def service_user_cannot_change_its_own_privileges(root: Root, policy: Parameters, note: Notes) -> None:
     """Neither the configuration, its directory nor user-config may be written by the service user."""
-    config, accounts = configuration(root), read_accounts(root.tree)
+    config, accounts = configuration(root, note), read_accounts(root.tree)
+    if config is None:
+        return
     user = accounts.user(policy.service_user.name)
     uid = user.uid if user else policy.service_user.uid
     groups = {group.gid for group in accounts.groups if policy.service_user.name in group.members} | {

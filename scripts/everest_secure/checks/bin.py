@@ -39,7 +39,9 @@ def no_development_tools_are_installed(root: Root, policy: Parameters, note: Not
 @check("BIN-02", on=Scope.ROOT)
 def no_simulator_or_sample_configuration_is_there(root: Root, policy: Parameters, note: Notes) -> None:
     """Neither configured nor installed modules are simulators, dummies or sniffers, and no sample configuration lies beside the product's."""
-    config = configuration(root)
+    config = configuration(root, note)
+    if config is None:
+        return
     for module in config.modules:
         if matches(module.type, policy.forbidden_modules):
             what = f"the module '{module.id}' is a {module.type}, which is not for products"

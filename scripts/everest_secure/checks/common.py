@@ -49,13 +49,23 @@ def option(command: tuple[str, ...], *names: str) -> str | None:
     return None
 
 
-def configuration(root: Root) -> EverestConfig:
-    """Read the configuration that everest.service names, else /etc/everest/config.yaml; raises ArtefactError when it is missing."""
-    for command in service(root).commands:
-        named = option(command, "--config", "--conf")
-        if named:
-            return read_everest_config(root.tree, named)
-    return read_everest_config(root.tree, CONFIG)
+def configuration(root: Root, note: Notes) -> EverestConfig | None:
+    """Read the configuration that everest.service names, else /etc/everest/config.yaml; a missing one is a finding and None."""
+    named = [path for command in service(root).commands if (path := option(command, "--config", "--conf"))]
+    path = named[0] if named else CONFIG
+    if root.tree.resolve(path) is None:
+        note.finding(f"EVerest's configuration {path} is missing", at=at(root, path), remedy="Install everest-config or the product's own.")
+        return None
+    return read_everest_config(root.tree, path)
+
+
+def present_service(root: Root, note: Notes) -> Unit | None:
+    """Return everest.service; a missing or masked one is a finding and None."""
+    unit = service(root)
+    if unit.exists:
+        return unit
+    note.finding(f"{SERVICE} is missing or masked", at=at(root, unit.path), remedy="Install EVerest with its service.")
+    return None
 
 
 def forbidden(

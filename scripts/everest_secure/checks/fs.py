@@ -121,7 +121,7 @@ def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameter
             continue
         count += 1
         blob = root.tree.blob(node)
-        found_keys = [key for key in find_keys(blob) if key.kind is not KeyKind.TPM]
+        found_keys = [key for key in find_keys(blob) if key.kind is not KeyKind.TPM and not matches(node.path, policy.published_keys)]
         keys += [(f"{printable(node.path)} holds a {key.kind} at byte {key.offset}", at(root, node.path)) for key in found_keys]
         content = blob.head(1 << 20)
         found = None if content[:4] == _ELF or b"/work" not in content else _BUILD_PATH.search(content)

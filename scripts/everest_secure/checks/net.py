@@ -75,7 +75,9 @@ def _broker_config(root: Root, command: tuple[str, ...]) -> tuple[str, BrokerCon
 @check("NET-01", on=Scope.ROOT)
 def everest_connects_through_that_socket(root: Root, policy: Parameters, note: Notes) -> None:
     """Configuration and unit name the same socket and no TCP broker."""
-    config, unit = configuration(root), service(root)
+    config, unit = configuration(root, note), service(root)
+    if config is None:
+        return
     found, line = config.setting("mqtt_broker_socket_path"), config.line("mqtt_broker_socket_path")
     remedy = f"Set 'mqtt_broker_socket_path: {policy.broker_socket}' in 'settings' and nothing else about the broker."
     if found != policy.broker_socket:

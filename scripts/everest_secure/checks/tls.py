@@ -1,6 +1,6 @@
 """TLS: TLS-02."""
 
-from everest_secure.checks.common import SERVICE, at, service, words
+from everest_secure.checks.common import SERVICE, at, present_service, service, words
 from everest_secure.checks.core import Location, Notes, Root, Scope, check
 from everest_secure.parse.openssl_cnf import Value, read_openssl_config
 from everest_secure.policy.parameters import Parameters
@@ -14,12 +14,12 @@ _OLD_SWITCHES = ("protocol",)
 @check("TLS-02", on=Scope.ROOT)
 def service_uses_the_openssl_policy(root: Root, policy: Parameters, note: Notes) -> None:
     """The service's environment names the file, and nothing in it goes around the file."""
-    unit = service(root)
+    unit = present_service(root, note)
+    if unit is None:
+        return
     remedy = f"Set Environment=OPENSSL_CONF={POLICY} in the service's drop-in."
     found = unit.environment.get("OPENSSL_CONF", "")
-    if not unit.exists:
-        note.finding(f"{SERVICE} is missing or masked", at=at(root, unit.path), remedy="Install EVerest with its service.")
-    elif found != POLICY:
+    if found != POLICY:
         what = f"{SERVICE} uses the OpenSSL configuration {found}" if found else f"{SERVICE} does not name the OpenSSL policy"
         note.finding(what, at=at(root, unit.path), remedy=remedy)
     else:

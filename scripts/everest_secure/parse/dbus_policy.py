@@ -93,7 +93,7 @@ def _included(tree: Tree, element: ElementTree.Element, path: str) -> list[str]:
     name = join(path.rpartition("/")[0], (element.text or "").strip())
     if element.tag == "includedir":
         return [node.path for node in tree.children(name) if node.name.endswith(".conf")]
-    if element.tag != "include":
+    if element.tag != "include" or element.get("if_selinux_enabled") == "yes":
         return []
     if tree.resolve(name) is None and element.get("ignore_missing") == "yes":
         return []

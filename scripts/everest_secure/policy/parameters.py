@@ -38,6 +38,8 @@ class Parameters:
     """Patterns of files that may be setuid or setgid (FS-05)."""
     file_capabilities: tuple[str, ...]
     """Patterns of files that may carry `security.capability` (FS-05)."""
+    published_keys: tuple[str, ...]
+    """Patterns of files whose private keys are published test vectors (FS-06)."""
     broker_socket: str
     """Path of the main broker's unix socket (NET-01)."""
     inbound: Mapping[str, tuple[str, ...]]

@@ -1,0 +1,28 @@
+"""Boot chain: BOOT-03."""
+
+from everest_secure.checks.core import Boot, Location, Notes, Scope, check
+from everest_secure.errors import ArtefactError
+from everest_secure.parse.boot_entries import boot_entries
+from everest_secure.policy.parameters import Parameters
+
+_LOCKDOWN = ("integrity", "confidentiality")
+_FORBIDDEN = ("init", "rdinit", "systemd.debug_shell", "rd.systemd.debug_shell", "rd.break", "rd.shell")
+
+
+@check("BOOT-03", on=Scope.BOOT)
+def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """Each boot entry lies in a UKI, locks the kernel down, and opens no login or other init."""
+    entries = boot_entries(boot.container)
+    if not entries:
+        raise ArtefactError(f"{boot.container.name} has no boot entry that is understood (UKI, loader entry, extlinux, GRUB)")
+    for entry in entries:
+        place, line = Location(entry.artefact, entry.path, entry.line), entry.command_line
+        if not entry.authenticated:
+            what = "the command line lies in a file that no signature covers"
+            note.finding(what, at=place, remedy="Put it into a signed UKI or FIT image.")
+        if line.last("lockdown") not in _LOCKDOWN:
+            note.finding("the kernel is not locked down", at=place, remedy="Add 'lockdown=integrity' to the command line.")
+        for name in _FORBIDDEN:
+            if line.has(name):
+                note.finding(f"the command line holds '{name}'", at=place, remedy="Take the parameter out of the command line.")
+        note.saw(f"{place}: {' '.join(name for name, _ in line.parameters)}")

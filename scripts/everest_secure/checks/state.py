@@ -1,0 +1,140 @@
+"""State on the data partition: FS-03, CERT-01."""
+
+from collections.abc import Iterator
+
+from everest_secure.checks.common import at, configuration, started
+from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.image.tree import Node
+from everest_secure.parse.everest_config import EverestConfig, Module, Value
+from everest_secure.parse.fstab import Mount
+from everest_secure.parse.mounts import mount_of, read_mounts
+from everest_secure.parse.tmpfiles import Directory, read_directories
+from everest_secure.policy.parameters import Parameters
+
+OPTIONS = ("nodev", "nosuid", "noexec")
+STORE = "/etc/everest/certs"
+_VOLATILE = ("tmpfs", "ramfs", "overlay")
+_WRITTEN: dict[str, dict[str, str]] = {
+    "OCPP": {
+        "DatabasePath": "/tmp/ocpp_1_6_charge_point",  # noqa: S108 - EVerest's default, which is the finding
+        "MessageLogPath": "/tmp/everest_ocpp_logs",  # noqa: S108
+        "UserConfigPath": "user_config.json",
+    },
+    "OCPP201": {
+        "CoreDatabasePath": "/tmp/ocpp201",  # noqa: S108
+        "DeviceModelDatabasePath": "device_model_storage.db",
+        "EverestDeviceModelDatabasePath": "everest_device_model_storage.db",
+        "MessageLogPath": "/tmp/everest_ocpp_logs",  # noqa: S108
+    },
+    "PersistentStore": {"sqlite_db_file_path": "everest_persistent_store.db"},
+    "ErrorHistory": {"error_history.database_path": ""},
+}
+_WRITTEN["OCPPmulti"] = _WRITTEN["OCPP201"]
+"""Module type to the keys of paths that it writes, with EVerest's defaults (manifests of EVerest 2026.02.1)."""
+
+
+@check("FS-03", on=Scope.ROOT)
+def data_partition_is_mounted_without_programs_or_devices(root: Root, policy: Parameters, note: Notes) -> None:
+    """/var is a mount of its own that lasts, with options that keep what is on it from being run."""
+    mounts = read_mounts(root.tree, started(root))
+    mount = mount_of("/var", mounts)
+    remedy = "Install everest-state: var.mount with Options=nodev,nosuid,noexec."
+    if mount is None or mount.where != "/var" or mount.type in _VOLATILE:
+        note.finding("no data partition is mounted on /var", at=at(root, mount.path if mount else ""), remedy=remedy)
+        return
+    for option in OPTIONS:
+        if option not in mount.options:
+            note.finding(f"/var is mounted without {option}", at=at(root, mount.path, mount.line), remedy=remedy)
+    note.saw(f"{mount.path}:{mount.line}: {mount.what} on /var, {','.join(mount.options)}")
+
+
+@check("FS-03", on=Scope.ROOT)
+def everest_writes_to_the_data_partition_only(root: Root, policy: Parameters, note: Notes) -> None:
+    """Paths that modules write are absolute and on the data partition; a path that is not set is EVerest's default."""
+    config = configuration(root, note)
+    if config is None:
+        return
+    mounts = read_mounts(root.tree, started(root))
+    count = 0
+    for module, key, path in _paths(config):
+        count += 1
+        if not path.startswith("/") or not _lasting(mount_of(path, mounts)):
+            what = f"the module '{module.id}' ({module.type}) writes '{path}' ({key}), which is not on the data partition"
+            note.finding(
+                what,
+                at=at(root, config.path, module.line),
+                remedy=f"Set '{key}' to an absolute path below /var/lib/everest or /var/log/everest.",
+            )
+    note.saw(f"{config.path}: {count} paths that modules write")
+
+
+def _lasting(mount: Mount | None) -> bool:
+    return mount is not None and mount.type not in _VOLATILE
+
+
+def _paths(config: EverestConfig) -> Iterator[tuple[Module, str, str]]:
+    for module in config.modules:
+        for key, default in _WRITTEN.get(module.type, {}).items():
+            yield module, key, str(_lookup(module, key) or default)
+        if module.type == "EvseManager" and module.config.get("session_logging") is True:
+            key = "session_logging_path"
+            yield module, key, str(module.config.get(key, "/tmp"))  # noqa: S108 - EVerest's default, which is the finding
+
+
+def _lookup(module: Module, key: str) -> Value:
+    implementation, dot, name = key.partition(".")
+    if not dot:
+        return module.config.get(key)
+    values = module.implementations.get(implementation)
+    return values.get(name) if isinstance(values, dict) else None
+
+
+@check("CERT-01", on=Scope.ROOT)
+def certificate_store_has_its_layout(root: Root, policy: Parameters, note: Notes) -> None:
+    """The directories that EvseSecurity is configured for exist or are made at boot, on the data partition, for the service user alone."""
+    config = configuration(root, note)
+    if config is None:
+        return
+    mounts = read_mounts(root.tree, started(root))
+    made = {directory.path.rstrip("/"): directory for directory in read_directories(root.tree)}
+    for place in _directories(config):
+        path = place if place.startswith("/") else f"{STORE}/{place}"
+        mount = mount_of(path, mounts)
+        if not _lasting(mount) or mount is None:
+            what = f"the certificate store {path} is not on the data partition"
+            note.finding(what, at=at(root, path), remedy="Install everest-state, which mounts the store from the data partition.")
+            continue
+        origin = f"{mount.what}{path.removeprefix(mount.where)}" if "bind" in mount.options else path
+        _judge(root, origin, made.get(origin), root.tree.resolve(origin), policy, note)
+
+
+def _directories(config: EverestConfig) -> list[str]:
+    """Directories of the store by EvseSecurity's configuration; bundles are files in theirs (manifest of EvseSecurity)."""
+    values = next((module.config for module in config.modules if module.type == "EvseSecurity"), {})
+    bundles = {
+        "csms": "ca/csms/CSMS_ROOT_CA.pem",
+        "mf": "ca/mf/MF_ROOT_CA.pem",
+        "mo": "ca/mo/MO_ROOT_CA.pem",
+        "v2g": "ca/v2g/V2G_ROOT_CA.pem",
+    }
+    found = [str(values.get(f"{name}_ca_bundle", default)).rpartition("/")[0] for name, default in bundles.items()]
+    found.append(str(values.get("csms_leaf_cert_directory", "client/csms")))
+    found.append(str(values.get("secc_leaf_cert_directory", "client/cso")))
+    return found
+
+
+def _judge(root: Root, path: str, made: Directory | None, node: Node | None, policy: Parameters, note: Notes) -> None:
+    user = policy.service_user
+    if made is not None:
+        owner, mode, place = made.user, made.mode, at(root, made.source, made.line)
+        owned = owner in (user.name, str(user.uid))
+    elif node is not None and node.is_directory:
+        owner, mode, place = str(node.uid), node.mode, at(root, node.path)
+        owned = node.uid == user.uid
+    else:
+        note.finding(f"nothing makes the directory {path} of the certificate store", at=at(root, path), remedy="Add it to the state list.")
+        return
+    if not owned or mode & 0o022:
+        what = f"the directory {path} of the certificate store belongs to {owner} with mode {mode:04o}"
+        note.finding(what, at=place, remedy=f"Let {user.name} own it, writable by nobody else.")
+    note.saw(f"{place}: {path} {owner} {mode:04o}")
