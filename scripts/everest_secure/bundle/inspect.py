@@ -8,7 +8,7 @@ from pathlib import Path
 from everest_secure.bundle import rauc
 from everest_secure.bundle.errors import BundleError
 from everest_secure.errors import ToolError
-from everest_secure.image import blob
+from everest_secure.image import blob, raucb
 from everest_secure.pki import certificates
 from everest_secure.run import Tools
 
@@ -50,13 +50,23 @@ def info(bundle: Path, *, tools: Tools) -> BundleInfo:
 
 
 def verify(bundle: Path, *, keyring: Path, tools: Tools) -> BundleInfo:
-    """Return what a bundle says after rauc has verified it as a device with `keyring` would.
+    """Return what a bundle says after it was verified as a device with `keyring` would, and every byte of its payload too.
 
-    The chain must end in the keyring with the purpose code signing, the format be verity. Raises BundleError with rauc's reason when it is
+    The chain must end in the keyring with the purpose code signing, the format be verity: `rauc` decides. Raises BundleError with rauc's reason when it is
     refused, ArtefactError when it is no file that can be read, PkiError when the keyring holds no certificate.
     """
     certificates.load_all(keyring)
-    return _read(bundle, keyring=keyring, tools=tools)
+    found = _read(bundle, keyring=keyring, tools=tools)
+    _require_whole_payload(bundle)
+    return found
+
+
+def _require_whole_payload(bundle: Path) -> None:
+    """Hash the payload against the tree under the signature: `rauc info` reads the signature alone, a device finds out while it writes."""
+    artefact = raucb.open_bundle(blob.from_file(bundle), 0)
+    facts = artefact.facts if artefact is not None else None
+    if not isinstance(facts, raucb.RaucBundle) or not facts.verify_payload().holds(facts.root_hash):
+        raise BundleError(f"{bundle} is corrupt: its payload is not the one that was signed; fetch or build it again")
 
 
 def _read(bundle: Path, *, keyring: Path | None, tools: Tools) -> BundleInfo:

@@ -28,11 +28,15 @@ MIN_CURVE_BITS = 256
 def build(
     leaf: x509.Certificate, *, intermediates: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate, ...]:
-    """Return the chain from `leaf` to one of `anchors`, both included; raises PkiError naming the missing issuer when there is none."""
+    """Return the chain from `leaf` to one of `anchors`, both included.
+
+    Raises PkiError naming the missing issuer when there is none, or the certificate on the way that is signed with a broken digest.
+    """
     if len(intermediates) > MAX_CERTIFICATES or len(anchors) > MAX_CERTIFICATES:
         raise PkiError(f"more than {MAX_CERTIFICATES} certificates were given to build a chain from; give only those that belong to it")
     chain = [leaf]
     while chain[-1] not in anchors:
+        _require_strong_digest(chain[-1])
         above = _issuer(chain[-1], anchors) or _issuer(chain[-1], [c for c in intermediates if c not in chain])
         if above is None:
             raise PkiError(
@@ -46,14 +50,11 @@ def build(
 def require_bundle_signing(chain: Sequence[x509.Certificate], *, now: datetime, min_rsa_bits: int) -> None:
     """Raise PkiError unless `chain`, leaf first and root last, may sign bundles at `now`.
 
-    Looked at: validity, key size and digest of each, the leaf's purpose, the authorities' right to sign and their path lengths.
+    Looked at: validity and key size of each, the leaf's purpose, the authorities' right to sign and their path lengths.
     """
     for certificate in chain:
         _require_valid(certificate, now)
         _require_strong_key(certificate, min_rsa_bits)
-    for certificate in chain[:-1]:
-        if isinstance(certificate.signature_hash_algorithm, WEAK_DIGESTS):
-            raise PkiError(f"the certificate '{label(certificate)}' is signed with {_digest(certificate)}; issue it again with SHA-256")
     _require_signer(chain[0])
     for below, authority in enumerate(chain[1:]):
         _require_authority(authority, below)
@@ -67,6 +68,12 @@ def _issuer(certificate: x509.Certificate, candidates: Sequence[x509.Certificate
             continue
         return candidate
     return None
+
+
+def _require_strong_digest(certificate: x509.Certificate) -> None:
+    digest = certificate.signature_hash_algorithm
+    if isinstance(digest, WEAK_DIGESTS):
+        raise PkiError(f"the certificate '{label(certificate)}' is signed with {digest.name.upper()}; issue it again with SHA-256")
 
 
 def _require_valid(certificate: x509.Certificate, now: datetime) -> None:
@@ -129,8 +136,3 @@ def _extension(certificate: x509.Certificate, kind: type[ExtensionValue]) -> Ext
         return None
     except (ValueError, x509.DuplicateExtension):
         raise PkiError(f"the extensions of '{label(certificate)}' cannot be read; issue it again") from None
-
-
-def _digest(certificate: x509.Certificate) -> str:
-    algorithm = certificate.signature_hash_algorithm
-    return algorithm.name.upper() if algorithm else "no digest"
