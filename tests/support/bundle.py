@@ -1,0 +1,33 @@
+"""What tests of bundles work with: a PKI, an image and what `create` wants."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from everest_secure.bundle.description import Description, Image
+from everest_secure.bundle.signing import Signer
+from everest_secure.pki.store import Store
+
+
+def incompressible(size: int) -> bytes:
+    """Return the same noise every time; rauc refuses a verity bundle whose payload is not larger than a block."""
+    return random.Random(size).randbytes(size)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A PKI and an image to make bundles from."""
+
+    directory: Path
+    pki: Store
+
+    @property
+    def output(self) -> Path:
+        return self.directory / "update.raucb"
+
+    def signer(self, name: str = "signer") -> Signer:
+        return Signer(self.pki.key(name), self.pki.certificate(name), (self.pki.certificate("intermediate"),))
+
+    def description(self, *, version: str = "1.2.3") -> Description:
+        image = Image("rootfs", self.directory / "rootfs.squashfs", "rootfs.img")
+        return Description(compatible="everest-secure-test", version=version, images=(image,), build="build 7", description="A test")

@@ -1,0 +1,41 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from everest_secure.bundle.create import create
+from everest_secure.pki.store import Store
+from everest_secure.run import HostTools
+from support import pki as support
+from support.bundle import Workshop, incompressible
+
+
+@pytest.fixture(scope="session")
+def shared_pki(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A PKI that tests only read."""
+    return support.make(tmp_path_factory.mktemp("shared") / "pki")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, shared_pki: Store) -> Workshop:
+    """A workshop of its own for each test, with a copy of the shared PKI."""
+    for program in ("rauc", "mksquashfs"):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs the program {program}")
+    shutil.copytree(shared_pki.directory, tmp_path / "pki")
+    (tmp_path / "rootfs.squashfs").write_bytes(incompressible(160 * 1024))
+    return Workshop(tmp_path, Store(tmp_path / "pki"))
+
+
+@pytest.fixture
+def bundle(workshop: Workshop) -> Path:
+    """A good bundle."""
+    create(
+        workshop.description(),
+        output=workshop.output,
+        signer=workshop.signer(),
+        keyring=workshop.pki.keyring,
+        tools=HostTools(),
+        now=support.now(),
+    )
+    return workshop.output
