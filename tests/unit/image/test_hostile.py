@@ -77,7 +77,7 @@ def test_an_image_cut_anywhere_is_refused_or_whole(images: dict[str, Path], tmp_
             assert everything(open_artefact(cut)) in good, f"cut to {size} of {len(whole)} bytes"
         except ArtefactError:
             refused += 1
-    assert refused > len(cuts) / 2
+    assert refused > len(cuts) / 3
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -90,7 +90,7 @@ def test_an_image_with_flipped_bytes_ends_in_a_sentence_or_a_result(images: dict
     for number in range(FLIPS):
         raw = bytearray(whole)
         for _ in range(chance.choice((1, 1, 4))):
-            at = chance.choice(interesting) if number % 3 else chance.randrange(len(raw))
+            at = (chance.randrange(1024), chance.choice(interesting), chance.randrange(len(raw)))[number % 3]
             raw[at] = chance.choice((0, 0xFF, raw[at] ^ 1 << chance.randrange(8), chance.randrange(256)))
         damaged = tmp_path / images[name].name
         damaged.write_bytes(raw)
@@ -119,11 +119,11 @@ def test_an_empty_file_and_a_missing_one_are_refused_in_one_sentence(tmp_path: P
 
 @pytest.mark.parametrize("codec", ["gzip", "xz", "zstd"])
 def test_a_compressed_bomb_takes_little_memory(tmp_path: Path, codec: str) -> None:
-    """A file of 256 MiB that compresses to nothing costs the reader one block at a time."""
+    """A file of 64 MiB that compresses to nothing costs the reader one block at a time."""
     source = tmp_path / "source"
     source.mkdir()
     with (source / "bomb").open("wb") as file:
-        file.write(b"\1" * 256 * 1024 * 1024)
+        file.write(b"\1" * 64 * 1024 * 1024)
     tool("mksquashfs", source, tmp_path / "image", "-comp", codec, "-b", "1M", "-no-progress")
     code = (
         "import resource, sys; from pathlib import Path\n"
@@ -132,11 +132,11 @@ def test_a_compressed_bomb_takes_little_memory(tmp_path: Path, codec: str) -> No
         "tree = open_artefact(Path(sys.argv[1])).tree\n"
         "blob = tree.blob(tree.get('/bomb'))\n"
         "assert all(blob.read(at, 4096) == b'\\1' * 4096 for at in range(0, blob.size, 1 << 19))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
     )
     scripts = Path(__file__).resolve().parents[3] / "scripts"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "image")], env={"PYTHONPATH": str(scripts)}, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert int(done.stdout) < 200 * 1024
+    assert int(done.stdout) < 150 * 1024
