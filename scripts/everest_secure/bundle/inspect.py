@@ -79,7 +79,8 @@ def _read(bundle: Path, *, keyring: Path | None, tools: Tools) -> BundleInfo:
                 bundle.absolute(), configuration=configuration, keyring=keyring.absolute() if keyring is not None else None, tools=tools
             )
         except ToolError as error:
-            raise BundleError(f"{bundle} was not accepted: {error}; check the bundle and the keyring") from None
+            what = "cannot be read" if keyring is None else f"is not accepted with the keyring {keyring}"
+            raise BundleError(f"{bundle} {what}: {error}") from None
     return _parse(said, verified=keyring is not None)
 
 
