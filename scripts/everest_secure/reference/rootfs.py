@@ -13,6 +13,7 @@ from everest_secure.run import Tools
 
 BLOCK = 4096
 """Bytes of a data and of a hash block."""
+LEFT_OUT = ("var/*", "boot/*", "usr/lib/modules/*/vmlinuz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ def pack(tree: Path, image: Path, *, epoch: int, tools: Tools) -> VerityImage:
     times = ["-mkfs-time", str(epoch), "-all-time", str(epoch)]
     quiet = ["-noappend", "-no-progress", "-quiet"]
     tools.run(
-        # The contents of /var stay out: the data partition is mounted there.
-        ["mksquashfs", tree, image, "-comp", "zstd", "-Xcompression-level", "9", *quiet, *times, "-wildcards", "-e", "var/*"],
+        # The contents of /var stay out, where the data partition is mounted, and the kernel, which is in the UKI.
+        ["mksquashfs", tree, image, "-comp", "zstd", "-Xcompression-level", "9", *quiet, *times, "-wildcards", "-e", *LEFT_OUT],
         paths=[tree, image.parent],
     )
     with image.open("r+b") as file:

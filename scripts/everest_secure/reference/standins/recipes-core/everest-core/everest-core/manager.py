@@ -14,6 +14,8 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,10 +23,9 @@ BROKER_SECONDS = 30
 CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
 
 
-def load(path):
+def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (settings, modules) of a configuration file; exits when they are not what the schema asks for."""
-    with open(path, encoding="utf-8") as file:
-        document = yaml.safe_load(file)
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
     settings, modules = document.get("settings", {}), document.get("active_modules", {})
     if "mqtt_broker_socket_path" not in settings or not modules:
         sys.stderr.write(f"manager: {path} needs settings.mqtt_broker_socket_path and active_modules\n")
@@ -32,7 +33,7 @@ def load(path):
     return settings, modules
 
 
-def wait_for_broker(path):
+def wait_for_broker(path: str) -> None:
     """Return once the broker accepts a connection on its socket; exits when it does not within BROKER_SECONDS."""
     end = time.monotonic() + BROKER_SECONDS
     while True:
@@ -47,7 +48,7 @@ def wait_for_broker(path):
         time.sleep(0.2)
 
 
-def start(name, module, settings):
+def start(name: str, module: dict[str, Any], settings: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Start the process of one module."""
     command = []
     if user := settings.get("run_as_user"):
@@ -56,11 +57,19 @@ def start(name, module, settings):
     if wanted:
         capabilities = ",".join(f"+{capability}" for capability in wanted)
         command += [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
-    client = ["mosquitto_sub", "--unix", settings["mqtt_broker_socket_path"], "--id", f"everest-{name}", "--topic", f"everest/modules/{name}/#"]
+    client = [
+        "mosquitto_sub",
+        "--unix",
+        settings["mqtt_broker_socket_path"],
+        "--id",
+        f"everest-{name}",
+        "--topic",
+        f"everest/modules/{name}/#",
+    ]
     return subprocess.Popen([*command, *client])
 
 
-def become(user):
+def become(user: str) -> None:
     """Give up root for good."""
     entry = pwd.getpwnam(user)
     os.initgroups(user, entry.pw_gid)
@@ -68,10 +77,10 @@ def become(user):
     os.setuid(entry.pw_uid)
 
 
-def main():
+def main() -> int:
     """Run until told to stop or until a module ends."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", "--conf", required=True, metavar="FILE")
+    parser = argparse.ArgumentParser(description="Stand-in for EVerest's manager.")
+    parser.add_argument("--config", "--conf", type=Path, required=True, metavar="FILE")
     settings, modules = load(parser.parse_args().config)
     wait_for_broker(settings["mqtt_broker_socket_path"])
     children = {start(name, module, settings).pid: name for name, module in modules.items()}
