@@ -42,7 +42,7 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
         subjects=tuple(subject for artefact in artefacts for subject in _described(artefact)),
         groups=catalogue.groups,
         results=results,
-        notices=notices(policy.waivers, results=results, today=today),
+        notices=(*_unread(artefacts), *notices(policy.waivers, results=results, today=today)),
     )
 
 
@@ -117,6 +117,13 @@ def _owed(given: Sequence[Evidence], today: date) -> tuple[Outcome, str]:
     if given:
         return Outcome.EVIDENCE_MISSING, f"the statement of {given[0].owner} is dated {given[0].signed}, which is in the future"
     return Outcome.EVIDENCE_MISSING, "no signed-off statement under 'evidence' in the policy file"
+
+
+def _unread(artefacts: Sequence[Artefact]) -> Iterator[str]:
+    for artefact in artefacts:
+        for part in artefact.walk():
+            if part.kind == "unknown":
+                yield f"{part.name} is of a format that is not known, and was not checked"
 
 
 def _described(artefact: Artefact, depth: int = 0) -> Iterator[Subject]:

@@ -32,6 +32,7 @@ _CONSTRUCT: Mapping[str, Callable[[Any], Any]] = {
     "tag:yaml.org,2002:str": lambda node: node.value,
     "tag:yaml.org,2002:timestamp": lambda node: node.value,
 }
+_TAGS = frozenset({*_CONSTRUCT, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ def _value(
     node: yaml.Node, path: tuple[Key, ...], lines: dict[tuple[Key, ...], int], error: Callable[[yaml.Node, str], PolicyError]
 ) -> Value:
     lines.setdefault(path, node.start_mark.line + 1)
+    if node.tag not in _TAGS:
+        raise error(node, f"the YAML tag '{node.tag}' is not allowed here; write plain text, numbers, lists and mappings")
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, index), lines, error) for index, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
@@ -114,8 +117,5 @@ def _value(
             lines[(*path, key)] = key_node.start_mark.line + 1
             found[key] = _value(value_node, (*path, key), lines, error)
         return found
-    construct = _CONSTRUCT.get(node.tag)
-    if construct is None:
-        raise error(node, f"the YAML tag '{node.tag}' is not allowed here; write plain text, numbers, lists and mappings")
-    value: Value = construct(node)
+    value: Value = _CONSTRUCT[node.tag](node)
     return value

@@ -107,7 +107,7 @@ class Report:
     results: tuple[Result, ...]
     """One for each requirement of the catalogue, in its order."""
     notices: tuple[str, ...] = ()
-    """Sentences on the policy file: waivers that are expired or cover nothing."""
+    """Sentences on what was not read, and on waivers that are expired or cover nothing."""
 
     @property
     def counts(self) -> Mapping[Outcome, int]:

@@ -1,0 +1,111 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from everest_secure.errors import PolicyError
+from everest_secure.policy.catalogue import load_catalogue
+from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile, profile_names
+
+CATALOGUE = load_catalogue()
+PRODUCTION = load_profile("production", catalogue=CATALOGUE)
+
+
+def loaded(tmp_path: Path, text: str) -> Policy:
+    path = tmp_path / "my.yml"
+    path.write_text(text)
+    return load_policy(path, catalogue=CATALOGUE)
+
+
+def test_the_three_profiles_load_and_production_is_the_default() -> None:
+    assert profile_names() == ("development", "production", "reference")
+    assert DEFAULT_PROFILE == "production"
+    for name in profile_names():
+        assert load_profile(name, catalogue=CATALOGUE).profile == name
+
+
+def test_production_tolerates_neither_stand_ins_nor_development_authorities_nor_missing_evidence() -> None:
+    assert not PRODUCTION.parameters.stand_ins
+    assert not PRODUCTION.parameters.development_authorities
+    assert PRODUCTION.parameters.evidence_required
+    assert not PRODUCTION.waivers
+
+
+def test_only_the_reference_profile_accepts_stand_ins() -> None:
+    accepting = [name for name in profile_names() if load_profile(name, catalogue=CATALOGUE).parameters.stand_ins]
+    assert accepting == ["reference"]
+
+
+def test_a_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    policy = loaded(
+        tmp_path,
+        "extends: production\n"
+        "parameters:\n  signature_key_bits: 3072\n  group_ids: {i2c: 1502}\n  inbound: {eth0: [tcp/443], eth1: null}\n  service_user: {uid: 1600}\n"
+        "add:\n  enabled_units: [my-meter.service]\n  forbidden_packages: {BIN-02: [my-simulator]}\n",
+    )
+    below, own = PRODUCTION.parameters, policy.parameters
+    assert (policy.profile, policy.file) == ("production", str(tmp_path / "my.yml"))
+    assert own.signature_key_bits == 3072
+    assert own.group_ids == {**below.group_ids, "i2c": 1502}
+    assert own.inbound == {"eth0": ("tcp/443",)}
+    assert own.enabled_units == (*below.enabled_units, "my-meter.service")
+    assert own.forbidden_packages["BIN-02"] == (*below.forbidden_packages["BIN-02"], "my-simulator")
+    assert own.forbidden_packages["NET-06"] == below.forbidden_packages["NET-06"]
+    assert (own.service_user.uid, own.service_user.gid) == (1600, below.service_user.gid)
+    assert own.tls_ciphers == below.tls_ciphers
+
+
+def test_waivers_and_evidence_are_read_with_their_place(tmp_path: Path) -> None:
+    policy = loaded(
+        tmp_path,
+        "extends: development\n"
+        "waivers:\n  - {id: NET-06, reason: bench, owner: Jane, expires: 2027-03-31, match: sshd}\n"
+        "evidence:\n  - {id: BOOT-04, statement: fuses blown, owner: Ware, date: 2026-05-01, expires: 2027-05-01}\n",
+    )
+    (waiver,), (evidence,) = policy.waivers, policy.evidence
+    assert (waiver.requirement, waiver.match, waiver.expires, waiver.where) == ("NET-06", "sshd", date(2027, 3, 31), f"{tmp_path}/my.yml:3")
+    assert (evidence.requirement, evidence.signed, evidence.where) == ("BOOT-04", date(2026, 5, 1), f"{tmp_path}/my.yml:5")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extends: productoin\n", "1: extends: there is no profile 'productoin'"),
+        ("parameters:\n  stand_ins: true\n", "1: parameters: the parameter 'service_user' is set nowhere"),
+        (
+            "extends: production\nparameters:\n  service_user: {uid: null}\n",
+            "3: parameters.service_user.uid: must be a whole number, not null",
+        ),
+        ("extends: production\nadd:\n  signature_key_bits: 1\n", "3: add.signature_key_bits: is no list"),
+        (
+            "extends: production\nwaivers:\n- id: NET-77\n  reason: r\n  owner: o\n  expires: 2027-01-01\n",
+            "3: waivers[0].id: there is no requirement 'NET-77'; did you mean",
+        ),
+        (
+            "extends: production\nwaivers:\n- id: NET-01\n  reason: r\n  owner: o\n  expires: 2027-02-30\n",
+            "6: waivers[0].expires: '2027-02-30' is not a date of the calendar",
+        ),
+        (
+            "extends: production\nevidence:\n- id: NET-01\n  statement: s\n  owner: o\n  date: 2026-01-01\n  expires: 2027-01-01\n",
+            "3: evidence[0].id: NET-01 is decided by the artefact and takes no evidence",
+        ),
+        (
+            "extends: production\nevidence:\n- id: BOOT-04\n  statement: s\n  owner: o\n  date: 2027-01-02\n  expires: 2027-01-01\n",
+            "7: evidence[0].expires: 2027-01-01 is before the date of the statement",
+        ),
+    ],
+)
+def test_a_wrong_policy_is_refused_with_file_line_and_key(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        loaded(tmp_path, text)
+    assert str(error.value).startswith(f"{tmp_path}/my.yml:{message}")
+
+
+def test_an_unknown_profile_is_refused_and_the_known_ones_are_named() -> None:
+    with pytest.raises(PolicyError, match="'prod'; known are development, production, reference"):
+        load_profile("prod", catalogue=CATALOGUE)
+
+
+def test_a_profile_name_does_not_lead_out_of_the_profiles() -> None:
+    with pytest.raises(PolicyError, match="there is no profile"):
+        load_profile("../requirements", catalogue=CATALOGUE)
