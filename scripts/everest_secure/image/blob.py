@@ -7,6 +7,9 @@ from pathlib import Path
 
 from everest_secure.errors import ArtefactError
 
+MAX_READ = 1024 * 1024 * 1024
+"""Bytes of one read; a sparse file of a hostile image may claim to be far larger."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:
@@ -24,6 +27,8 @@ class Blob:
             raise ArtefactError(
                 f"{self.name} is truncated or corrupt: bytes {offset} to {offset + length} lie outside its {self.size} bytes"
             )
+        if length > MAX_READ:
+            raise ArtefactError(f"{self.name} is not read: {length} bytes at once are more than the {MAX_READ} that are held in memory")
         found = self.fetch(offset, length)
         if len(found) != length:
             raise ArtefactError(f"{self.name} is truncated: {len(found)} of {length} bytes at offset {offset}")

@@ -4,7 +4,10 @@ A file system that was not unmounted cleanly is refused, because its journal may
 """
 
 import stat
+import struct
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import islice
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, opens
@@ -18,6 +21,7 @@ from everest_secure.image.modes import node_type
 from everest_secure.image.names import entry_name
 from everest_secure.image.tree import MAX_LINK, Node, Tree, printable
 
+_ENTRY = struct.Struct("<IHBB")
 _ROOT = 2
 _INLINE = "system.data"
 _INLINE_IN_INODE = 60
@@ -93,11 +97,9 @@ class Ext4Tree(Tree):
         for raw in self._listings(inode, inline, path):
             at = 0
             while at + 8 <= len(raw):
-                number = int.from_bytes(raw[at : at + 4], "little")
-                length = int.from_bytes(raw[at + 4 : at + 6], "little")
+                number, length, size, kind = _ENTRY.unpack_from(raw, at)
                 if length in (0, 0xFFFF) and self._super.block_size == 65536:
                     length = 65536
-                size, kind = raw[at + 6], raw[at + 7]
                 if length < 8 or length % 4 or at + length > len(raw) or (number and size > length - 8):
                     raise self._corrupt(f"the directory {printable(path)}")
                 name = raw[at + 8 : at + 8 + size]
@@ -139,12 +141,14 @@ class Ext4Tree(Tree):
         block = self._super.block_size
         end = offset + length
         found = bytearray(length)
-        for extent in self._maps.get(inode.number, lambda: list(extents(self._blob, self._super, inode))):
-            if extent.physical is None:
-                continue
+        pieces = self._maps.get(inode.number, lambda: list(extents(self._blob, self._super, inode)))
+        begin = max(bisect_right(pieces, offset // block, key=lambda extent: extent.logical) - 1, 0)
+        for extent in islice(pieces, begin, None):
+            if extent.logical * block >= end:
+                break
             first = max(extent.logical * block, offset)
             last = min((extent.logical + extent.length) * block, end)
-            if first < last:
+            if extent.physical is not None and first < last:
                 at = extent.physical * block + first - extent.logical * block
                 found[first - offset : last - offset] = self._blob.read(at, last - first)
         return bytes(found)

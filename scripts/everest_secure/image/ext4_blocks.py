@@ -11,6 +11,7 @@ from everest_secure.image.ext4_super import Superblock
 
 _MAGIC = 0xF30A
 _MAX_DEPTH = 5
+_MAX_PIECES = 1_000_000
 _MAX_INITIALISED = 32768
 """An extent longer than this has that many blocks fewer and reads as zeros."""
 
@@ -25,9 +26,31 @@ class Extent(NamedTuple):
 
 
 def extents(blob: Blob, superblock: Superblock, inode: Inode) -> Iterator[Extent]:
-    """Yield the runs of a file in order; what none covers is a hole. Raises ArtefactError when the map is corrupt."""
+    """Yield the runs of a file in order, adjacent ones joined; what none covers is a hole.
+
+    Raises ArtefactError when the map is corrupt, or in too many pieces to be anything but hostile.
+    """
     walk = _Walk(blob, superblock, inode)
-    yield from walk.extents(inode.block, None) if inode.has_extents else walk.map()
+    last: Extent | None = None
+    pieces = 0
+    for found in walk.extents(inode.block, None) if inode.has_extents else walk.map():
+        joined = _join(last, found)
+        if joined is None and last is not None:
+            yield last
+            pieces += 1
+        if pieces > _MAX_PIECES:
+            raise ArtefactError(f"{blob.name} has a file in more than {_MAX_PIECES} pieces; it is taken for hostile and not read")
+        last = joined or found
+    if last is not None:
+        yield last
+
+
+def _join(left: Extent | None, right: Extent) -> Extent | None:
+    if left is None or left.logical + left.length != right.logical or left.physical is None or right.physical is None:
+        return None
+    if left.physical + left.length != right.physical:
+        return None
+    return Extent(left.logical, left.length + right.length, left.physical)
 
 
 class _Walk:

@@ -33,8 +33,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         tool("mke2fs", "-q", "-F", "-b", "1024", "-d", source, *options, found[name], "1536k")
     for codec in ("gzip", "zstd", "xz", "lz4"):
         tool("mksquashfs", source, found[codec], "-comp", codec, "-no-progress")
-    with found["vfat"].open("wb") as file:
-        file.truncate(512 * 1024)
+    with found["vfat"].open("wb") as disk:
+        disk.truncate(512 * 1024)
     tool("mkfs.vfat", found["vfat"])
     (work / "a long name on the disk.txt").write_text("text")
     unified_kernel(found["uki"], {".cmdline": b"ro", ".linux": b"linux" * 100})
