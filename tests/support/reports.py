@@ -18,8 +18,8 @@ HOSTILE = "</script><script>alert(1)</script>\x1b]0;owned\x07\u202efdp\udcff"
 
 def root(path: Path) -> Path:
     """Make the least that counts as a root file system."""
-    (path / "etc").mkdir(parents=True)
-    (path / "usr").mkdir()
+    (path / "etc").mkdir(parents=True, exist_ok=True)
+    (path / "usr").mkdir(exist_ok=True)
     return path
 
 

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from everest_secure.checks.core import Boot, Bundle, Root, Scope
+from everest_secure.checks.subjects import find_subjects
+from everest_secure.errors import ArtefactError
+from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.image.directory import DirectoryTree
+from support.reports import root, root_artefact
+
+
+def disk(tmp_path: Path, *, slot_b: bool = False, root_a: bool = True) -> Artefact:
+    (tmp_path / "data").mkdir()
+    parts = [Artefact("disk.raw:data", "ext4", tree=DirectoryTree(tmp_path / "data", "disk.raw:data"))]
+    if root_a:
+        inner = root_artefact(tmp_path / "a", "disk.raw:rootfs-a")
+        parts.append(Artefact("disk.raw:rootfs-a", "verity", children=(inner,)))
+    parts.append(root_artefact(tmp_path / "b", "disk.raw:rootfs-b") if slot_b else Artefact("disk.raw:rootfs-b", "empty"))
+    return Artefact("disk.raw", "gpt", children=tuple(parts))
+
+
+def bundle(tmp_path: Path) -> Artefact:
+    return Artefact("update.raucb", "rauc-bundle", children=(root_artefact(tmp_path / "u", "update.raucb:rootfs.img"),))
+
+
+def test_a_directory_is_a_root_and_neither_a_disk_nor_a_bundle(tmp_path: Path) -> None:
+    found = find_subjects([open_artefact(root(tmp_path / "rootfs"))])
+    assert [name for name, _ in found[Scope.ROOT]] == ["rootfs"]
+    assert not found[Scope.BOOT]
+    assert not found[Scope.BUNDLE]
+
+
+def test_both_slots_of_a_disk_are_checked_and_an_empty_one_is_no_root(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    assert [name for name, _ in find_subjects([disk(tmp_path / "one")])[Scope.ROOT]] == ["disk.raw:rootfs-a"]
+    both = find_subjects([disk(tmp_path / "two", slot_b=True)])
+    assert [name for name, _ in both[Scope.ROOT]] == ["disk.raw:rootfs-a", "disk.raw:rootfs-b"]
+    ((_, boot),) = both[Scope.BOOT]
+    assert isinstance(boot, Boot)
+    assert len(boot.roots) == 2
+
+
+def test_a_bundle_is_verified_with_the_roots_of_the_other_artefacts_and_its_own_root_is_checked(tmp_path: Path) -> None:
+    found = find_subjects([disk(tmp_path), bundle(tmp_path)])
+    assert [name for name, _ in found[Scope.ROOT]] == ["disk.raw:rootfs-a", "update.raucb:rootfs.img"]
+    ((_, shipped),) = found[Scope.BUNDLE]
+    assert isinstance(shipped, Bundle)
+    assert [outside.artefact.name for outside in shipped.roots] == ["disk.raw:rootfs-a"]
+    inside = found[Scope.ROOT][1][1]
+    assert isinstance(inside, Root)
+    assert inside.container.name == "update.raucb"
+
+
+def test_a_bundle_alone_has_no_root_to_be_verified_with(tmp_path: Path) -> None:
+    ((_, shipped),) = find_subjects([bundle(tmp_path)])[Scope.BUNDLE]
+    assert isinstance(shipped, Bundle)
+    assert shipped.roots == ()
+
+
+def test_a_tree_behind_two_names_is_checked_once(tmp_path: Path) -> None:
+    inner = root_artefact(tmp_path / "a", "root.img")
+    outer = Artefact("root.img", "verity", tree=inner.tree, children=(inner,))
+    assert len(find_subjects([outer])[Scope.ROOT]) == 1
+
+
+def test_a_disk_whose_root_cannot_be_read_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"disk\.raw has no partition with a root file system .* disk\.raw:data \(ext4\)"):
+        find_subjects([disk(tmp_path, root_a=False)])
+
+
+@pytest.mark.parametrize("missing", ["etc", "usr"])
+def test_a_directory_that_is_no_root_is_refused_and_not_passed(tmp_path: Path, missing: str) -> None:
+    (root(tmp_path / "rootfs") / missing).rmdir()
+    with pytest.raises(ArtefactError, match="neither a root file system nor a disk nor a bundle"):
+        find_subjects([open_artefact(tmp_path / "rootfs")])
+
+
+def test_two_artefacts_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    first, second = (open_artefact(root(tmp_path / side / "rootfs")) for side in ("a", "b"))
+    with pytest.raises(ArtefactError, match="two of the artefacts are called rootfs"):
+        find_subjects([first, second])
