@@ -15,6 +15,7 @@ from everest_secure.pki.profile import CertificateSpec, Profile, Usage
 from everest_secure.pki.store import Store
 from everest_secure.run import HostTools
 
+PASSPHRASE = "correct horse battery"
 LONG_AGO = timedelta(days=4000)
 """Longer than any certificate of the development profile lives."""
 

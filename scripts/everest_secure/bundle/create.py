@@ -18,6 +18,7 @@ from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.signing import MIN_RSA_BITS, Signer
 from everest_secure.pki import certificates
 from everest_secure.run import Tools
+from everest_secure.space import require_space
 
 HOOK_MODE = 0o755
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -36,14 +37,14 @@ def create(
     """Make the bundle `output` and return what it says after verification against `keyring`, which is best taken from inside the image.
 
     Nothing has the name `output` until the bundle was verified, and nothing that has it already is touched. `now` has a time zone.
-    Raises BundleError or PkiError when the description, the signer, the disk or the result is not in order, ToolError when rauc fails.
+    Raises BundleError, PkiError or another UserError when the description, the signer, the disk or the result is not in order.
     """
-    output = Path(os.path.abspath(output))  # noqa: PTH100 - Path.resolve would follow a link that is in the way
+    output = output.parent.resolve() / output.name
     manifest.require_sound(description)
     _require_free(output)
     between = signing.preflight(signer, keyring=keyring, now=now, min_rsa_bits=min_rsa_bits)
     sources = [image.file for image in description.images]
-    space.require(space.needed(sources, beside=output.parent), directory=output.parent)
+    require_space(output.parent, space.needed(sources, beside=output.parent), f"the bundle {output.name}")
     with _work_directory(output) as work:
         content = work / "content"
         _fill(content, description)
@@ -54,10 +55,10 @@ def create(
             content,
             made,
             configuration=configuration,
-            key=signer.key.absolute(),
-            certificate=signer.certificate.absolute(),
+            key=signer.key.resolve(),
+            certificate=signer.certificate.resolve(),
             intermediates=_write_each(between, work),
-            keyring=keyring.absolute(),
+            keyring=keyring.resolve(),
             passphrase=signer.passphrase,
             tools=tools,
         )

@@ -72,11 +72,11 @@ def _require_whole_payload(bundle: Path) -> None:
 def _read(bundle: Path, *, keyring: Path | None, tools: Tools) -> BundleInfo:
     blob.from_file(bundle)
     with tempfile.TemporaryDirectory(prefix="everest-secure-") as directory:
-        configuration = Path(directory) / "rauc.conf"
+        configuration = Path(directory).resolve() / "rauc.conf"
         configuration.write_text(rauc.CONFIGURATION)
         try:
             said = rauc.info(
-                bundle.absolute(), configuration=configuration, keyring=keyring.absolute() if keyring is not None else None, tools=tools
+                bundle.resolve(), configuration=configuration, keyring=keyring.resolve() if keyring is not None else None, tools=tools
             )
         except ToolError as error:
             what = "cannot be read" if keyring is None else f"is not accepted with the keyring {keyring}"

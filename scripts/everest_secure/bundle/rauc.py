@@ -36,7 +36,7 @@ def bundle(
     """Pack the directory `content` and sign it as `output`; rauc verifies the signature with `keyring` before it writes it.
 
     Without a keyring `rauc bundle` would sign without verifying, hence it is not optional. `content` and `output` share a directory.
-    Paths are absolute. Raises ToolError.
+    Paths are absolute and free of links, so that they mean the same in a sandbox. Raises ToolError.
     """
     argv: list[Argument] = ["rauc", "--conf", configuration, "--cert", certificate, "--key", key]
     for intermediate in intermediates:
@@ -49,7 +49,7 @@ def bundle(
 def info(bundle_file: Path, *, configuration: Path, keyring: Path | None, tools: Tools) -> Mapping[str, str]:
     """Return what `rauc info` says of a bundle as shell variables (`RAUC_MF_VERSION`), the one format that every build of rauc can write.
 
-    With a keyring the signature is verified, with None it is not. Paths are absolute. Raises ToolError when rauc refuses the bundle.
+    With a keyring the signature is verified, with None it is not. Paths are absolute and free of links, so that they mean the same in a sandbox. Raises ToolError when rauc refuses the bundle.
     """
     verification: list[Argument] = ["--no-verify"] if keyring is None else ["--keyring", keyring]
     argv = ["rauc", "--conf", configuration, "info", "--output-format=shell", *verification, bundle_file]

@@ -52,7 +52,7 @@ def new_directory(final: Path) -> Iterator[Path]:
     Raises PkiError when `final` exists, before and after the work: an existing directory is never touched, and nothing half-written ever has
     its name.
     """
-    final = Path(os.path.abspath(final))  # noqa: PTH100 - Path.resolve would follow a link that is in the way
+    final = final.parent.resolve() / final.name
     refuse_existing(final)
     if not final.parent.is_dir():
         raise PkiError(f"the directory {final.parent} does not exist; create it first")

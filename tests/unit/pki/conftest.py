@@ -16,3 +16,9 @@ def shared_pki(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def pki(tmp_path: Path) -> Store:
     """A PKI that a test may change."""
     return support.make(tmp_path / "pki")
+
+
+@pytest.fixture(scope="session")
+def shared_release(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A PKI of the release profile under `support.PASSPHRASE`, which tests only read; scrypt makes it slow."""
+    return support.make(tmp_path_factory.mktemp("release") / "pki", chosen=support.small("release"), passphrase=support.PASSPHRASE)

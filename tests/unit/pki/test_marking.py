@@ -1,10 +1,7 @@
-from pathlib import Path
-
 from everest_secure.pki import certificates
 from everest_secure.pki.marking import DEVELOPMENT, is_development
 from everest_secure.pki.store import Store
 from everest_secure.run import HostTools
-from support import pki as support
 
 
 def test_every_development_certificate_is_marked(shared_pki: Store) -> None:
@@ -13,9 +10,10 @@ def test_every_development_certificate_is_marked(shared_pki: Store) -> None:
     assert all(is_development(certificate) for certificate in found)
 
 
-def test_no_release_certificate_is_marked(tmp_path: Path) -> None:
-    pki = support.make(tmp_path / "pki", chosen=support.small("release"), passphrase="correct horse battery")
-    assert not any(is_development(certificates.load_one(path)) for path in pki.directory.glob("*.cert.pem"))
+def test_no_release_certificate_is_marked(shared_release: Store) -> None:
+    found = [certificates.load_one(path) for path in shared_release.directory.glob("*.cert.pem")]
+    assert len(found) == 6
+    assert not any(is_development(certificate) for certificate in found)
 
 
 def test_openssl_shows_the_mark(shared_pki: Store) -> None:

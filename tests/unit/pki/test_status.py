@@ -33,9 +33,8 @@ def test_a_root_key_taken_off_line_is_in_order(pki: Store) -> None:
     assert found.certificates[0].key_place is KeyPlace.ELSEWHERE
 
 
-def test_encrypted_keys_are_told_from_plain_ones(tmp_path: Path) -> None:
-    pki = support.make(tmp_path / "pki", chosen=support.small("release"), passphrase="correct horse battery")
-    found = status.read(pki.directory, now=support.now())
+def test_encrypted_keys_are_told_from_plain_ones(shared_release: Store) -> None:
+    found = status.read(shared_release.directory, now=support.now())
     assert {entry.key_place for entry in found.certificates} == {KeyPlace.ENCRYPTED_FILE}
     assert not any(entry.development for entry in found.certificates)
 

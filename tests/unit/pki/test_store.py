@@ -12,8 +12,6 @@ from everest_secure.pki.store import Store
 from everest_secure.run import Argument, HostTools
 from support import pki as support
 
-PASSPHRASE = "correct horse battery"
-
 
 def contents(directory: Path) -> dict[str, tuple[bytes, int, int]]:
     return {p.name: (p.read_bytes(), stat.S_IMODE(p.stat().st_mode), p.stat().st_mtime_ns) for p in directory.iterdir()}
@@ -70,19 +68,18 @@ def test_a_missing_parent_is_named(tmp_path: Path) -> None:
 def test_a_failure_on_the_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     with pytest.raises(ToolError, match="'openssl' is not installed"):
-        support.make(tmp_path / "pki", chosen=support.small("release"), passphrase=PASSPHRASE)
+        support.make(tmp_path / "pki", chosen=support.small("release"), passphrase=support.PASSPHRASE)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_release_keys_open_only_with_the_passphrase(tmp_path: Path) -> None:
-    pki = support.make(tmp_path / "pki", chosen=support.small("release"), passphrase=PASSPHRASE)
-    key_files = sorted(pki.directory.glob("*.key.pem"))
+def test_release_keys_open_only_with_the_passphrase(shared_release: Store) -> None:
+    key_files = sorted(shared_release.directory.glob("*.key.pem"))
     assert len(key_files) == 6
-    for path in key_files:
-        assert path.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-        assert keys.load(path, passphrase=PASSPHRASE)
-        with pytest.raises(PkiError, match="passphrase is wrong"):
-            keys.load(path, passphrase=PASSPHRASE + "x")
+    assert all(path.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----") for path in key_files)
+    signer = keys.load(shared_release.key("signer"), passphrase=support.PASSPHRASE)
+    assert signer.public_key() == certificates.load_one(shared_release.certificate("signer")).public_key()
+    with pytest.raises(PkiError, match="passphrase is wrong"):
+        keys.load(shared_release.key("signer"), passphrase=support.PASSPHRASE + "x")
 
 
 def test_a_profile_that_encrypts_its_keys_needs_a_passphrase(tmp_path: Path) -> None:
