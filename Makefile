@@ -1,4 +1,4 @@
-# What a developer does here. Each target installs what it needs; `make help` lists them.
+# What a developer does here. Every target installs what it needs; `make help` lists them.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
@@ -7,9 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Debian packages by what needs them. The tools that make images come in a root of their own (reference/toolsroot.py).
+DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
+LINT_PACKAGES := shellcheck
+TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) chromium cryptsetup-bin dosfstools e2fsprogs fakeroot fdisk mosquitto mtools \
+	nftables rauc squashfs-tools systemd
+
+SHELL_FILES := scripts/setup.sh scripts/as-root.sh .ci/run
+
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@scripts/setup.sh packages python3-venv
@@ -21,6 +29,38 @@ $(READY): requirements.lock pyproject.toml
 .PHONY: setup
 setup: $(READY) ## Make the Python environment from requirements.lock
 
+.PHONY: demo
+demo: $(READY) ## Make keys, a reference image and its bundle in build/demo, and verify them
+	@scripts/setup.sh packages $(DEMO_PACKAGES)
+	@scripts/as-root.sh $(BIN)/everest-secure demo
+
+.PHONY: lint
+lint: $(READY) ## Static checks of Python, shell, YAML and recipes
+	@scripts/setup.sh packages $(LINT_PACKAGES)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	shellcheck --enable=all --exclude=SC2250 $(SHELL_FILES)
+
+.PHONY: test
+test: $(READY) ## Set up and run all tests but those that need upstream layers or QEMU
+	@scripts/setup.sh packages $(TEST_PACKAGES)
+	$(BIN)/pytest -m "not yocto and not boot"
+
+.PHONY: unit
+unit: $(READY) ## The unit tests alone
+	@scripts/setup.sh packages $(TEST_PACKAGES)
+	$(BIN)/pytest --numprocesses 2 tests/unit
+
+.PHONY: bench
+bench: $(READY) ## Measure the figures in docs/figures.md and print them
+	@scripts/as-root.sh $(BIN)/python bench/demo.py
+
 .PHONY: lock
 lock: ## Resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove build/ with its caches and keys
+	@scripts/as-root.sh rm -rf build

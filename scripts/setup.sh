@@ -18,7 +18,8 @@ for package in "$@"; do
 done
 [ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" = 0 ]; then
+id=$(id -u)
+if [ "${id}" = 0 ]; then
 	become=
 elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
 	become=sudo

@@ -1,0 +1,115 @@
+"""A charger in QEMU: firmware with secure boot, a software TPM, the disk unchanged, and the serial console in a file."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from everest_secure.errors import ToolError, UserError
+from everest_secure.run import Argument, failure, is_installed
+from everest_secure.target.firmware import Firmware
+
+POLL_SECONDS = 0.5
+STOP_SECONDS = 5
+PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "swtpm": "swtpm"}
+"""Programs and the Debian packages that bring them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What QEMU gets. KVM is not used: under some nested hypervisors it starts and then dies."""
+
+    disk: Path
+    """Raw disk image; writes of the guest are thrown away."""
+    firmware: Firmware
+    variables: Path
+    """Variable store made by `firmware.enroll`; the guest changes it."""
+    work: Path
+    """An empty directory for the state of the TPM, its socket and the console."""
+    memory: int = 1024
+    """MiB."""
+    processors: int = 2
+
+    @property
+    def console(self) -> Path:
+        """What the guest wrote to its serial port."""
+        return self.work / "console.log"
+
+    def command(self, tpm_socket: Path) -> list[Argument]:
+        """Return QEMU's command line."""
+        flash = "if=pflash,format=raw"
+        return [
+            *("qemu-system-x86_64", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max", "-nodefaults"),
+            *("-m", str(self.memory), "-smp", str(self.processors), "-display", "none", "-no-reboot"),
+            *("-global", "driver=cfi.pflash01,property=secure,value=on"),
+            *("-drive", f"{flash},unit=0,readonly=on,file={self.firmware.code}", "-drive", f"{flash},unit=1,file={self.variables}"),
+            *("-drive", f"if=virtio,format=raw,snapshot=on,file={self.disk}", "-device", "virtio-rng-pci"),
+            *("-chardev", f"socket,id=tpm,path={tpm_socket}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"),
+            *("-netdev", "user,id=management,restrict=on", "-device", "virtio-net-pci,netdev=management"),
+            *("-serial", f"file:{self.console}"),
+        ]
+
+
+def run_until(machine: Machine, text: str, *, seconds: float) -> str:
+    """Run the machine until its console shows `text`, stop it, and return the console.
+
+    Raises UserError with the console's last line when `seconds` pass or the machine stops before that, ToolError when a program is missing.
+    """
+    for program, package in PROGRAMS.items():
+        if not is_installed(program):
+            raise ToolError(f"the program '{program}' is not installed; install the Debian package {package} and try again")
+    machine.firmware.require()
+    socket = machine.work / "tpm.sock"
+    state = machine.work / "tpm"
+    state.mkdir()
+    tpm = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl", f"type=unixio,path={socket}", "--terminate"]
+    end = time.monotonic() + seconds
+    with _running(tpm) as swtpm:
+        while not socket.exists():
+            _require_alive(swtpm, machine, end)
+            time.sleep(POLL_SECONDS)
+        with _running(machine.command(socket)) as qemu:
+            while text not in _console(machine):
+                _require_alive(qemu, machine, end)
+                time.sleep(POLL_SECONDS)
+    return _console(machine)
+
+
+@contextmanager
+def _running(argv: list[str] | list[Argument]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program and stop it at the end, whatever happens."""
+    process = subprocess.Popen(
+        [str(argument) for argument in argv], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def _require_alive(process: subprocess.Popen[bytes], machine: Machine, end: float) -> None:
+    """Raise when `process` has ended or the time is over."""
+    code = process.poll()
+    if code:
+        _, said = process.communicate()
+        raise ToolError(failure(str(process.args[0]) if isinstance(process.args, list) else "qemu", code, said))
+    if code == 0:
+        raise UserError(f"the machine stopped before it showed what was waited for; its console ends with: {_last_line(machine)}")
+    if time.monotonic() > end:
+        raise UserError(f"the machine did not show in time what was waited for; its console ends with: {_last_line(machine)}")
+
+
+def _console(machine: Machine) -> str:
+    return machine.console.read_text(errors="replace") if machine.console.exists() else ""
+
+
+def _last_line(machine: Machine) -> str:
+    lines = [line.strip() for line in _console(machine).splitlines() if line.strip()]
+    return lines[-1] if lines else "nothing"
