@@ -4,6 +4,7 @@
 nothing here lists the formats.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,7 @@ def open_artefact(path: Path) -> Artefact:
     from everest_secure.image.directory import open_directory
 
     formats.load()
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it has no opinion on paths that may not be looked up; from_file names those
         return open_directory(path)
     blob = blobs.from_file(path)
     artefact = open_blob(blob)

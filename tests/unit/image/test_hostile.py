@@ -115,6 +115,8 @@ def test_an_empty_file_and_a_missing_one_are_refused_in_one_sentence(tmp_path: P
         open_artefact(tmp_path / "empty")
     with pytest.raises(ArtefactError, match="is not a file that can be read"):
         open_artefact(tmp_path / "missing")
+    with pytest.raises(ArtefactError, match="cannot be read: File name too long"):
+        open_artefact(tmp_path / ("long" * 1000))
 
 
 @pytest.mark.parametrize("codec", ["gzip", "xz", "zstd"])
