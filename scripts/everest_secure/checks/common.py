@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from everest_secure.checks.core import Location, Notes, Root
-from everest_secure.image.tree import printable
+from everest_secure.image.tree import Tree, printable
 from everest_secure.parse.everest_config import CONFIG, EverestConfig, read_everest_config
 from everest_secure.parse.packages import read_packages
 from everest_secure.parse.unit_graph import Start, starts
@@ -30,14 +31,25 @@ def words(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
+@lru_cache(maxsize=4)
+def units_of(tree: Tree) -> Units:
+    """Return the units of a tree; the last few trees' are kept, as most checks ask for them."""
+    return Units(tree)
+
+
+@lru_cache(maxsize=4)
+def _starts(tree: Tree) -> Mapping[str, Start]:
+    return starts(units_of(tree))
+
+
 def started(root: Root) -> Mapping[str, Start]:
     """Return the units that start on this root."""
-    return starts(Units(root.tree))
+    return _starts(root.tree)
 
 
 def service(root: Root) -> Unit:
     """Return everest.service with its drop-ins; it need not exist."""
-    return Units(root.tree).unit(SERVICE)
+    return units_of(root.tree).unit(SERVICE)
 
 
 def option(command: tuple[str, ...], *names: str) -> str | None:
@@ -56,7 +68,12 @@ def configuration(root: Root, note: Notes) -> EverestConfig | None:
     if root.tree.resolve(path) is None:
         note.finding(f"EVerest's configuration {path} is missing", at=at(root, path), remedy="Install everest-config or the product's own.")
         return None
-    return read_everest_config(root.tree, path)
+    return _config(root.tree, path)
+
+
+@lru_cache(maxsize=4)
+def _config(tree: Tree, path: str) -> EverestConfig:
+    return read_everest_config(tree, path)
 
 
 def present_service(root: Root, note: Notes) -> Unit | None:

@@ -11,6 +11,7 @@ from everest_secure.checks.common import (
     package_evidence,
     service,
     started,
+    units_of,
     words,
 )
 from everest_secure.checks.core import Boot, Location, NotApplicable, Notes, Root, Scope, check
@@ -20,7 +21,7 @@ from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, re
 from everest_secure.parse.nft import RuleSet, read_ruleset
 from everest_secure.parse.nft_inbound import OTHER, inbound
 from everest_secure.parse.unit_graph import Start
-from everest_secure.parse.units import Units, template
+from everest_secure.parse.units import template
 from everest_secure.policy.parameters import Parameters
 
 WWW = "/usr/share/everest/www"
@@ -170,7 +171,7 @@ def no_remote_access_program_is_installed(root: Root, policy: Parameters, note: 
 @check("NET-07", on=Scope.ROOT)
 def debug_shells_are_masked(root: Root, policy: Parameters, note: Notes) -> None:
     """Each unit of the list leads to /dev/null, and no instance or other unit offers a login or shell on a terminal."""
-    units = Units(root.tree)
+    units = units_of(root.tree)
     for name in policy.masked_units:
         unit = units.unit(name)
         if unit.masked:

@@ -11,7 +11,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.parse.accounts import read_accounts
 from everest_secure.parse.certificates import is_authority, is_root, parse_certificates, subject
 from everest_secure.parse.dbus_policy import EVERYONE, SYSTEM_CONF, callers, read_bus_policy
-from everest_secure.parse.mounts import mount_of, read_mounts
+from everest_secure.parse.mounts import lasting, read_mounts
 from everest_secure.parse.private_keys import find_keys
 from everest_secure.parse.rauc_conf import RaucConfig, read_rauc_config
 from everest_secure.pki.marking import is_development
@@ -19,7 +19,6 @@ from everest_secure.policy.parameters import Parameters
 
 SERVICE_NAME = "de.pengutronix.rauc"
 PURPOSES = ("codesign", "codesign-rauc")
-_VOLATILE = ("tmpfs", "ramfs", "overlay")
 
 
 def configuration(root: Root) -> RaucConfig:
@@ -67,12 +66,12 @@ def update_state_survives_and_slots_come_in_pairs(root: Root, policy: Parameters
     if config is None:
         return
     place = at(root, config.path, config.line("system", "data-directory") or config.line("system", "statusfile"))
-    mount = mount_of(config.statusfile, read_mounts(root.tree, started(root)))
+    mount = lasting(config.statusfile, read_mounts(root.tree, started(root)))
     if config.statusfile == "per-slot":
         note.finding(
             "RAUC keeps its status in the slots, which are read-only", at=place, remedy="Set data-directory=/var/lib/rauc in [system]."
         )
-    elif mount is None or mount.type in _VOLATILE:
+    elif mount is None:
         what = f"RAUC's status {config.statusfile} does not lie on the data partition"
         note.finding(what, at=place, remedy="Set data-directory to a directory on the data partition.")
     else:

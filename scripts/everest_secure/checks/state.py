@@ -6,14 +6,12 @@ from everest_secure.checks.common import at, configuration, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.image.tree import Node
 from everest_secure.parse.everest_config import EverestConfig, Module, Value
-from everest_secure.parse.fstab import Mount
-from everest_secure.parse.mounts import mount_of, read_mounts
+from everest_secure.parse.mounts import lasting, mount_of, read_mounts
 from everest_secure.parse.tmpfiles import Directory, read_directories
 from everest_secure.policy.parameters import Parameters
 
 OPTIONS = ("nodev", "nosuid", "noexec")
 STORE = "/etc/everest/certs"
-_VOLATILE = ("tmpfs", "ramfs", "overlay")
 _WRITTEN: dict[str, dict[str, str]] = {
     "OCPP": {
         "DatabasePath": "/tmp/ocpp_1_6_charge_point",  # noqa: S108 - EVerest's default, which is the finding
@@ -39,7 +37,7 @@ def data_partition_is_mounted_without_programs_or_devices(root: Root, policy: Pa
     mounts = read_mounts(root.tree, started(root))
     mount = mount_of("/var", mounts)
     remedy = "Install everest-state: var.mount with Options=nodev,nosuid,noexec."
-    if mount is None or mount.where != "/var" or mount.type in _VOLATILE:
+    if mount is None or mount.where != "/var" or lasting("/var", mounts) is None:
         note.finding("no data partition is mounted on /var", at=at(root, mount.path if mount else ""), remedy=remedy)
         return
     for option in OPTIONS:
@@ -58,7 +56,7 @@ def everest_writes_to_the_data_partition_only(root: Root, policy: Parameters, no
     count = 0
     for module, key, path in _paths(config):
         count += 1
-        if not path.startswith("/") or not _lasting(mount_of(path, mounts)):
+        if not path.startswith("/") or lasting(path, mounts) is None:
             what = f"the module '{module.id}' ({module.type}) writes '{path}' ({key}), which is not on the data partition"
             note.finding(
                 what,
@@ -66,10 +64,6 @@ def everest_writes_to_the_data_partition_only(root: Root, policy: Parameters, no
                 remedy=f"Set '{key}' to an absolute path below /var/lib/everest or /var/log/everest.",
             )
     note.saw(f"{config.path}: {count} paths that modules write")
-
-
-def _lasting(mount: Mount | None) -> bool:
-    return mount is not None and mount.type not in _VOLATILE
 
 
 def _paths(config: EverestConfig) -> Iterator[tuple[Module, str, str]]:
@@ -100,7 +94,7 @@ def certificate_store_has_its_layout(root: Root, policy: Parameters, note: Notes
     for place in _directories(config):
         path = place if place.startswith("/") else f"{STORE}/{place}"
         mount = mount_of(path, mounts)
-        if not _lasting(mount) or mount is None:
+        if mount is None or lasting(path, mounts) is None:
             what = f"the certificate store {path} is not on the data partition"
             note.finding(what, at=at(root, path), remedy="Install everest-state, which mounts the store from the data partition.")
             continue

@@ -6,6 +6,9 @@ from everest_secure.image.tree import Tree
 from everest_secure.parse.fstab import Mount, read_fstab
 from everest_secure.parse.unit_graph import Start
 
+VOLATILE = ("tmpfs", "ramfs", "overlay")
+"""Types of file systems whose content is gone after a reboot; an overlay's is wherever its upper directory lies, which is not followed."""
+
 
 def read_mounts(tree: Tree, started: Mapping[str, Start]) -> tuple[Mount, ...]:
     """Return the mounts of fstab, without those it leaves to hand (`noauto`), and of the mount units among the units that start."""
@@ -26,3 +29,15 @@ def mount_of(path: str, mounts: tuple[Mount, ...]) -> Mount | None:
         mount for mount in mounts if mount.where not in ("/", "none", "swap") and f"{path}/".startswith(f"{mount.where.rstrip('/')}/")
     ]
     return max(holding, key=lambda mount: len(mount.where), default=None)
+
+
+def lasting(path: str, mounts: tuple[Mount, ...]) -> Mount | None:
+    """Return the mount of a device that holds a path and keeps it over a reboot, bind mounts followed to it; None when there is none."""
+    for _ in range(len(mounts) + 1):
+        mount = mount_of(path, mounts)
+        if mount is None or mount.type in VOLATILE:
+            return None
+        if "bind" not in mount.options and "rbind" not in mount.options:
+            return mount
+        path = f"{mount.what.rstrip('/')}{path.removeprefix(mount.where.rstrip('/'))}"
+    return None

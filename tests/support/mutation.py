@@ -1,0 +1,31 @@
+"""One fault in a good root file system, and the requirement that it breaks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from support.rootfs import RootFs, failing, good_root
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What is done to the good root, and what must fail."""
+
+    name: str
+    requirement: str
+    apply: Callable[[RootFs], object]
+    also: tuple[str, ...] = ()
+    """Requirements that the same fault breaks unavoidably."""
+
+
+def sentence(mutation: Mutation) -> str:
+    """Name of the test."""
+    return mutation.name
+
+
+def check_mutation(mutation: Mutation) -> None:
+    """Apply the fault and compare what fails; a finding is meant, not an error."""
+    fs = good_root()
+    mutation.apply(fs)
+    found = failing(fs)
+    assert set(found) == {mutation.requirement, *mutation.also}, found
+    assert not found[mutation.requirement][0].startswith("error: "), found

@@ -1,0 +1,276 @@
+"""A root file system that satisfies the policy, in memory, from the layer's own files; tests break one thing in it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from everest_secure import checks
+from everest_secure.checks.core import Root, Scope, registered, run_check
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.tree import Node, NodeType, Tree
+from everest_secure.paths import data
+from everest_secure.policy.catalogue import load_catalogue
+from everest_secure.policy.parameters import Parameters
+from everest_secure.policy.profile import load_profile
+from everest_secure.result import Outcome
+from support.authority import issue
+
+KNOBS = {
+    "EVEREST_PLC_INTERFACE": "eth1",
+    "EVEREST_PLC_TCP_RULE": 'iifname "eth1" tcp dport { 50000, 61341, 64109 } accept',
+    "EVEREST_MANAGEMENT_TCP_RULE": "# no TCP port is open",
+    "EVEREST_COMPATIBLE": "everest-secure-qemux86-64",
+    "EVEREST_SERVICE_CAPABILITIES": "CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW CAP_CHOWN",
+    "EVEREST_SERVICE_DEVICES": "DeviceAllow=/dev/tpmrm0 rw\nDeviceAllow=char-ttyS rw",
+    "EVEREST_ADDRESS_FAMILIES": "AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
+}
+UNITS = "/usr/lib/systemd/system"
+LOCAL = "/etc/systemd/system"
+
+
+class MemoryTree(Tree):
+    """A tree whose nodes and contents are given."""
+
+    def __init__(self, nodes: dict[str, tuple[Node, bytes]], kind: str = "squashfs") -> None:
+        super().__init__("rootfs", kind)
+        self._given = nodes
+
+    def _scan(self) -> Iterator[tuple[Node, object]]:
+        yield from self._given.values()
+
+    def _read(self, handle: object, offset: int, length: int) -> bytes:
+        assert isinstance(handle, bytes)
+        return handle[offset : offset + length]
+
+
+@dataclass
+class RootFs:
+    """A root file system being built; directories appear as needed, owned by root with mode 0755. Calls can be chained."""
+
+    kind: str = "squashfs"
+    nodes: dict[str, tuple[Node, bytes]] = field(default_factory=dict)
+
+    def directory(self, path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0) -> "RootFs":
+        if path != "/":
+            self._parents(path)
+        self.nodes[path] = (Node(path, NodeType.DIRECTORY, mode, uid, gid, 0), b"")
+        return self
+
+    def file(
+        self, path: str, text: str | bytes = "", *, mode: int = 0o644, uid: int = 0, gid: int = 0, xattrs: dict[str, bytes] | None = None
+    ) -> "RootFs":
+        content = text.encode() if isinstance(text, str) else text
+        self._parents(path)
+        self.nodes[path] = (Node(path, NodeType.FILE, mode, uid, gid, len(content), xattrs=xattrs or {}), content)
+        return self
+
+    def link(self, path: str, target: str) -> "RootFs":
+        self._parents(path)
+        self.nodes[path] = (Node(path, NodeType.SYMLINK, 0o777, 0, 0, 0, target=target), b"")
+        return self
+
+    def remove(self, path: str) -> "RootFs":
+        assert path in self.nodes, f"{path} is not there to be removed"
+        self.nodes = {name: node for name, node in self.nodes.items() if name != path and not name.startswith(f"{path}/")}
+        return self
+
+    def replace(self, path: str, pattern: str, new: str) -> "RootFs":
+        """Put `new` for each match of a regular expression; it must match."""
+        node, content = self.nodes[path]
+        text, count = re.subn(pattern, new, content.decode(), flags=re.MULTILINE)
+        assert count, f"{pattern} matches nothing in {path}"
+        self.file(path, text, mode=node.mode, uid=node.uid, gid=node.gid)
+        return self
+
+    def append(self, path: str, text: str) -> "RootFs":
+        node, content = self.nodes[path]
+        self.file(path, content + text.encode(), mode=node.mode, uid=node.uid, gid=node.gid)
+        return self
+
+    def chmod(self, path: str, mode: int) -> "RootFs":
+        node, content = self.nodes[path]
+        self.nodes[path] = (replace(node, mode=mode), content)
+        return self
+
+    def chown(self, path: str, uid: int, gid: int) -> "RootFs":
+        node, content = self.nodes[path]
+        self.nodes[path] = (replace(node, uid=uid, gid=gid), content)
+        return self
+
+    def _parents(self, path: str) -> None:
+        parent = path.rpartition("/")[0] or "/"
+        if parent not in self.nodes:
+            self.directory(parent)
+
+    @property
+    def tree(self) -> MemoryTree:
+        return MemoryTree(dict(self.nodes), self.kind)
+
+    @property
+    def root(self) -> Root:
+        tree = self.tree
+        artefact = Artefact("rootfs", self.kind, tree=tree)
+        return Root(artefact, tree, artefact)
+
+
+def layer(path: str) -> str:
+    """Return a file of the layer with its knobs filled in."""
+    text = (data("meta-everest-secure") / path).read_text()
+    return re.sub(r"@(EVEREST_[A-Z_]+)@", lambda found: KNOBS[found[1]], text)
+
+
+@cache
+def production() -> Parameters:
+    """Return the parameters of the profile `production`."""
+    return load_profile("production", catalogue=load_catalogue()).parameters
+
+
+@cache
+def keyring() -> str:
+    """Return a release root in PEM."""
+    return issue("Release root", authority=True, days=3650).pem
+
+
+def good_root() -> RootFs:
+    """Return a root file system in which every check holds."""
+    fs = RootFs()
+    fs.directory("/")
+    for path in ("/home", "/proc", "/run", "/sys", "/var", "/usr/bin", "/etc"):
+        fs.directory(path)
+    fs.directory("/tmp", mode=0o1777)
+    _accounts(fs)
+    _units(fs)
+    _services(fs)
+    _everest(fs)
+    _rauc(fs)
+    return fs
+
+
+def _accounts(fs: RootFs) -> None:
+    fs.file(
+        "/etc/passwd",
+        "root:x:0:0:root:/root:/bin/false\nmosquitto:x:980:980::/var/lib/mosquitto:/bin/false\n"
+        "everest:x:1500:1500::/home/everest:/bin/false\n",
+    )
+    fs.file("/etc/shadow", "root:*:19000::::::\nmosquitto:!:19000::::::\neverest:!*:19000::::::\n", mode=0o400)
+    fs.file(
+        "/etc/group",
+        "root:x:0:\nsystemd-journal:x:101:everest\ndialout:x:20:everest\ntty:x:5:everest\ntss:x:982:everest\n"
+        "mosquitto:x:980:everest\ngpio:x:1501:everest\neverest:x:1500:\n",
+    )
+    fs.file("/etc/gshadow", "root:*::\neverest:!::\n", mode=0o400)
+    fs.file("/etc/pam.d/common-auth", "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\n")
+    fs.file("/etc/machine-id", "")
+    fs.file("/usr/lib/os-release", 'ID=everest-secure\nVERSION_ID="1.0"\n')
+
+
+def _units(fs: RootFs) -> None:
+    fs.link(f"{UNITS}/default.target", "multi-user.target")
+    fs.file(f"{UNITS}/multi-user.target", "[Unit]\nRequires=basic.target\n")
+    fs.file(f"{UNITS}/basic.target", "[Unit]\nRequires=sysinit.target\nWants=sockets.target timers.target\n")
+    fs.file(f"{UNITS}/sysinit.target", "[Unit]\nWants=local-fs.target swap.target\n")
+    for name in ("local-fs.target", "sockets.target", "timers.target", "getty.target", "rescue.target", "emergency.target"):
+        fs.file(f"{UNITS}/{name}", "[Unit]\nDescription=a target\n")
+    fs.file(f"{UNITS}/systemd-journald.service", "[Service]\nExecStart=/usr/lib/systemd/systemd-journald\n")
+    fs.file(f"{UNITS}/systemd-journald.socket", "[Socket]\nListenStream=/run/systemd/journal/stdout\n")
+    fs.link(f"{UNITS}/sockets.target.wants/systemd-journald.socket", "../systemd-journald.socket")
+    fs.file(f"{UNITS}/dbus.socket", "[Socket]\nListenStream=/run/dbus/system_bus_socket\n")
+    fs.file(f"{UNITS}/dbus.service", "[Service]\nExecStart=/usr/bin/dbus-daemon --system\n")
+    fs.link(f"{UNITS}/sockets.target.wants/dbus.socket", "../dbus.socket")
+    fs.link(f"{UNITS}/multi-user.target.wants/getty.target", "../getty.target")
+    fs.link(f"{LOCAL}/getty.target.wants/getty@tty1.service", f"{UNITS}/getty@.service")
+    for name in ("getty@.service", "serial-getty@.service", "console-getty.service", "container-getty@.service"):
+        fs.file(f"{UNITS}/{name}", "[Service]\nExecStart=-/sbin/agetty --noclear %I linux\nStandardInput=tty\n")
+    fs.file(f"{UNITS}/debug-shell.service", "[Service]\nExecStart=/bin/sh\nStandardInput=tty\n")
+    for name in ("rescue.service", "emergency.service"):
+        fs.file(f"{UNITS}/{name}", "[Service]\nExecStart=-/usr/lib/systemd/systemd-sulogin-shell rescue\n")
+    for name in production().masked_units:
+        fs.link(f"{LOCAL}/{name}", "/dev/null")
+    fs.file(
+        "/usr/lib/systemd/system-preset/20-everest-secure.preset", layer("recipes-core/everest-unit-policy/files/20-everest-secure.preset")
+    )
+
+
+def _services(fs: RootFs) -> None:
+    fs.file("/usr/bin/nft", mode=0o755)
+    fs.file("/etc/nftables/everest-firewall.nft", layer("recipes-connectivity/everest-firewall/files/everest-firewall.nft"))
+    fs.file(f"{UNITS}/everest-firewall.service", layer("recipes-connectivity/everest-firewall/files/everest-firewall.service"))
+    fs.link(f"{LOCAL}/sysinit.target.wants/everest-firewall.service", f"{UNITS}/everest-firewall.service")
+    fs.file(
+        f"{UNITS}/mosquitto.service",
+        "[Service]\nExecStartPre=/bin/mkdir -m 740 -p /run/mosquitto\nExecStart=/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf\n"
+        "[Install]\nWantedBy=multi-user.target\n",
+    )
+    broker = "recipes-connectivity/everest-broker-conf/files"
+    fs.file(f"{UNITS}/mosquitto.service.d/50-everest-broker.conf", layer(f"{broker}/50-everest-broker.conf"))
+    fs.file("/etc/mosquitto/mosquitto.conf", "listener 1883\ninclude_dir /etc/mosquitto/conf.d\n")
+    fs.file("/etc/mosquitto/everest-broker.conf", layer(f"{broker}/everest-broker.conf"))
+    fs.link(f"{LOCAL}/multi-user.target.wants/mosquitto.service", f"{UNITS}/mosquitto.service")
+    fs.file(f"{UNITS}/var.mount", "[Mount]\nWhat=/dev/disk/by-partlabel/data\nWhere=/var\nType=ext4\nOptions=nodev,nosuid,noexec\n")
+    fs.link(f"{LOCAL}/local-fs.target.requires/var.mount", f"{UNITS}/var.mount")
+    fs.file(
+        f"{UNITS}/etc-everest-certs.mount",
+        "[Mount]\nWhat=/var/lib/everest/certs\nWhere=/etc/everest/certs\nType=none\nOptions=bind,nodev,nosuid,noexec\n",
+    )
+    fs.link(f"{LOCAL}/multi-user.target.wants/etc-everest-certs.mount", f"{UNITS}/etc-everest-certs.mount")
+
+
+def _everest(fs: RootFs) -> None:
+    fs.file(
+        f"{UNITS}/everest.service",
+        "[Unit]\nRequires=mosquitto.service\n[Service]\nExecStart=/usr/bin/manager --conf /etc/everest/config.yaml\n",
+    )
+    hardening = "recipes-core/everest-service-hardening/files/50-everest-secure.conf"
+    fs.file(f"{UNITS}/everest.service.d/50-everest-secure.conf", layer(hardening))
+    fs.link(f"{LOCAL}/multi-user.target.wants/everest.service", f"{UNITS}/everest.service")
+    fs.file("/usr/bin/manager", b"\x7fELF", mode=0o755)
+    fs.file("/etc/everest/config.yaml", layer("recipes-core/everest-config/files/config.yaml"))
+    fs.file("/etc/everest/openssl.cnf", layer("recipes-security/everest-openssl-policy/files/openssl.cnf"))
+    fs.directory("/etc/everest/certs")
+    fs.directory("/usr/share/everest/www")
+    fs.directory("/usr/libexec/everest/modules/EvseV2G")
+    fs.file(
+        "/etc/everest/everest_release.json",
+        '{"channel": "release", "version": "2026.02.1", "components": [{"name": "everest-core", "version": "2026.02.1"}]}',
+    )
+    rows = [line.split("\t") for line in layer("recipes-core/everest-state/files/state.tsv").splitlines() if not line.startswith("#")]
+    fs.file("/usr/lib/tmpfiles.d/everest-state.conf", "".join(f"d {row[0]} {row[3]} {row[1]} {row[2]} -\n" for row in rows))
+
+
+def _rauc(fs: RootFs) -> None:
+    fs.file("/etc/rauc/system.conf", layer("recipes-core/rauc/rauc-conf/system.conf"))
+    fs.file("/etc/rauc/keyring.pem", keyring())
+    fs.file(
+        "/usr/share/dbus-1/system.conf",
+        '<busconfig><policy context="default"><allow user="*"/><deny own="*"/><deny send_type="method_call"/><allow send_type="signal"/>'
+        '<allow send_destination="org.freedesktop.DBus"/></policy><includedir>system.d</includedir>'
+        "<includedir>/etc/dbus-1/system.d</includedir></busconfig>",
+    )
+    fs.file(
+        "/usr/share/dbus-1/system.d/de.pengutronix.rauc.conf",
+        '<busconfig><policy user="root"><allow own="de.pengutronix.rauc"/></policy><policy context="default">'
+        '<allow send_destination="de.pengutronix.rauc"/><allow receive_sender="de.pengutronix.rauc"/></policy></busconfig>',
+    )
+    fs.file("/etc/dbus-1/system.d/everest-rauc.conf", layer("recipes-security/everest-rauc-dbus-policy/files/everest-rauc.conf"))
+
+
+def outcomes(fs: RootFs, policy: Parameters | None = None) -> dict[str, tuple[str, ...]]:
+    """Run every check of a root file system; by requirement, what failed: the findings, or the reason of an error. Empty when it holds."""
+    checks.load()
+    root = fs.root
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in registered():
+        if entry.scope is not Scope.ROOT:
+            continue
+        result = run_check(entry, root, "rootfs", policy or production())
+        wrong = tuple(finding.what for finding in result.findings)
+        if result.outcome is Outcome.ERROR:
+            wrong = (f"error: {result.reason}",)
+        found[entry.requirement] = found.get(entry.requirement, ()) + wrong
+    return found
+
+
+def failing(fs: RootFs, policy: Parameters | None = None) -> dict[str, tuple[str, ...]]:
+    """Return only the requirements that do not hold."""
+    return {requirement: wrong for requirement, wrong in outcomes(fs, policy).items() if wrong}

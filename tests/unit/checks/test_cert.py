@@ -1,0 +1,92 @@
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from support.authority import issue
+from support.mutation import Mutation, check_mutation, sentence
+from support.rootfs import RootFs, failing, good_root
+
+STORE = "/etc/everest/certs"
+ROOT = issue("V2G root", authority=True)
+SUB1 = issue("Sub 1", by=ROOT, authority=True)
+SUB2 = issue("Sub 2", by=SUB1, authority=True)
+LEAF = issue("SECC", by=SUB2)
+OTHER = issue("Other root", authority=True)
+
+
+def bundle(fs: RootFs, *pems: str) -> None:
+    fs.file(f"{STORE}/ca/v2g/V2G_ROOT_CA.pem", "".join(pems))
+
+
+def chain(fs: RootFs, *pems: str) -> None:
+    fs.file(f"{STORE}/client/cso/CPO_CERT_CHAIN.pem", "".join(pems))
+
+
+MUTATIONS = [
+    Mutation("a sub-authority is among the roots", "CERT-03", lambda fs: bundle(fs, ROOT.pem, SUB1.pem)),
+    Mutation("a leaf is among the roots", "CERT-03", lambda fs: bundle(fs, LEAF.pem)),
+    Mutation("a chain holds its root", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB2.pem, SUB1.pem, ROOT.pem)),
+    Mutation("a chain is in the wrong order", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB1.pem, SUB2.pem)),
+    Mutation("a chain begins with an authority", "CERT-03", lambda fs: chain(fs, SUB2.pem, SUB1.pem)),
+    Mutation("a chain holds a stranger", "CERT-03", lambda fs: chain(fs, LEAF.pem, issue("Stranger", by=OTHER, authority=True).pem)),
+    Mutation("a root has expired", "CERT-04", lambda fs: bundle(fs, issue("Old", authority=True, days=1, age=9).pem)),
+    Mutation("a root is not valid yet", "CERT-04", lambda fs: bundle(fs, issue("New", authority=True, age=-9).pem)),
+    Mutation("a root expires soon", "CERT-04", lambda fs: bundle(fs, issue("Ending", authority=True, days=20).pem)),
+    Mutation(
+        "a key is small", "CERT-04", lambda fs: bundle(fs, issue("Small", authority=True, key=rsa.generate_private_key(65537, 1024)).pem)
+    ),
+    Mutation(
+        "a key is readable by its group",
+        "CERT-02",
+        lambda fs: fs.file(f"{STORE}/client/cso/k.key", LEAF.key_pem, mode=0o640, uid=1500, gid=1500),
+        also=("FS-06",),
+    ),
+    Mutation(
+        "a key belongs to root", "CERT-02", lambda fs: fs.file(f"{STORE}/client/cso/k.key", LEAF.key_pem, mode=0o600), also=("FS-06",)
+    ),
+    Mutation(
+        "nothing makes a directory of the store",
+        "CERT-01",
+        lambda fs: fs.replace("/usr/lib/tmpfiles.d/everest-state.conf", "^d /var/lib/everest/certs/ca/mo .*$", ""),
+    ),
+    Mutation(
+        "a directory of the store belongs to root",
+        "CERT-01",
+        lambda fs: fs.replace("/usr/lib/tmpfiles.d/everest-state.conf", "(certs/ca/v2g 0700) everest", r"\1 root"),
+    ),
+    Mutation(
+        "a directory of the store is writable by everyone",
+        "CERT-01",
+        lambda fs: fs.replace("/usr/lib/tmpfiles.d/everest-state.conf", "certs/client/cso 0700", "certs/client/cso 0777"),
+    ),
+    Mutation(
+        "the store is not mounted", "CERT-01", lambda fs: fs.remove("/etc/systemd/system/multi-user.target.wants/etc-everest-certs.mount")
+    ),
+    Mutation(
+        "a configured directory is elsewhere",
+        "CERT-01",
+        lambda fs: fs.replace(
+            "/etc/everest/config.yaml",
+            "module: EvseSecurity",
+            "module: EvseSecurity\n    config_module:\n      secc_leaf_cert_directory: secc",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
+def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
+    check_mutation(mutation)
+
+
+def test_roots_alone_and_chains_in_order_hold() -> None:
+    fs = good_root()
+    bundle(fs, ROOT.pem, OTHER.pem)
+    chain(fs, LEAF.pem, SUB2.pem, SUB1.pem)
+    assert not failing(fs)
+
+
+def test_a_file_in_the_store_that_is_damaged_is_an_error() -> None:
+    fs = good_root()
+    bundle(fs, ROOT.pem.replace("MII", "AAA", 1))
+    assert all(wrong[0].startswith("error: ") for wrong in failing(fs).values())
+    assert set(failing(fs)) == {"CERT-03", "CERT-04"}

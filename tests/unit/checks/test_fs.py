@@ -1,0 +1,139 @@
+from collections.abc import Callable
+
+import pytest
+
+from everest_secure.checks.core import Boot, Outcome, registered, run_check
+from everest_secure.image.artefact import Artefact
+from support.authority import issue
+from support.mutation import Mutation, check_mutation, sentence
+from support.rootfs import UNITS, RootFs, failing, good_root, production
+
+KEY = issue("anyone").key_pem
+TPM_KEY = "-----BEGIN TSS2 PRIVATE KEY-----\nMIHyBgZngQUKAQOgAwEBAQIEQAAAAQRYAFYAIwALAAYEcgAAABAAEAADABAA\n-----END TSS2 PRIVATE KEY-----\n"
+
+
+def writable(fs: RootFs, options: str) -> None:
+    fs.kind = "ext4"
+    fs.file("/etc/fstab", f"/dev/root / auto {options} 1 1\n")
+
+
+def without(option: str) -> Callable[[RootFs], object]:
+    return lambda fs: fs.replace(f"{UNITS}/var.mount", f"{option},?", "")
+
+
+MUTATIONS = [
+    Mutation("fstab mounts the root for writing", "FS-01", lambda fs: writable(fs, "defaults")),
+    Mutation("the last of two options makes the root writable", "FS-01", lambda fs: writable(fs, "ro,rw")),
+    Mutation("a file is writable by everyone", "FS-05", lambda fs: fs.file("/usr/bin/tool", mode=0o757)),
+    Mutation("a listed directory is not sticky", "FS-05", lambda fs: fs.chmod("/tmp", 0o777)),
+    Mutation("a program is setuid", "FS-05", lambda fs: fs.file("/usr/bin/su", mode=0o4755)),
+    Mutation("a program is setgid", "FS-05", lambda fs: fs.file("/usr/bin/wall", mode=0o2755)),
+    Mutation(
+        "a program carries file capabilities",
+        "FS-05",
+        lambda fs: fs.file("/usr/bin/ping", mode=0o755, xattrs={"security.capability": b"\1\0\0\2"}),
+    ),
+    Mutation("a file belongs to a user that does not exist", "FS-05", lambda fs: fs.file("/usr/share/x", "x", uid=1000)),
+    Mutation("a file belongs to a group that does not exist", "FS-05", lambda fs: fs.file("/usr/share/x", "x", gid=1000)),
+    Mutation("a private key has an innocent name", "FS-06", lambda fs: fs.file("/usr/share/doc/readme.txt", "text\n" + KEY)),
+    Mutation(
+        "a private key lies across the seam of two pieces",
+        "FS-06",
+        lambda fs: fs.file("/usr/share/big", b"x" * ((1 << 20) - 10) + KEY.encode()),
+    ),
+    Mutation("a private key is inside a program", "FS-06", lambda fs: fs.file("/usr/bin/tool", b"\x7fELF\0" + KEY.encode())),
+    Mutation(
+        "a PKCS#12 store has an innocent name", "FS-06", lambda fs: fs.file("/usr/share/x.bin", bytes.fromhex("308209f102010330820937"))
+    ),
+    Mutation("a Java key store is there", "FS-06", lambda fs: fs.file("/usr/share/x.bin", bytes.fromhex("feedfeed0000000200000001"))),
+    Mutation("a list of passwords is there", "FS-06", lambda fs: fs.file("/usr/share/x/LEAF_PASSWORD.txt", "x")),
+    Mutation("a source repository is there", "FS-06", lambda fs: fs.file("/usr/share/x/.git/HEAD", "ref: main")),
+    Mutation(
+        "a script names the build",
+        "FS-06",
+        lambda fs: fs.file("/usr/bin/x", "PATH=/build/tmp/work/core2-64-poky-linux/everest/1.0-r0/image/usr\n"),
+    ),
+    Mutation(
+        "the data partition is not mounted",
+        "FS-03",
+        lambda fs: fs.remove("/etc/systemd/system/local-fs.target.requires"),
+        also=("RAUC-01", "CERT-01"),
+    ),
+    *(
+        Mutation(
+            f"the data partition is mounted without {option}",
+            "FS-03",
+            without(option),
+        )
+        for option in ("nodev", "nosuid", "noexec")
+    ),
+    Mutation("/var is a tmpfs", "FS-03", lambda fs: fs.replace(f"{UNITS}/var.mount", "ext4", "tmpfs"), also=("RAUC-01", "CERT-01")),
+    Mutation(
+        "a module writes to its default below /tmp",
+        "FS-03",
+        lambda fs: fs.replace("/etc/everest/config.yaml", "^ *MessageLogPath: .*$", ""),
+    ),
+    Mutation(
+        "a module writes to a relative path",
+        "FS-03",
+        lambda fs: fs.replace("/etc/everest/config.yaml", "/var/lib/everest/persistent", "persistent"),
+    ),
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
+def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
+    check_mutation(mutation)
+
+
+def test_a_good_root_satisfies_every_requirement_that_is_checked() -> None:
+    assert failing(good_root()) == {}
+
+
+def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_concern_it() -> None:
+    failing(good_root())
+    root = good_root().root
+    results = [run_check(entry, root, "rootfs", production()) for entry in registered() if entry.scope.name == "ROOT"]
+    assert {result.outcome for result in results} <= {Outcome.PASS, Outcome.NOT_APPLICABLE}
+    assert all(result.seen or result.reason for result in results)
+    assert {result.check for result in results if result.outcome is Outcome.NOT_APPLICABLE} == {
+        "keys are readable by their owner alone",
+        "roots and chains are in files of their own",
+        "certificates are valid and strong",
+    }
+
+
+def test_a_tpm_key_is_no_secret() -> None:
+    fs = good_root()
+    fs.file("/usr/share/tpm.pem", TPM_KEY)
+    assert not failing(fs)
+
+
+def test_a_program_that_only_names_the_header_of_a_key_holds_none() -> None:
+    fs = good_root()
+    fs.file("/usr/lib/libcrypto.so", b"\x7fELF\0-----BEGIN PRIVATE KEY-----\0-----BEGIN RSA PRIVATE KEY-----\n\0")
+    assert not failing(fs)
+
+
+def test_read_only_in_fstab_is_enough_for_a_file_system_that_could_be_written() -> None:
+    fs = good_root()
+    writable(fs, "rw,ro")
+    assert not failing(fs)
+
+
+def test_many_findings_of_one_kind_are_cut_short() -> None:
+    fs = good_root()
+    for number in range(100):
+        fs.file(f"/usr/share/{number:03}", "x", mode=0o666)
+    found = failing(fs)["FS-05"]
+    assert len(found) == 21
+    assert found[-1] == "80 more of the same kind"
+
+
+def test_a_disk_without_any_boot_entry_is_an_error() -> None:
+    boot = Boot(Artefact("disk.raw", "gpt"), ())
+    entries = [entry for entry in registered() if entry.scope.name == "BOOT"]
+    results = {entry.requirement: run_check(entry, boot, "disk.raw", production()).outcome for entry in entries}
+    assert results["FS-01"] is Outcome.ERROR
+    assert results["FS-02"] is Outcome.ERROR
+    assert results["BOOT-03"] is Outcome.ERROR

@@ -1,0 +1,180 @@
+import pytest
+
+from support.mutation import Mutation, check_mutation, sentence
+from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root
+
+BROKER = "/etc/mosquitto/everest-broker.conf"
+CONFIG = "/etc/everest/config.yaml"
+RULES = "/etc/nftables/everest-firewall.nft"
+
+
+def add_unit(fs: RootFs, name: str, text: str, *, wanted_by: str = "multi-user.target") -> None:
+    fs.file(f"{UNITS}/{name}", text)
+    fs.link(f"{LOCAL}/{wanted_by}.wants/{name}", f"{UNITS}/{name}")
+
+
+MUTATIONS = [
+    Mutation("the broker has no listener line and is on TCP", "NET-01", lambda fs: fs.replace(BROKER, "^listener .*$", "")),
+    Mutation("the broker also listens on TCP", "NET-01", lambda fs: fs.append(BROKER, "listener 1883\n")),
+    Mutation(
+        "the broker's socket is elsewhere", "NET-01", lambda fs: fs.replace(BROKER, "/run/mosquitto/everest.sock", "/tmp/mosquitto.sock")
+    ),
+    Mutation("the broker refuses EVerest", "NET-01", lambda fs: fs.replace(BROKER, "^allow_anonymous true$", "")),
+    Mutation("the broker is bridged", "NET-01", lambda fs: fs.append(BROKER, "connection cloud\naddress example.org\n")),
+    Mutation(
+        "the broker's command line opens a port",
+        "NET-01",
+        lambda fs: fs.replace(f"{UNITS}/mosquitto.service.d/50-everest-broker.conf", "(^ExecStart=/.*)$", r"\1 -p 1884"),
+    ),
+    Mutation(
+        "the drop-in that names the broker's configuration is missing",
+        "NET-01",
+        lambda fs: (fs.remove(f"{UNITS}/mosquitto.service.d"), fs.directory("/etc/mosquitto/conf.d")),
+    ),
+    Mutation(
+        "a listener comes from an include directory",
+        "NET-01",
+        lambda fs: (
+            fs.append(BROKER, "include_dir /etc/mosquitto/conf.d\n"),
+            fs.file("/etc/mosquitto/conf.d/x.conf", "listener 8883\n"),
+        ),
+    ),
+    Mutation(
+        "the broker does not start",
+        "NET-01",
+        lambda fs: (
+            fs.remove(f"{LOCAL}/multi-user.target.wants/mosquitto.service"),
+            fs.replace(f"{UNITS}/everest.service", "^Requires=.*$", ""),
+        ),
+    ),
+    Mutation("EVerest uses another socket", "NET-01", lambda fs: fs.replace(CONFIG, "/run/mosquitto/everest.sock", "/tmp/x.sock")),
+    Mutation("EVerest uses TCP", "NET-01", lambda fs: fs.replace(CONFIG, "^  mqtt_broker_socket_path.*$", "  mqtt_broker_host: localhost")),
+    Mutation(
+        "the unit names a TCP broker",
+        "NET-01",
+        lambda fs: fs.append(
+            f"{UNITS}/everest.service.d/50-everest-secure.conf", '[Service]\nEnvironment="MQTT_SERVER_ADDRESS=10.0.0.1"\n'
+        ),
+    ),
+    Mutation("the admin panel's controller is installed", "NET-03", lambda fs: fs.file("/usr/bin/controller", b"\x7fELF", mode=0o755)),
+    Mutation("the admin panel's pages are installed", "NET-03", lambda fs: fs.file("/usr/share/everest/www/index.html", "<html>")),
+    Mutation(
+        "the admin panel's package is installed",
+        "NET-03",
+        lambda fs: fs.file("/var/lib/dpkg/status", "Package: everest-admin-panel\nStatus: install ok installed\nVersion: 1\n"),
+    ),
+    Mutation(
+        "the firewall accepts by default",
+        "NET-04",
+        lambda fs: fs.replace(RULES, "hook input priority filter; policy drop", "hook input priority filter; policy accept"),
+    ),
+    Mutation("the firewall has no input chain", "NET-04", lambda fs: fs.replace(RULES, "hook input", "hook output")),
+    Mutation("a port is open on the PLC side", "NET-04", lambda fs: fs.replace(RULES, "64109 }", "64109, 8849 }")),
+    Mutation(
+        "a port is open on the management side",
+        "NET-04",
+        lambda fs: fs.replace(RULES, "# no TCP port is open", 'iifname "eth0" tcp dport 443 accept'),
+    ),
+    Mutation("a port is open on any interface", "NET-04", lambda fs: fs.replace(RULES, "# no TCP port is open", "tcp dport ssh accept")),
+    Mutation("what a vehicle needs is closed", "NET-04", lambda fs: fs.replace(RULES, "50000, ", "")),
+    Mutation("no firewall is loaded", "NET-04", lambda fs: fs.remove(f"{LOCAL}/sysinit.target.wants/everest-firewall.service")),
+    Mutation(
+        "the firewall is loaded after the network", "NET-04", lambda fs: fs.replace(f"{UNITS}/everest-firewall.service", "^Before=.*$", "")
+    ),
+    Mutation(
+        "two units load rules",
+        "NET-04",
+        lambda fs: add_unit(
+            fs, "nftables.service", "[Unit]\nBefore=network-pre.target\n[Service]\nExecStart=/usr/sbin/nft -f /etc/nftables.conf\n"
+        ),
+    ),
+    Mutation(
+        "an SSH server starts", "NET-06", lambda fs: add_unit(fs, "ssh.service", "[Service]\nExecStart=/usr/bin/sshd-by-another-name -D\n")
+    ),
+    Mutation(
+        "a socket starts a service",
+        "NET-06",
+        lambda fs: add_unit(fs, "telnet.socket", "[Socket]\nListenStream=23\nAccept=yes\n", wanted_by="sockets.target"),
+    ),
+    Mutation(
+        "a timer starts a service", "NET-06", lambda fs: add_unit(fs, "backup.timer", "[Timer]\nOnBootSec=1\n", wanted_by="timers.target")
+    ),
+    Mutation(
+        "a service is pulled in by a drop-in of a target",
+        "NET-06",
+        lambda fs: (
+            fs.file(f"{UNITS}/evil.service", "[Service]\nExecStart=/usr/bin/evil\n"),
+            fs.file(f"{LOCAL}/basic.target.d/x.conf", "[Unit]\nWants=evil.service\n"),
+        ),
+    ),
+    Mutation(
+        "a service starts over D-Bus",
+        "NET-06",
+        lambda fs: (
+            fs.file(
+                "/usr/share/dbus-1/system-services/org.x.service",
+                "[D-BUS Service]\nName=org.x\nExec=/bin/false\nSystemdService=x.service\n",
+            ),
+            fs.file(f"{UNITS}/x.service", "[Service]\nExecStart=/usr/bin/x\n"),
+        ),
+    ),
+    Mutation(
+        "presets would enable a service at first boot",
+        "NET-06",
+        lambda fs: (
+            fs.remove("/etc/machine-id"),
+            fs.remove("/usr/lib/systemd/system-preset"),
+            fs.file(f"{UNITS}/snmpd.service", "[Service]\nExecStart=/usr/sbin/snmpd\n[Install]\nWantedBy=multi-user.target\n"),
+        ),
+    ),
+    Mutation("an SSH server is installed", "NET-06", lambda fs: fs.file("/usr/sbin/sshd", b"\x7fELF", mode=0o755)),
+    Mutation(
+        "an SSH server's package is installed",
+        "NET-06",
+        lambda fs: fs.file("/var/lib/dpkg/status", "Package: openssh-server\nStatus: install ok installed\nVersion: 1:9\n"),
+    ),
+    Mutation("the debug shell is not masked", "NET-07", lambda fs: fs.remove(f"{LOCAL}/debug-shell.service")),
+    Mutation(
+        "the mask leads elsewhere",
+        "NET-07",
+        lambda fs: (
+            fs.remove(f"{LOCAL}/rescue.service"),
+            fs.link(f"{LOCAL}/rescue.service", f"{UNITS}/rescue.service"),
+        ),
+    ),
+    Mutation(
+        "an instance has a unit file that the template's mask does not reach",
+        "NET-07",
+        lambda fs: fs.file(f"{LOCAL}/serial-getty@ttyS0.service", "[Service]\nExecStart=-/sbin/agetty ttyS0\n"),
+    ),
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
+def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
+    check_mutation(mutation)
+
+
+def test_a_login_that_starts_is_no_listed_service_either() -> None:
+    fs = good_root()
+    add_unit(fs, "console.service", "[Service]\nExecStart=/sbin/agetty ttyS0\n")
+    assert set(failing(fs)) == {"NET-06", "NET-07"}
+
+
+def test_a_getty_without_its_mask_is_a_login_and_a_service_that_is_not_listed() -> None:
+    fs = good_root()
+    fs.remove(f"{LOCAL}/getty@.service")
+    assert set(failing(fs)) == {"NET-06", "NET-07"}
+
+
+def test_a_rule_that_is_not_understood_is_an_error_and_never_a_pass() -> None:
+    fs = good_root()
+    fs.replace("/etc/nftables/everest-firewall.nft", "# no TCP port is open", "tproxy to :50080")
+    assert failing(fs)["NET-04"][0].startswith("error: ")
+
+
+def test_an_emptied_mask_file_masks_like_a_link_to_null() -> None:
+    fs = good_root()
+    fs.remove(f"{LOCAL}/debug-shell.service")
+    fs.file(f"{LOCAL}/debug-shell.service", "")
+    assert not failing(fs)

@@ -1,0 +1,106 @@
+from dataclasses import replace
+
+import pytest
+
+from everest_secure.pki.marking import DEVELOPMENT
+from support.authority import issue
+from support.mutation import Mutation, check_mutation, sentence
+from support.rootfs import failing, good_root, keyring, production
+
+CONF = "/etc/rauc/system.conf"
+KEYRING = "/etc/rauc/keyring.pem"
+OURS = "/etc/dbus-1/system.d/everest-rauc.conf"
+ROOT = issue("Release root", authority=True)
+
+MUTATIONS = [
+    Mutation("system.conf is missing", "RAUC-01", lambda fs: fs.remove(CONF), also=("RAUC-02",)),
+    Mutation("bundle formats are left to the default", "RAUC-01", lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "")),
+    Mutation("plain bundles are accepted", "RAUC-01", lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "bundle-formats=plain verity")),
+    Mutation("only another format is taken out", "RAUC-01", lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "bundle-formats=-crypt")),
+    Mutation("the purpose is left to the default", "RAUC-01", lambda fs: fs.replace(CONF, "^check-purpose=.*$", "")),
+    Mutation("any purpose is accepted", "RAUC-01", lambda fs: fs.replace(CONF, "=codesign", "=any")),
+    Mutation("partial chains are accepted", "RAUC-01", lambda fs: fs.replace(CONF, "^(check-purpose)", r"allow-partial-chain=true\n\1")),
+    Mutation("the status is kept in the slots", "RAUC-01", lambda fs: fs.replace(CONF, "^data-directory=.*$", "")),
+    Mutation("the status is kept on the read-only root", "RAUC-01", lambda fs: fs.replace(CONF, "=/var/lib/rauc", "=/etc/rauc")),
+    Mutation("there is one slot to boot", "RAUC-01", lambda fs: fs.replace(CONF, "^bootname=B$", "")),
+    Mutation("both slots have one name", "RAUC-01", lambda fs: fs.replace(CONF, "^bootname=B$", "bootname=A")),
+    Mutation("two slots share a partition", "RAUC-01", lambda fs: fs.replace(CONF, "rootfs-b", "rootfs-a")),
+    Mutation("the keyring holds two authorities", "RAUC-02", lambda fs: fs.append(KEYRING, ROOT.pem)),
+    Mutation(
+        "the keyring holds an intermediate", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Intermediate", by=ROOT, authority=True).pem)
+    ),
+    Mutation("the keyring holds a signer", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Signer").pem)),
+    Mutation("the keyring is empty", "RAUC-02", lambda fs: fs.file(KEYRING, "")),
+    Mutation("the authority has expired", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Old root", authority=True, days=1, age=10).pem)),
+    Mutation(
+        "the authority is one for development", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Root", authority=True, unit=DEVELOPMENT).pem)
+    ),
+    Mutation(
+        "a signing key lies beside the keyring",
+        "RAUC-02",
+        lambda fs: fs.file("/etc/rauc/sign.pem", ROOT.key_pem, mode=0o600),
+        also=("FS-06",),
+    ),
+    Mutation("only RAUC's own bus policy is there", "RAUC-04", lambda fs: fs.remove(OURS)),
+    Mutation("another user may call", "RAUC-04", lambda fs: fs.replace(OURS, 'user="everest"', 'user="mosquitto"')),
+    Mutation(
+        "a group may call",
+        "RAUC-04",
+        lambda fs: fs.replace(
+            OURS, "</busconfig>", '<policy group="dialout"><allow send_destination="de.pengutronix.rauc"/></policy></busconfig>'
+        ),
+    ),
+    Mutation(
+        "everyone may call one method",
+        "RAUC-04",
+        lambda fs: fs.replace(
+            OURS,
+            "</busconfig>",
+            '<policy context="mandatory"><allow send_destination="de.pengutronix.rauc" send_member="InstallBundle"/></policy></busconfig>',
+        ),
+    ),
+    Mutation(
+        "everyone may call everything",
+        "RAUC-04",
+        lambda fs: fs.replace(OURS, "</busconfig>", '<policy context="mandatory"><allow send_destination="*"/></policy></busconfig>'),
+    ),
+    Mutation(
+        "a file that is read later lets everyone call",
+        "RAUC-04",
+        lambda fs: fs.file(
+            "/etc/dbus-1/system.d/zz.conf",
+            '<busconfig><policy context="default"><allow send_destination="de.pengutronix.rauc" send_interface="de.pengutronix.rauc.Installer"/></policy></busconfig>',
+        ),
+    ),
+    Mutation("nobody but root may call", "RAUC-04", lambda fs: fs.replace(OURS, '<policy user="everest">', '<policy user="nobody-here">')),
+    Mutation("the bus has no configuration", "RAUC-04", lambda fs: fs.remove("/usr/share/dbus-1/system.conf")),
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
+def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
+    check_mutation(mutation)
+
+
+def test_a_missing_keyring_is_an_error_of_the_device_and_no_pass() -> None:
+    fs = good_root()
+    fs.remove(KEYRING)
+    assert set(failing(fs)) == {"RAUC-02"}
+
+
+def test_a_damaged_certificate_in_the_keyring_is_an_error() -> None:
+    fs = good_root()
+    fs.file(KEYRING, keyring().replace("MII", "AAA", 1))
+    assert failing(fs)["RAUC-02"][0].startswith("error: ")
+
+
+def test_a_development_profile_accepts_the_development_authority() -> None:
+    fs = good_root()
+    fs.file(KEYRING, issue("Root", authority=True, unit=DEVELOPMENT).pem)
+    assert not failing(fs, replace(production(), development_authorities=True))
+
+
+def test_bus_policy_that_declares_entities_is_refused() -> None:
+    fs = good_root()
+    fs.file(OURS, '<!DOCTYPE x [<!ENTITY a "aaaa">]><busconfig>&a;</busconfig>')
+    assert failing(fs)["RAUC-04"][0].startswith("error: ")
