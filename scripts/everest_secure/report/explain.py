@@ -14,7 +14,8 @@ def explanation(requirement: Requirement, *, width: int) -> str:
 
 def _lines(requirement: Requirement, width: int) -> Iterator[str]:
     yield f"{requirement.id}  {requirement.title}"
-    yield f"{requirement.group}, severity {requirement.severity}, from {', '.join(requirement.source)}"
+    yield requirement.group
+    yield f"Severity {requirement.severity}; from {', '.join(requirement.source)}"
     fields = {
         "Requirement": requirement.requirement,
         "Why": requirement.why,

@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from everest_secure.report.model import Report, Result
 from everest_secure.report.renderer import Look, renderer
@@ -49,8 +49,9 @@ def _natural(clause: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template prints
-    return value if hasattr(value, "__html__") or not isinstance(value, str) else printable(value)
+def _shown(value: object) -> object:
+    """Whatever a template prints, a path object or a date as well as text, without control characters; escaping comes after this."""
+    return value if hasattr(value, "__html__") else printable(str(value))
 
 
 def _code(text: str) -> "Markup":
