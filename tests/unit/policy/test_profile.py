@@ -1,11 +1,14 @@
+import re
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from everest_secure.errors import PolicyError
+from everest_secure.paths import PACKAGE
 from everest_secure.policy.catalogue import load_catalogue
 from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile, profile_names
+from everest_secure.result import Outcome
 
 CATALOGUE = load_catalogue()
 PRODUCTION = load_profile("production", catalogue=CATALOGUE)
@@ -109,3 +112,18 @@ def test_an_unknown_profile_is_refused_and_the_known_ones_are_named() -> None:
 def test_a_profile_name_does_not_lead_out_of_the_profiles() -> None:
     with pytest.raises(PolicyError, match="there is no profile"):
         load_profile("../requirements", catalogue=CATALOGUE)
+
+
+def test_the_example_of_the_documentation_is_a_valid_policy(tmp_path: Path) -> None:
+    text = (PACKAGE.parent.parent / "docs" / "policy.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    policy = loaded(tmp_path, example)
+    assert [entry.requirement for entry in policy.waivers] == ["NET-07"]
+    assert [entry.requirement for entry in policy.evidence] == ["BOOT-04"]
+    assert policy.parameters.inbound["eth1"] == PRODUCTION.parameters.inbound["eth1"]
+
+
+def test_the_documentation_of_exit_codes_lists_every_outcome_from_the_worst_on() -> None:
+    text = (PACKAGE.parent.parent / "docs" / "exit-codes.md").read_text()
+    outcomes = re.findall(r"^\| ([a-z ]+) \|", text[text.index("## Outcomes") :], re.MULTILINE)
+    assert outcomes[1:] == [str(outcome) for outcome in Outcome]
