@@ -135,7 +135,7 @@ def _attention(report: Report, *, everything: bool) -> Iterator["RenderableType"
         yield _text(f"{requirement.id}  {requirement.title}  ({result.outcome}, {requirement.severity})", STYLES[result.outcome])
         if not result.findings or result.outcome is Outcome.ERROR:
             yield _indented(_text(result.reason), 2)
-        if not result.findings:
+        if not result.findings and result.outcome is not Outcome.ERROR:
             yield _indented(_text(f"Remedy: {requirement.remedy}", "dim"), 2)
         yield from _findings(result, everything=everything)
 
