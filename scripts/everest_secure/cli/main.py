@@ -1,7 +1,9 @@
 """Entry point of `everest-secure`: finds the command, runs it, and turns errors into one sentence and an exit code."""
 
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Sequence
@@ -40,11 +42,20 @@ def build_parser() -> ArgumentParser:
                 groups[word] = holder.add_subparsers(title="commands", metavar="COMMAND", required=True)
         place = groups[first[0]] if first else top
         own = place.add_parser(
-            last, help=entry.summary, description=getdoc(entry.run), epilog=EXIT_CODES, formatter_class=RawDescriptionHelpFormatter
+            last,
+            help=entry.summary,
+            description=_paragraphs(getdoc(entry.run) or ""),
+            epilog=EXIT_CODES,
+            formatter_class=RawDescriptionHelpFormatter,
         )
         entry.arguments(own)
         own.set_defaults(run=entry.run)
     return parser
+
+
+def _paragraphs(text: str) -> str:
+    width = shutil.get_terminal_size((80, 24)).columns - 2
+    return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in text.split("\n\n"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
