@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import stat
 import struct
@@ -45,7 +46,7 @@ def sample_tree(root: Path, *, sparse: bool = True) -> Path:
         "etc/inline-more": b"z" * 150,
         "etc/deep/er/still/here": b"deep\n",
         "usr/bin/big": bytes(range(256)) * 4096 + b"tail",
-        "usr/bin/block": os.urandom(1024) * 128,
+        "usr/bin/block": random.Random(1).randbytes(1024) * 128,
         "names/with space": b"1",
         "names/new\nline": b"2",
         "names/überlänge-" + "ä" * 100: b"3",
@@ -119,6 +120,7 @@ def assert_equal(tree: Tree, root: Path, *, ignoring: Sequence[str] = (), owners
     expected = {"/": root} | {f"/{path.relative_to(root)}": path for path in sorted(root.rglob("*"))}
     found = {node.path: node for node in tree.nodes() if node.path not in ignoring}
     assert sorted(found) == sorted(expected)
+    assert sorted(node.path for node in tree.under("/") if node.path not in ignoring) == sorted(set(expected) - {"/"})
     for name, path in expected.items():
         assert_node(found[name], path, owners=owners and name != "/", attributes=attributes)
         if found[name].is_file:

@@ -154,7 +154,10 @@ class Tree(ABC):
         node = self.resolve(path)
         if node is None:
             return []
-        return [self._index[name][0] for name in sorted(self._names.get(node.path, []))]
+        return self._children_of(node.path)
+
+    def _children_of(self, path: str) -> list[Node]:
+        return [self._index[name][0] for name in sorted(self._names.get(path, []))]
 
     def under(self, path: str) -> Iterator[Node]:
         """Yield all nodes below the directory `path`, depth first, following no link inside it."""
@@ -163,7 +166,7 @@ class Tree(ABC):
             node = todo.pop()
             yield node
             if node.is_directory:
-                todo += self.children(node.path)[::-1]
+                todo += self._children_of(node.path)[::-1]
 
     def blob(self, node: Node) -> Blob:
         """Return the content of a regular file for random access; raises ArtefactError for any other type."""

@@ -90,7 +90,7 @@ def test_an_image_with_flipped_bytes_ends_in_a_sentence_or_a_result(images: dict
     for number in range(FLIPS):
         raw = bytearray(whole)
         for _ in range(chance.choice((1, 1, 4))):
-            at = (chance.randrange(1024), chance.choice(interesting), chance.randrange(len(raw)))[number % 3]
+            at = (chance.randrange(2048), chance.choice(interesting), chance.randrange(len(raw)))[number % 3]
             raw[at] = chance.choice((0, 0xFF, raw[at] ^ 1 << chance.randrange(8), chance.randrange(256)))
         damaged = tmp_path / images[name].name
         damaged.write_bytes(raw)
