@@ -38,6 +38,7 @@ PACKAGES = (
     "zstd",
 )
 NEEDED_BYTES = 1 << 30
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "SYSTEMD_LOG_LEVEL": "warning"}
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 
 
@@ -59,17 +60,20 @@ class ToolsRoot:
     ) -> bytes:
         """See `everest_secure.run.Tools.run`; the program sees the tools root and `paths`, nothing else of this machine."""
         arguments = [str(argument) for argument in argv]
+        command = [*self._enter(paths, cwd), *arguments]
+        # As the environment of bwrap and not with --setenv: arguments can be read by every user of the machine, and this may hold a passphrase.
+        environment = {**ENVIRONMENT, **_proxies(), **(env or {})}
         try:
-            done = subprocess.run([*self._enter(paths, env or {}, cwd), *arguments], input=stdin, capture_output=True, check=False)
+            done = subprocess.run(command, env=environment, input=stdin, capture_output=True, check=False)
         except FileNotFoundError:
             raise ToolError("the program 'bwrap' is not installed; install the Debian package bubblewrap and try again") from None
         if done.returncode:
             raise ToolError(failure(arguments[0], done.returncode, done.stderr or done.stdout))
         return done.stdout
 
-    def _enter(self, paths: Sequence[Path], env: Mapping[str, str], cwd: Path | None) -> list[str]:
+    def _enter(self, paths: Sequence[Path], cwd: Path | None) -> list[str]:
         """Return the command that enters the root with `paths` bound at their own names."""
-        command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--die-with-parent", "--clearenv"]
+        command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--die-with-parent"]
         command += ["--ro-bind", f"{self.root}/usr", "/usr"]
         for link, target in MERGED.items():
             command += ["--symlink", target, f"/{link}"]
@@ -81,16 +85,6 @@ class ToolsRoot:
             command += ["--bind", str(path.resolve()), str(path.resolve())]
         if cwd is not None:
             command += ["--chdir", str(cwd.resolve())]
-        environment = {
-            "PATH": "/usr/sbin:/usr/bin",
-            "HOME": "/root",
-            "LC_ALL": "C.UTF-8",
-            "SYSTEMD_LOG_LEVEL": "warning",
-            **_proxies(),
-            **env,
-        }
-        for name, value in environment.items():
-            command += ["--setenv", name, value]
         return command
 
 
