@@ -38,7 +38,7 @@ def issue(
     path_length: int | None = None,
     code_signing: bool = True,
     key: Key | None = None,
-    digest: hashes.HashAlgorithm | None = None,
+    digest: hashes.SHA256 | hashes.SHA512 | None = None,
 ) -> Pair:
     """Issue a certificate, self-signed without `by`; `days` from `age` days ago."""
     own = key or ec.generate_private_key(ec.SECP256R1())

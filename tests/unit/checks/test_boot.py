@@ -1,0 +1,92 @@
+"""Disks with real verity roots and UKIs: what the command line says of them."""
+
+from pathlib import Path
+
+import pytest
+
+from everest_secure import checks
+from everest_secure.checks.core import Outcome, registered, run_check
+from everest_secure.checks.subjects import find_subjects
+from everest_secure.image.artefact import open_artefact
+from everest_secure.result import CheckResult
+from support.images import gpt_disk, tool, unified_kernel, verity_image
+from support.rootfs import production
+
+GOOD = "ro lockdown=integrity roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
+
+
+@pytest.fixture(scope="module")
+def slot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A squashfs with its verity tree, and the root hash."""
+    work = tmp_path_factory.mktemp("slot")
+    for name in ("usr/bin", "etc"):
+        (work / "root" / name).mkdir(parents=True)
+    (work / "root/usr/bin/tool").write_bytes(bytes(range(256)) * 400)
+    tool("mksquashfs", work / "root", work / "root.img", "-quiet", "-no-progress", "-comp", "gzip", "-noD", "-noF")
+    return work / "root.img", verity_image(work / "root.img").hex()
+
+
+def disk(directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "") -> dict[str, CheckResult]:
+    uki = unified_kernel(directory / "everest-a.efi", {".cmdline": line.format(hash=slot[1]).encode(), ".linux": b"kernel" * 100})
+    esp = directory / "esp.img"
+    tool("mkfs.vfat", "-C", esp, "16384")
+    tool("mmd", "-i", esp, "::/EFI", "::/EFI/Linux", "::/loader", "::/loader/entries")
+    tool("mcopy", "-i", esp, uki, "::/EFI/Linux/everest-a.efi")
+    if entry:
+        (directory / "entry.conf").write_text(entry.format(hash=slot[1]))
+        tool("mcopy", "-i", esp, directory / "entry.conf", "::/loader/entries/entry.conf")
+    image = gpt_disk(directory / "disk.raw", {"efi-a": esp, "rootfs-a": slot[0], "rootfs-b": None})
+    checks.load()
+    ((_, boot),) = [entry for scope, entries in find_subjects([open_artefact(image)]).items() if scope.name == "BOOT" for entry in entries]
+    entries = [each for each in registered() if each.scope.name == "BOOT"]
+    return {each.requirement: run_check(each, boot, "disk.raw", production()) for each in entries}
+
+
+def broken(results: dict[str, CheckResult]) -> set[str]:
+    assert Outcome.ERROR not in {result.outcome for result in results.values()}, results
+    return {requirement for requirement, result in results.items() if result.outcome is not Outcome.PASS}
+
+
+def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple[Path, str], tmp_path: Path) -> None:
+    results = disk(tmp_path, slot, GOOD)
+    assert broken(results) == set()
+    assert {"FS-01", "FS-02", "NET-07", "BOOT-03"} <= set(results)
+    assert slot[1] in results["FS-02"].seen[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "requirements"),
+    [
+        (GOOD.replace("ro ", "rw "), {"FS-01"}),
+        (GOOD.replace("roothash={hash}", "roothash=" + "00" * 32), {"FS-02"}),
+        (GOOD.replace("roothash={hash} ", ""), {"FS-02"}),
+        (GOOD + " roothash=" + "00" * 32, {"FS-02"}),
+        (GOOD.replace("lockdown=integrity ", ""), {"BOOT-03"}),
+        (GOOD + " lockdown=none", {"BOOT-03"}),
+        (GOOD + " init=/bin/sh", {"BOOT-03", "NET-07"}),
+        (GOOD + " systemd.debug_shell", {"BOOT-03", "NET-07"}),
+        (GOOD + " systemd.unit=rescue.target", {"NET-07"}),
+        (GOOD + " single", {"NET-07"}),
+    ],
+)
+def test_one_fault_in_the_command_line_fails_its_requirements(
+    slot: tuple[Path, str], tmp_path: Path, line: str, requirements: set[str]
+) -> None:
+    assert broken(disk(tmp_path, slot, line)) == requirements
+
+
+def test_a_flipped_bit_in_the_root_is_found(slot: tuple[Path, str], tmp_path: Path) -> None:
+    raw = bytearray(slot[0].read_bytes())
+    raw[raw.index(bytes(range(256))) + 7] ^= 1
+    (tmp_path / "root.img").write_bytes(raw)
+    assert broken(disk(tmp_path, (tmp_path / "root.img", slot[1]), GOOD)) == {"FS-02"}
+
+
+def test_a_loader_entry_is_covered_by_no_signature(slot: tuple[Path, str], tmp_path: Path) -> None:
+    entry = "title x\noptions " + GOOD + "\n"
+    assert broken(disk(tmp_path, slot, GOOD, entry=entry)) == {"FS-02", "BOOT-03"}
+
+
+def test_a_command_line_for_a_partition_that_is_missing_is_an_error(slot: tuple[Path, str], tmp_path: Path) -> None:
+    results = disk(tmp_path, slot, GOOD.replace("rootfs-a", "rootfs-x"))
+    assert results["FS-02"].outcome is Outcome.ERROR

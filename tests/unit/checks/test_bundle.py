@@ -1,0 +1,216 @@
+"""Bundles made by the real rauc, verified without it."""
+
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from everest_secure import checks
+from everest_secure.checks.core import Bundle, Outcome, Root, registered, run_check
+from everest_secure.image.artefact import open_artefact
+from everest_secure.parse.cms import verify_signed_data
+from everest_secure.policy.parameters import Parameters
+from everest_secure.result import CheckResult
+from support.authority import Pair, issue
+from support.images import tool
+from support.rootfs import KNOBS, good_root, production
+
+NOISE = random.Random(1).randbytes(300_000)
+"""A slot image that no compression touches, so that it can be found in the bundle."""
+
+
+@dataclass(frozen=True)
+class Pki:
+    root: Pair
+    intermediate: Pair
+    signer: Pair
+
+
+def make_pki() -> Pki:
+    root = issue("Release root", authority=True)
+    intermediate = issue("Intermediate", by=root, authority=True, path_length=0)
+    return Pki(root, intermediate, issue("Signer", by=intermediate, key=rsa.generate_private_key(65537, 2048)))
+
+
+@pytest.fixture(scope="module")
+def pki() -> Pki:
+    return make_pki()
+
+
+def policy(bits: int = 2048) -> Parameters:
+    return replace(production(), signature_key_bits=bits)
+
+
+def make(
+    directory: Path,
+    signer: Pair,
+    intermediate: Pair | None,
+    *,
+    form: str = "verity",
+    compatible: str = KNOBS["EVEREST_COMPATIBLE"],
+    image: Path | None = None,
+) -> Path:
+    content = directory / "content"
+    content.mkdir()
+    (content / "rootfs.img").write_bytes(image.read_bytes() if image else NOISE)
+    (content / "manifest.raucm").write_text(
+        f"[update]\ncompatible={compatible}\nversion=1.2.3\n\n[bundle]\nformat={form}\n\n[image.rootfs]\nfilename=rootfs.img\n"
+    )
+    (directory / "cert.pem").write_text(signer.pem)
+    (directory / "key.pem").write_text(signer.key_pem)
+    arguments: list[str | Path] = ["rauc", "bundle", f"--cert={directory / 'cert.pem'}", f"--key={directory / 'key.pem'}"]
+    if intermediate:
+        (directory / "intermediate.pem").write_text(intermediate.pem)
+        arguments.append(f"--intermediate={directory / 'intermediate.pem'}")
+    tool(*arguments, content, directory / "update.raucb")
+    return directory / "update.raucb"
+
+
+def device(anchor: Pair) -> Root:
+    return good_root().file("/etc/rauc/keyring.pem", anchor.pem).root
+
+
+def judge(bundle: Path, *roots: Root, bits: int = 2048) -> dict[str, CheckResult]:
+    checks.load()
+    subject = Bundle(open_artefact(bundle), roots)
+    return {
+        entry.function.__name__: run_check(entry, subject, "b", policy(bits)) for entry in registered() if entry.requirement == "RAUC-03"
+    }
+
+
+SIGNATURE = "signature_chain_and_payload_hold_with_the_keyring_of_the_image"
+
+
+def findings(bundle: Path, *roots: Root, bits: int = 2048) -> str:
+    result = judge(bundle, *roots, bits=bits)[SIGNATURE]
+    assert result.outcome is Outcome.FAIL, result
+    return " / ".join(finding.what for finding in result.findings)
+
+
+def flipped(bundle: Path, offset: int) -> Path:
+    raw = bytearray(bundle.read_bytes())
+    raw[offset] ^= 1
+    altered = bundle.with_name("altered.raucb")
+    altered.write_bytes(raw)
+    return altered
+
+
+def test_a_bundle_of_the_release_authority_holds(pki: Pki, tmp_path: Path) -> None:
+    results = judge(make(tmp_path, pki.signer, pki.intermediate), device(pki.root))
+    assert {result.outcome for result in results.values()} == {Outcome.PASS}, results
+    seen = " ".join(results[SIGNATURE].seen)
+    assert "RSA 2048 with SHA256" in seen
+    assert "CN=Signer < CN=Intermediate < CN=Release root" in seen
+
+
+def test_another_authority_is_refused(pki: Pki, tmp_path: Path) -> None:
+    bundle = make(tmp_path, pki.signer, pki.intermediate)
+    assert "without reaching a trust anchor" in findings(bundle, device(make_pki().root))
+
+
+def test_an_authority_of_the_same_name_is_refused(pki: Pki, tmp_path: Path) -> None:
+    bundle = make(tmp_path, pki.signer, pki.intermediate)
+    assert "without reaching a trust anchor" in findings(bundle, device(issue("Release root", authority=True)))
+
+
+def test_a_missing_intermediate_is_found(pki: Pki, tmp_path: Path) -> None:
+    assert "without reaching a trust anchor" in findings(make(tmp_path, pki.signer, None), device(pki.root))
+
+
+def test_an_expired_signer_is_found(pki: Pki, tmp_path: Path) -> None:
+    signer = issue("Old", by=pki.intermediate, days=1, age=5)
+    assert "expired on" in findings(make(tmp_path, signer, pki.intermediate), device(pki.root))
+
+
+def test_a_signer_for_something_else_is_found(pki: Pki, tmp_path: Path) -> None:
+    signer = issue("Mail", by=pki.intermediate, code_signing=False)
+    assert "lacks codeSigning" in findings(make(tmp_path, signer, pki.intermediate), device(pki.root))
+
+
+def test_a_signer_that_is_no_authority_cannot_issue(pki: Pki, tmp_path: Path) -> None:
+    below = issue("Below", by=pki.signer)
+    root = device(pki.root)
+    bundle = make(tmp_path, below, pki.signer)
+    assert "without reaching a trust anchor" in findings(bundle, root)
+
+
+def test_an_intermediate_below_its_path_length_is_found(pki: Pki, tmp_path: Path) -> None:
+    second = issue("Second intermediate", by=pki.intermediate, authority=True)
+    bundle = make(tmp_path, issue("Signer", by=second), second)
+    assert "allows 0 authorities below it" in findings(bundle, device_with_intermediate(pki))
+
+
+def device_with_intermediate(pki: Pki) -> Root:
+    return good_root().file("/etc/rauc/keyring.pem", pki.intermediate.pem).root
+
+
+def test_a_small_key_is_found(pki: Pki, tmp_path: Path) -> None:
+    assert "RSA 2048, less than 4096" in findings(make(tmp_path, pki.signer, pki.intermediate), device(pki.root), bits=4096)
+
+
+def test_an_altered_payload_is_found(pki: Pki, tmp_path: Path) -> None:
+    bundle = make(tmp_path, pki.signer, pki.intermediate)
+    noise = bundle.read_bytes().index(NOISE[:64])
+    assert "payload was altered" in findings(flipped(bundle, noise + 10), device(pki.root))
+
+
+def test_an_altered_signature_is_no_signature(pki: Pki, tmp_path: Path) -> None:
+    bundle = make(tmp_path, pki.signer, pki.intermediate)
+    altered = flipped(bundle, bundle.stat().st_size - 20)
+    result = judge(altered, device(pki.root))[SIGNATURE]
+    assert result.outcome is Outcome.ERROR
+    assert "does not verify" in result.reason
+
+
+def test_an_altered_manifest_is_no_longer_what_was_signed(pki: Pki, tmp_path: Path) -> None:
+    bundle = make(tmp_path, pki.signer, pki.intermediate)
+    altered = flipped(bundle, bundle.read_bytes().rindex(b"version=1.2.3") + len(b"version=1.2."))
+    result = judge(altered, device(pki.root))[SIGNATURE]
+    assert result.outcome is Outcome.ERROR
+    assert "altered after it was signed" in result.reason
+
+
+def test_a_plain_bundle_is_never_a_pass(pki: Pki, tmp_path: Path) -> None:
+    result = judge(make(tmp_path, pki.signer, pki.intermediate, form="plain"), device(pki.root))[SIGNATURE]
+    assert result.outcome in (Outcome.FAIL, Outcome.ERROR)
+
+
+def test_a_bundle_for_another_machine_is_found(pki: Pki, tmp_path: Path) -> None:
+    result = judge(make(tmp_path, pki.signer, pki.intermediate, compatible="toaster"), device(pki.root))["manifest_fits_the_device"]
+    assert "'toaster'" in result.findings[0].what
+
+
+def test_without_another_image_the_keyring_inside_the_bundle_counts_and_that_is_said(pki: Pki, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "usr").mkdir(parents=True)
+    (root / "etc/rauc").mkdir(parents=True)
+    (root / "usr/noise").write_bytes(NOISE)
+    (root / "etc/rauc/system.conf").write_text(f"[system]\ncompatible={KNOBS['EVEREST_COMPATIBLE']}\n[keyring]\npath=keyring.pem\n")
+    (root / "etc/rauc/keyring.pem").write_text(pki.root.pem)
+    tool("mksquashfs", root, tmp_path / "root.img", "-quiet", "-no-progress")
+    result = judge(make(tmp_path, pki.signer, pki.intermediate, image=tmp_path / "root.img"))[SIGNATURE]
+    assert result.outcome is Outcome.PASS, result
+    assert "the bundle's own, no other image was given" in " ".join(result.seen)
+
+
+def test_without_any_keyring_nothing_is_verified_and_that_is_an_error(pki: Pki, tmp_path: Path) -> None:
+    result = judge(make(tmp_path, pki.signer, pki.intermediate))[SIGNATURE]
+    assert result.outcome is Outcome.ERROR
+    assert "holds no root file system with a keyring" in result.reason
+
+
+def test_openssl_agrees_on_every_signature_that_holds(pki: Pki, tmp_path: Path) -> None:
+    """The oracle: `openssl cms -verify` gives the same content for a detached-free DER SignedData of each key kind."""
+    (tmp_path / "root.pem").write_text(pki.root.pem + pki.intermediate.pem)
+    for signer in (pki.signer, issue("EC", by=pki.intermediate)):
+        (tmp_path / "cert.pem").write_text(signer.pem)
+        (tmp_path / "key.pem").write_text(signer.key_pem)
+        (tmp_path / "in").write_bytes(b"[update]\nversion=1\n")
+        files = ["-signer", tmp_path / "cert.pem", "-inkey", tmp_path / "key.pem", "-in", tmp_path / "in", "-out", tmp_path / "cms"]
+        tool("openssl", "cms", "-sign", "-binary", "-nodetach", "-nosmimecap", "-md", "sha256", "-outform", "DER", *files)
+        verify = ["-inform", "DER", "-in", tmp_path / "cms", "-CAfile", tmp_path / "root.pem", "-purpose", "any"]
+        signed = verify_signed_data((tmp_path / "cms").read_bytes(), "cms")
+        assert signed.content == tool("openssl", "cms", "-verify", "-binary", *verify)
+        assert signed.signatures[0].signer == signer.certificate
