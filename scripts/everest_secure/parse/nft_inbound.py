@@ -11,7 +11,8 @@ from enum import Enum
 from itertools import pairwise
 
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.nft import Chain, Match, RuleSet, Table
+from everest_secure.parse.nft import Chain, RuleSet, Table
+from everest_secure.parse.nft_rule import Match
 
 OTHER = "*"
 """Stands for every interface that no rule names."""
