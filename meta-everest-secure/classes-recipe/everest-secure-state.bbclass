@@ -27,6 +27,9 @@ EVEREST_DATA_OPTIONS[doc] = "Mount options of the data partition and of everythi
 S = "${WORKDIR}"
 B = "${WORKDIR}/build"
 
+# Nothing is compiled.
+INHIBIT_DEFAULT_DEPS = "1"
+
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 SYSTEMD_SERVICE:${PN} = "var.mount ${@' '.join(everest_secure_unit(row['bind']) for row in everest_secure_state(d) if row['bind'] != '-')}"

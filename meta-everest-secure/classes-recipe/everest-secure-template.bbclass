@@ -17,6 +17,9 @@ EVEREST_TEMPLATE_VARIABLES[doc] = "Variables that may stand between @ signs in t
 S = "${WORKDIR}"
 B = "${WORKDIR}/build"
 
+# Nothing is compiled.
+INHIBIT_DEFAULT_DEPS = "1"
+
 # A machine may set knobs of its own.
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 

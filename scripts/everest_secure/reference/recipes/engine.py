@@ -7,7 +7,6 @@ into the main program; `harness.py` is the only caller and documents request and
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,6 @@ import bb.utils
 
 from everest_secure.reference.recipes.datastore import Data, Layers, RecipeError, load
 
-BACKTRACE = re.compile(r"#\d+: (?P<function>\S+), (?P<file>[^,]+), line (?P<line>\d+)")
-"""How `bb.build` names the place where a shell function failed."""
 MAX_LOG = 64 * 1024
 """Bytes at the end of a task's log that are searched for its last words."""
 
@@ -73,20 +70,17 @@ def run_task(task: str, d: Data, name: str, complaints: Complaints) -> None:
         return
     log = Path(d.getVar("T")) / f"log.{task}"
     said = log.read_bytes()[-MAX_LOG:].decode(errors="replace") if log.exists() else ""
-    raise RecipeError(name, *_cause(said, file, task, complaints.first()))
+    place = Path(d.getVarFlag(task, "filename", False) or "")
+    where = f"{place}:{d.getVarFlag(task, 'lineno', False)}" if place.is_file() else file
+    raise RecipeError(name, where, f"{task} failed: {_reason(said) or complaints.first()}")
 
 
-def _cause(log: str, file: str, task: str, complaint: str) -> tuple[str, str]:
-    """Where a task failed and why, from its log."""
-    place = BACKTRACE.search(log)
+def _reason(log: str) -> str:
+    """Return the first error in a task's log, or else the last thing that a program said; empty when there is neither."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line.partition("ERROR: ")[2] for line in lines if line.startswith("ERROR: ")]
-    if errors:
-        reason = errors[0]
-    else:
-        spoken = [line for line in lines if not line.startswith(("DEBUG:", "NOTE:", "WARNING:"))]
-        reason = spoken[-1] if spoken else complaint
-    return (f"{place['file']}:{place['line']}" if place else file), f"{task} failed: {reason}"
+    spoken = [line for line in lines if not line.startswith(("DEBUG:", "NOTE:", "WARNING:"))]
+    return (errors[:1] or spoken[-1:] or [""])[0]
 
 
 def describe(d: Data, variables: Sequence[str]) -> dict[str, Any]:

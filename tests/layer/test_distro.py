@@ -1,0 +1,48 @@
+"""Static ids, and what the layer is while nobody asked for it."""
+
+import pytest
+
+from everest_secure.errors import UserError
+from support.layer import LAYER, Bench
+
+pytestmark = pytest.mark.layer
+
+
+def table(name: str) -> dict[str, list[str]]:
+    return {line.split(":")[0]: line.split(":") for line in (LAYER / "files" / name).read_text().splitlines()}
+
+
+def test_every_user_and_group_that_recipes_declare_has_a_static_id(layer: Bench) -> None:
+    package = layer.package("everest-user")
+    assert {line.split()[-1] for line in package.users} <= table("everest-secure-passwd").keys()
+    assert {line.split()[-1] for line in package.groups} <= table("everest-secure-group").keys()
+
+
+def test_the_tables_know_the_accounts_of_everything_in_the_image() -> None:
+    users = {"everest", "messagebus", "mosquitto", "systemd-network", "systemd-resolve", "systemd-timesync", "tss"}
+    assert table("everest-secure-passwd").keys() == users
+    assert table("everest-secure-group").keys() == users | {"systemd-journal", "render", "gpio"}
+
+
+def test_no_two_accounts_share_an_id() -> None:
+    for name in ("everest-secure-passwd", "everest-secure-group"):
+        ids = [fields[2] for fields in table(name).values()]
+        assert len(ids) == len(set(ids))
+
+
+def test_users_and_their_groups_agree() -> None:
+    groups = {name: fields[2] for name, fields in table("everest-secure-group").items()}
+    assert all(fields[3] == groups[name] for name, fields in table("everest-secure-passwd").items())
+
+
+def test_without_the_distro_feature_rauc_keeps_its_own_configuration(layer: Bench) -> None:
+    with pytest.raises(UserError, match="set the distro feature everest-secure"):
+        layer.build("rauc-conf", {"DISTRO_FEATURES:remove": "everest-secure", "RAUC_KEYRING_URI": ""})
+
+
+def test_the_bench_tools_of_everest_are_off_even_when_asked_for(layer: Bench) -> None:
+    recipe = layer.build(
+        "everest-core", {"PACKAGECONFIG": "admin-panel applications python tpm2"}, variables=("PACKAGECONFIG", "EXTRA_OECMAKE")
+    )
+    assert recipe.variables["PACKAGECONFIG"].split() == ["python", "tpm2"]
+    assert '-DEVEREST_INCLUDE_MODULES="Auth;EnergyManager;' in recipe.variables["EXTRA_OECMAKE"]

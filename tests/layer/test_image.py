@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from everest_secure.errors import UserError
+from everest_secure.reference.recipes.harness import read_recipe, run_image_hooks
+from support.layer import LAYER, Bench
+
+pytestmark = pytest.mark.layer
+
+IMAGE = "everest-secure-image"
+DEBUG_FEATURES = (
+    "allow-empty-password",
+    "allow-root-login",
+    "debug-tweaks",
+    "empty-root-password",
+    "post-install-logging",
+    "serial-autologin-root",
+)
+
+
+@pytest.fixture
+def rootfs(tmp_path: Path) -> Path:
+    """As much of a root file system as the hooks look at."""
+    root = tmp_path / "rootfs"
+    (root / "etc/systemd/system").mkdir(parents=True)
+    (root / "usr/lib").mkdir(parents=True)
+    (root / "usr/lib/os-release").write_text('ID=everest-secure\nVARIANT_ID="of somebody else"\n')
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\neverest:x:1500:1500::/home/everest:/bin/false\n")
+    (root / "etc/shadow").write_text("root:*:20000:0:99999:7:::\neverest:!:20000:0:99999:7:::\n")
+    (root / "etc/systemd/system/debug-shell.service").symlink_to("/dev/null")
+    return root
+
+
+def run(layer: Bench, rootfs: Path, **settings: str) -> None:
+    run_image_hooks(IMAGE, rootfs=rootfs, layer=LAYER, work=layer.work, settings={**layer.settings, **settings})
+
+
+def test_the_image_is_read_only(layer: Bench) -> None:
+    found = read_recipe(IMAGE, ["IMAGE_FEATURES", "IMAGE_INSTALL"], layer=LAYER, work=layer.work, settings=layer.settings)
+    assert found["IMAGE_FEATURES"].split() == ["read-only-rootfs"]
+    assert "packagegroup-everest-secure" in found["IMAGE_INSTALL"].split()
+
+
+@pytest.mark.parametrize("feature", [*DEBUG_FEATURES, "ssh-server-openssh", "ssh-server-dropbear"])
+def test_a_feature_that_opens_a_door_is_refused_by_name(layer: Bench, feature: str) -> None:
+    with pytest.raises(UserError, match=feature):
+        read_recipe(IMAGE, ["PN"], layer=LAYER, work=layer.work, settings={"EXTRA_IMAGE_FEATURES": feature})
+
+
+def test_the_release_file_has_the_real_version(layer: Bench, rootfs: Path) -> None:
+    run(layer, rootfs, EVEREST_VERSION="2026.02.1", SOURCE_DATE_EPOCH="1767225600", EVEREST_UPDATE_CHANNEL="release")
+    release = json.loads((rootfs / "etc/everest/everest_release.json").read_text())
+    assert (release["version"], release["datetime"], release["channel"]) == ("2026.02.1", "2026-01-01T00:00:00Z", "release")
+    assert {"name": "everest-core", "version": "2026.02.1"} in release["components"]
+
+
+def test_the_image_says_which_class_made_it(layer: Bench, rootfs: Path) -> None:
+    run(layer, rootfs)
+    lines = (rootfs / "usr/lib/os-release").read_text().splitlines()
+    assert [line for line in lines if line.startswith("VARIANT_ID=")] == ["VARIANT_ID=everest-secure"]
+    assert "ID=everest-secure" in lines
+    assert f"IMAGE_ID={IMAGE}" in lines
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "requirement"),
+    [
+        ("etc/shadow", "root::20000:0:99999:7:::\n", "ACC-01"),
+        ("etc/shadow", "root:$6$salt$hash:20000:0:99999:7:::\n", "ACC-01"),
+        ("etc/passwd", "root::0:0:root:/root:/bin/sh\n", "ACC-01"),
+        ("usr/sbin/sshd", "", "NET-06"),
+    ],
+)
+def test_image_qa_stops_at_a_way_to_log_in(layer: Bench, rootfs: Path, file: str, text: str, requirement: str) -> None:
+    (rootfs / file).parent.mkdir(exist_ok=True)
+    (rootfs / file).write_text(text)
+    with pytest.raises(UserError, match=requirement):
+        run(layer, rootfs)
+
+
+def test_image_qa_stops_at_a_debug_shell_that_is_not_masked(layer: Bench, rootfs: Path) -> None:
+    (rootfs / "etc/systemd/system/debug-shell.service").unlink()
+    with pytest.raises(UserError, match="NET-07"):
+        run(layer, rootfs)

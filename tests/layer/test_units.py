@@ -1,0 +1,101 @@
+"""Units and drop-ins of all recipes, read by the real systemd."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.layer import UNITS, Bench
+
+pytestmark = [pytest.mark.layer, pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing")]
+
+EVEREST = """[Unit]
+Description=EVerest
+Requires=mosquitto.service
+[Service]
+Type=simple
+ExecStart=/bin/true --config /etc/everest/config.yaml
+"""
+BROKER = """[Unit]
+Description=Broker
+[Service]
+Type=notify
+ExecStartPre=/bin/mkdir -m 740 -p /run/mosquitto
+ExecStart=/bin/true -c /etc/mosquitto/mosquitto.conf
+"""
+
+
+def verify(units: Path, *names: str) -> str:
+    """What systemd says of units in a directory; programs need not exist on this machine."""
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *(str(units / name) for name in names)],
+        env={"SYSTEMD_UNIT_PATH": f"{units}:/usr/lib/systemd/system", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "\n".join(line for line in done.stderr.splitlines() if "is not executable" not in line)
+
+
+def stage(layer: Bench, tmp_path: Path, *recipes: str, **units: str) -> Path:
+    """Put the units of recipes and of their upstream packages into one directory."""
+    place = tmp_path / "units"
+    for recipe in recipes:
+        shutil.copytree(layer.package(recipe).files / UNITS, place, dirs_exist_ok=True)
+    for name, text in units.items():
+        (place / f"{name}.service").write_text(text)
+    return place
+
+
+def test_systemd_knows_every_directive_of_the_service_sandbox(layer: Bench, tmp_path: Path) -> None:
+    place = stage(layer, tmp_path, "everest-service-hardening", "everest-broker-conf", everest=EVEREST, mosquitto=BROKER)
+    assert verify(place, "everest.service", "mosquitto.service") == ""
+
+
+def test_systemd_reports_a_directive_it_does_not_know(layer: Bench, tmp_path: Path) -> None:
+    place = stage(layer, tmp_path, "everest-broker-conf", mosquitto=BROKER + "ProtectEverything=yes\n")
+    assert "ProtectEverything" in verify(place, "mosquitto.service")
+
+
+def test_systemd_accepts_mounts_and_firewall(layer: Bench, tmp_path: Path) -> None:
+    place = stage(layer, tmp_path, "everest-state", "everest-firewall")
+    assert verify(place, "var.mount", "etc-everest-certs.mount", "everest-firewall.service") == ""
+
+
+def test_the_service_is_hardly_exposed(layer: Bench, tmp_path: Path) -> None:
+    place = stage(layer, tmp_path, "everest-service-hardening", everest=EVEREST)
+    said = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", str(place / "everest.service")], capture_output=True, text=True, check=True
+    )
+    score = re.search(r"exposure level for everest.service: ([0-9.]+)", said.stdout)
+    assert score is not None
+    assert float(score[1]) < 3.5
+
+
+def test_the_bounding_set_is_what_the_manager_and_the_modules_need(layer: Bench) -> None:
+    drop_in = (
+        layer.package("everest-service-hardening", EVEREST_CAP_CHOWN_LEAK="0").files / UNITS / "everest.service.d/50-everest-secure.conf"
+    )
+    assert "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW\n" in drop_in.read_text()
+
+
+def test_the_unpatched_manager_gets_the_capability_that_it_hands_on(layer: Bench) -> None:
+    drop_in = layer.package("everest-service-hardening").files / UNITS / "everest.service.d/50-everest-secure.conf"
+    assert "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW CAP_CHOWN\n" in drop_in.read_text()
+
+
+def test_without_module_capabilities_the_manager_only_changes_its_user(layer: Bench) -> None:
+    drop_in = (
+        layer.package("everest-service-hardening", EVEREST_MODULE_CAPABILITIES="").files
+        / UNITS
+        / "everest.service.d/50-everest-secure.conf"
+    )
+    assert "CapabilityBoundingSet=CAP_SETUID CAP_SETGID\n" in drop_in.read_text()
+
+
+def test_the_manager_starts_as_root_and_its_drop_in_sets_no_user(layer: Bench) -> None:
+    text = (layer.package("everest-service-hardening").files / UNITS / "everest.service.d/50-everest-secure.conf").read_text()
+    assert not re.search(r"^(User|AmbientCapabilities)=", text, re.MULTILINE)
+    assert "Environment=OPENSSL_CONF=/etc/everest/openssl.cnf\n" in text
