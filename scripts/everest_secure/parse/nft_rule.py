@@ -145,17 +145,23 @@ class RuleReader(TokenReader):
 
     def match(self, key: str) -> Match:
         """Read operator and values; of a bit mask nothing is known here."""
-        if self.peek().text in ("&", "|", "^"):
-            self.to_end_or_verdict()
-            return Match(key, "==", ("*",))
+        if self.taken("&"):
+            return self.masked(key)
         operator = self.take().text if self.peek().text in ("==", "!=", "<", ">", "<=", ">=") else "=="
         values = tuple(self.values())
         return Match(key, operator, values)
 
-    def to_end_or_verdict(self) -> None:
-        """Pass over an expression."""
-        while self.at < len(self.stream) and self.peek().text not in ("\n", ";", "}", *_VERDICTS):
-            self.at += 1
+    def masked(self, key: str) -> Match:
+        """Read `(fin | syn) == syn` behind an `&`."""
+        if self.taken("("):
+            while not self.taken(")"):
+                self.value()
+                self.taken("|")
+        else:
+            self.value()
+        self.take("==", "!=")
+        self.values()
+        return Match(key, "==", ("*",))
 
     def verdict_map(self, key: str, matches: list[Match], first: Token) -> list[Rule]:
         """Read the elements of `vmap { value : verdict }`."""

@@ -73,23 +73,23 @@ class Units:
         self.tree = tree
 
     @cached_property
-    def _entries(self) -> dict[str, list[Node]]:
-        """Entries of the search path by name, first directory first."""
-        found: dict[str, list[Node]] = {}
-        for directory in SEARCH_PATH:
+    def _entries(self) -> dict[str, list[tuple[int, Node]]]:
+        """Entries of the search path by name, each with the rank of its directory, first directory first."""
+        found: dict[str, list[tuple[int, Node]]] = {}
+        for rank, directory in enumerate(SEARCH_PATH):
             for node in self.tree.children(directory):
-                found.setdefault(node.name, []).append(node)
+                found.setdefault(node.name, []).append((rank, node))
         return found
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of all unit files, aliases and masks, sorted."""
-        return tuple(sorted(name for name, nodes in self._entries.items() if name.endswith(TYPES) and not nodes[0].is_directory))
+        return tuple(sorted(name for name, nodes in self._entries.items() if name.endswith(TYPES) and not nodes[0][1].is_directory))
 
     def links(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield name and path of each dependency that the unit's `.wants`, `.requires` and `.upholds` directories add."""
         for directory in (f"{each}.{kind}" for each in self.lookup_names(name) for kind in ("wants", "requires", "upholds")):
-            for node in self._entries.get(directory, []):
+            for _, node in self._entries.get(directory, []):
                 for child in self.tree.children(node.path):
                     yield child.name, child.path
 
@@ -108,7 +108,7 @@ class Units:
         return index
 
     def _entry(self, name: str) -> Node | None:
-        nodes = [node for node in self._entries.get(name, []) if not node.is_directory]
+        nodes = [node for _, node in self._entries.get(name, []) if not node.is_directory]
         return nodes[0] if nodes else None
 
     def real_name(self, name: str) -> str:
@@ -157,20 +157,21 @@ class Units:
         """Drop-ins by file name; of several with one name the first directory's counts, and one that masks removes it."""
         found: dict[str, Node] = {}
         for directory in self._drop_in_directories(name):
-            for node in self._entries.get(directory, []):
-                for child in self.tree.children(node.path):
-                    if child.name.endswith(".conf"):
-                        found.setdefault(child.name, child)
+            for child in self.tree.children(directory.path):
+                if child.name.endswith(".conf"):
+                    found.setdefault(child.name, child)
         kept = [found[file] for file in sorted(found) if not self._is_mask(found[file])]
         return tuple(each for node in kept for each in parse_unit_file(self.tree.text(node.path), node.path))
 
-    def _drop_in_directories(self, name: str) -> list[str]:
+    def _drop_in_directories(self, name: str) -> list[Node]:
+        """Directories in the order in which a file name counts: by alias, by place, by how special the name is; those of the type last."""
         suffix = name[name.rfind(".") :]
-        directories: list[str] = []
+        directories: list[Node] = []
         for alias in self.aliases(name):
-            base = template(alias) if template(alias) != alias else alias
-            directories += [f"{alias}.d", f"{base}.d", *(f"{prefix}{suffix}.d" for prefix in prefixes(alias.removesuffix(suffix)))]
-        return list(dict.fromkeys([*directories, f"{suffix[1:]}.d"]))
+            special = [f"{alias}.d", f"{template(alias)}.d", *(f"{prefix}{suffix}.d" for prefix in prefixes(alias.removesuffix(suffix)))]
+            places = [(rank, order, node) for order, each in enumerate(special) for rank, node in self._entries.get(each, [])]
+            directories += [node for _, _, node in sorted(places, key=lambda place: place[:2])]
+        return directories + [node for _, node in self._entries.get(f"{suffix[1:]}.d", [])]
 
 
 def template(name: str) -> str:
