@@ -1,0 +1,25 @@
+import pytest
+
+from everest_secure.parse.cmdline import parse_cmdline
+
+
+def test_the_last_value_wins_and_all_are_kept() -> None:
+    line = parse_cmdline("console=tty0 console=ttyS0,115200 quiet\0\n")
+    assert line.values("console") == ("tty0", "ttyS0,115200")
+    assert line.last("console") == "ttyS0,115200"
+    assert line.last("quiet") == ""
+    assert line.last("debug") is None
+
+
+@pytest.mark.parametrize(("text", "value"), [('dyndbg="file a b"', "file a b"), ('"dyndbg=file a b"', "file a b"), ("dyndbg=a=b", "a=b")])
+def test_quotes_group_as_in_the_kernel(text: str, value: str) -> None:
+    assert parse_cmdline(f"ro {text} quiet").last("dyndbg") == value
+
+
+def test_dash_and_underscore_are_the_same() -> None:
+    assert parse_cmdline("systemd.debug-shell=1").has("systemd.debug_shell")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", True), ("ro", True), ("rw", False), ("ro rw", False), ("rw ro", True), ("rw=1", True)])
+def test_the_root_is_writable_when_the_last_word_says_so(text: str, *, expected: bool) -> None:
+    assert parse_cmdline(text).root_read_only is expected

@@ -1,0 +1,69 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from everest_secure.errors import ArtefactError
+from everest_secure.parse.keyfile import parse_keyfile
+from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config
+from support.rootfs import layer
+
+SLOTS = "[slot.rootfs.0]\ndevice=/dev/a\nbootname=A\n"
+
+
+def config(system: str, keyring: str = "") -> RaucConfig:
+    return parse_rauc_config(f"[system]\ncompatible=x\n{system}\n[keyring]\n{keyring}\n{SLOTS}", "/etc/rauc/system.conf")
+
+
+def test_the_last_of_two_keys_and_both_of_two_groups_count() -> None:
+    file = parse_keyfile("[a]\nx=1\nx = 2\n[b]\n[a]\ny=a\\sb\n", "f")
+    assert (file.value("a", "x"), file.value("a", "y")) == ("2", "a b")
+
+
+@pytest.mark.parametrize("text", ["x=1\n", "[a\n", "[a]\nword\n", "[a]\nx=\\q\n", "[]\n", "[a] b\n"])
+def test_what_glib_refuses_is_refused(text: str) -> None:
+    with pytest.raises(ArtefactError, match="f:"):
+        parse_keyfile(text, "f")
+
+
+@pytest.mark.parametrize(
+    ("value", "formats"),
+    [
+        ("", {"plain", "verity", "crypt"}),
+        ("bundle-formats=verity", {"verity"}),
+        ("bundle-formats=-plain", {"verity", "crypt"}),
+        ("bundle-formats=-plain -crypt", {"verity"}),
+        ("bundle-formats=verity crypt", {"verity", "crypt"}),
+    ],
+)
+def test_bundle_formats_have_rauc_s_default(value: str, formats: set[str]) -> None:
+    assert config(value).bundle_formats == formats
+
+
+@pytest.mark.parametrize("value", ["bundle-formats=verity -plain", "bundle-formats=zip", "bundle-formats= "])
+def test_formats_that_rauc_refuses_are_refused(value: str) -> None:
+    with pytest.raises(ArtefactError, match="bundle-formats"):
+        config(value)
+
+
+def test_paths_are_relative_to_the_file() -> None:
+    found = config("data-directory=data", "path=../keys/k.pem")
+    assert (found.keyring, found.data_directory, found.statusfile) == ("/etc/keys/k.pem", "/etc/rauc/data", "/etc/rauc/data/central.raucs")
+    assert config("").statusfile == "per-slot"
+    assert config("").check_purpose == "smimesign"
+
+
+def test_rauc_accepts_the_layers_configuration_that_the_parser_reads(tmp_path: Path) -> None:
+    if not shutil.which("rauc"):
+        pytest.skip("rauc is not installed")
+    text = layer("recipes-core/rauc/rauc-conf/system.conf")
+    (tmp_path / "system.conf").write_text(text)
+    done = subprocess.run(
+        ["rauc", f"--conf={tmp_path}/system.conf", "info", tmp_path / "missing.raucb"], capture_output=True, text=True, check=False
+    )
+    assert "system.conf" not in done.stderr, done.stderr
+    found = parse_rauc_config(text, "/etc/rauc/system.conf")
+    assert found.bundle_formats == frozenset(("verity",))
+    assert (found.check_purpose, found.keyring) == ("codesign", "/etc/rauc/keyring.pem")
+    assert [slot.bootname for slot in found.slots if slot.slot_class == "rootfs"] == ["A", "B"]

@@ -1,0 +1,85 @@
+"""OpenSSL configurations, judged by the parser and by openssl itself."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from everest_secure.errors import ArtefactError
+from everest_secure.parse.openssl_cnf import OpensslConfig, parse_openssl_config, read_openssl_config
+from support.rootfs import RootFs, layer
+
+CHAIN = "openssl_conf = init\n[init]\nssl_conf = ssl\n[ssl]\nsystem_default = tls\n[tls]\n"
+
+
+def parse(text: str) -> OpensslConfig:
+    return parse_openssl_config(text, "x.cnf", include=lambda _: [], environment={"HOME": "/root"})
+
+
+def tls(text: str) -> dict[str, str]:
+    return {name: value.value for name, value in parse(text).tls_defaults().items()}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("v = a # comment", "a"),
+        ("v = 'a # b' c", "a # b c"),
+        ('v = "a" "b"', "a b"),
+        (r"v = a\#b", "a#b"),
+        (r"v = a\nb", "a\nb"),
+        ("v = a\\\nb", "ab"),
+        ("w = x\nv = $w/$(w)/${w}", "x/x/x"),
+        ("[s]\nw = y\n[default]\nv = $s::w", "y"),
+        ("v = $ENV::HOME", "/root"),
+        ("v = a\nv = b", "b"),
+        ("[t]\ndefault::v = set from elsewhere", "set from elsewhere"),
+    ],
+)
+def test_values_are_what_openssl_makes_of_them(line: str, value: str) -> None:
+    found = parse(line + "\n").get("default", "v")
+    assert found is not None
+    assert found.value == value
+
+
+@pytest.mark.parametrize("text", ["[open\n", "no assignment\n", "v = $unknown\n", "v = ${open\n", "= x\n"])
+def test_what_openssl_refuses_is_refused_with_its_line(text: str) -> None:
+    with pytest.raises(ArtefactError, match=r"x\.cnf:1"):
+        parse(text)
+
+
+def test_tls_defaults_are_found_through_their_three_names() -> None:
+    assert tls(CHAIN + "MinProtocol = TLSv1.2\n1.CipherString = A\n") == {"minprotocol": "TLSv1.2", "cipherstring": "A"}
+    assert tls(CHAIN.replace("ssl_conf", "other_conf") + "MinProtocol = TLSv1.2\n") == {}
+
+
+def test_includes_are_read_from_files_and_directories() -> None:
+    fs = RootFs().file("/etc/x.cnf", CHAIN + ".include /etc/d\n.include = missing.cnf\n").file("/etc/d/a.cnf", "MinProtocol = TLSv1.3\n")
+    fs.file("/etc/d/b.txt", "MinProtocol = TLSv1\n")
+    found = read_openssl_config(fs.tree, "/etc/x.cnf", environment={}).tls_defaults()["minprotocol"]
+    assert (found.value, found.path, found.line) == ("TLSv1.3", "/etc/d/a.cnf", 1)
+
+
+def test_a_file_that_includes_itself_ends() -> None:
+    fs = RootFs().file("/etc/x.cnf", ".include /etc/x.cnf\n")
+    with pytest.raises(ArtefactError, match="loop"):
+        read_openssl_config(fs.tree, "/etc/x.cnf", environment={})
+
+
+def test_variables_that_double_each_other_are_bounded() -> None:
+    text = "a0 = " + "x" * 1000 + "\n" + "".join(f"a{n + 1} = $a{n}$a{n}\n" for n in range(20))
+    with pytest.raises(ArtefactError, match="65536"):
+        parse(text)
+
+
+def test_openssl_offers_the_ciphers_that_the_parser_reads(tmp_path: Path) -> None:
+    """`openssl ciphers -s` lists what a context made with the file's defaults offers."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    file = tmp_path / "x.cnf"
+    file.write_text(layer("recipes-security/everest-openssl-policy/files/openssl.cnf"))
+    environment = {"OPENSSL_CONF": str(file), "PATH": "/usr/bin"}
+    done = subprocess.run(["openssl", "ciphers", "-s"], env=environment, capture_output=True, text=True, check=True)
+    values = tls(file.read_text())
+    assert set(done.stdout.strip().split(":")) == {*values["ciphersuites"].split(":"), *values["cipherstring"].split(":")}
