@@ -7,7 +7,10 @@ both are a `Tools`, so that whoever needs `rauc` or `mksquashfs` does not know w
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -55,16 +58,75 @@ class HostTools:
 
 def run(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes = b"") -> bytes:
     """Run a program of this machine and return its standard output; see `Tools.run`."""
+    done = attempt(argv, env=env, cwd=cwd, stdin=stdin)
+    if done.code:
+        raise ToolError(failure(str(argv[0]), done.code, done.errors or done.output))
+    return done.output
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended."""
+
+    code: int
+    """Exit code; negative when a signal ended it."""
+    output: bytes
+    errors: bytes
+
+
+def attempt(
+    argv: Sequence[Argument],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    limit: float | None = None,
+) -> Completed:
+    """Run a program of this machine whose failure is an answer too; ToolError when it is missing or still runs after `limit` seconds."""
     arguments = [str(argument) for argument in argv]
     try:
-        done = subprocess.run(arguments, env={**os.environ, **(env or {})}, cwd=cwd, input=stdin, capture_output=True, check=False)
-    except FileNotFoundError:
-        raise ToolError(f"the program '{arguments[0]}' is not installed; install it (see README) and try again") from None
-    except PermissionError:
-        raise ToolError(f"the program '{arguments[0]}' may not be executed; check its permissions") from None
-    if done.returncode:
-        raise ToolError(failure(arguments[0], done.returncode, done.stderr or done.stdout))
-    return done.stdout
+        done = subprocess.run(arguments, env=_environment(env), cwd=cwd, input=stdin, capture_output=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"'{arguments[0]}' did not end within {limit:.0f} seconds; try again, or look at what it waits for") from None
+    except (FileNotFoundError, PermissionError) as error:
+        raise _not_started(arguments[0], error) from None
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def stream(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+    """Run a program that talks to the terminal itself, and return its exit code.
+
+    An interrupt from the terminal reaches the program too, which ends in its own way before KeyboardInterrupt is raised. Raises ToolError when
+    the program is missing.
+    """
+    arguments = [str(argument) for argument in argv]
+    sys.stdout.flush()
+    try:
+        process = subprocess.Popen(arguments, env=_environment(env), cwd=cwd)
+    except (FileNotFoundError, PermissionError) as error:
+        raise _not_started(arguments[0], error) from None
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        _outlast(process)
+        raise
+
+
+def _outlast(process: subprocess.Popen[bytes]) -> None:
+    """Wait until an interrupted program has ended, however often the user interrupts again."""
+    while process.returncode is None:
+        with suppress(KeyboardInterrupt):
+            process.wait()
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, **(extra or {})}
+
+
+def _not_started(program: str, error: OSError) -> ToolError:
+    if isinstance(error, PermissionError):
+        return ToolError(f"the program '{program}' may not be executed; check its permissions")
+    return ToolError(f"the program '{program}' is not installed; install it (see README) and try again")
 
 
 def failure(program: str, code: int, output: bytes) -> str:

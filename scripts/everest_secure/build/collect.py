@@ -1,0 +1,80 @@
+"""Finds what a build left in its deploy directory, and puts it in one place."""
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from everest_secure.build.errors import BuildError
+
+PREFERENCE = ((".wic",), (".squashfs.verity", ".erofs.verity", ".ext4.verity"), (".squashfs", ".erofs", ".ext4"))
+"""File systems by completeness: what a disk or a verity image carries is not checked once more without it."""
+BUNDLE = ".raucb"
+COMPANIONS = (".manifest", ".spdx.tar.zst", ".spdx.json")
+"""Lists of what is in an image; kept beside it."""
+IMAGE_SUFFIX = ".rootfs"
+"""OE-Core's IMAGE_NAME_SUFFIX, which bundles do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What one build left."""
+
+    artefacts: tuple[Path, ...]
+    """Disks, file systems and bundles, to be checked together."""
+    companions: tuple[Path, ...]
+
+
+def find(deploy: Path, *, targets: Sequence[str]) -> Collection:
+    """Find the artefacts of each target in DEPLOY_DIR_IMAGE, whose last part is the machine, by the names of OE-Core's links to the newest.
+
+    Raises BuildError when a target left nothing that can be checked.
+    """
+    if not deploy.is_dir():
+        raise BuildError(f"the build left no {deploy}; look at what BitBake said")
+    artefacts: list[Path] = []
+    companions: list[Path] = []
+    for target in targets:
+        found = _of_target(deploy, f"{target}-{deploy.name}")
+        if not found:
+            known = ", ".join(suffix for suffixes in (*PREFERENCE, (BUNDLE,)) for suffix in suffixes)
+            raise BuildError(f"the target {target} left nothing to check in {deploy} ({known}); add one of these to its IMAGE_FSTYPES")
+        artefacts += found
+        companions += _existing(deploy, f"{target}-{deploy.name}", COMPANIONS)
+    return Collection(tuple(artefacts), tuple(companions))
+
+
+def collect(found: Collection, *, into: Path) -> Collection:
+    """Put everything found into the directory `into`, which replaces an earlier one as a whole; costs no space on the same file system."""
+    fresh, old = (into.with_name(f"{into.name}.{end}") for end in ("new", "old"))
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for path in (*found.artefacts, *found.companions):
+        _link_or_copy(path.resolve(), fresh / path.name)
+    if into.exists():
+        into.rename(old)
+    fresh.rename(into)
+    shutil.rmtree(old, ignore_errors=True)
+    return Collection(tuple(into / path.name for path in found.artefacts), tuple(into / path.name for path in found.companions))
+
+
+def _of_target(deploy: Path, name: str) -> list[Path]:
+    images = next((present for suffixes in PREFERENCE if (present := _existing(deploy, name, suffixes))), [])
+    return images + _existing(deploy, name, (BUNDLE,))
+
+
+def _existing(deploy: Path, name: str, suffixes: Sequence[str]) -> list[Path]:
+    candidates = [deploy / f"{name}{middle}{suffix}" for suffix in suffixes for middle in (IMAGE_SUFFIX, "")]
+    return [candidate for candidate in candidates if candidate.is_file()]
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EPERM, errno.EMLINK}:
+            raise
+        shutil.copy2(source, target)

@@ -1,0 +1,99 @@
+"""Runs kas, which fetches the layers and drives BitBake."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everest_secure.build.configuration import Configuration, parse
+from everest_secure.build.errors import BuildError
+from everest_secure.run import Argument, attempt, stream
+
+KAS: tuple[Argument, ...] = (sys.executable, "-m", "kas")
+OFFLINE = ("repo_setup_loop", "finish_setup_repos", "repos_checkout")
+"""Steps that kas leaves out when it shall only read its files; includes from other repositories are then not followed."""
+
+RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - (?P<level>[A-Z]+) +- (?P<message>.*)")
+"""A line of kas's log; lines without this head belong to the record before."""
+EMPTY_PHRASES = ("Config file validation Error:", "For a list of supported configuration elements")
+
+
+@dataclass(frozen=True, slots=True)
+class Kas:
+    """kas with the files of one build."""
+
+    files: tuple[Path, ...]
+    """kas files in the order in which they are merged."""
+    directory: Path
+    """Work directory: `layers/` and `build/` are made in it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the environment, such as the names of key files."""
+
+    @property
+    def build_directory(self) -> Path:
+        """BitBake's TOPDIR."""
+        return self.directory.resolve() / "build"
+
+    def configuration(self) -> Configuration:
+        """Return what the files say, read by kas without a network.
+
+        Raises BuildError with kas's own words when a file is missing or wrong.
+        """
+        skip = [word for step in OFFLINE for word in ("--skip", step)]
+        return parse(self._ask("dump", "--format", "json", *skip, self._chain(), purpose="read"))
+
+    def build(self) -> None:
+        """Fetch the layers and build the targets, with kas and BitBake talking to the terminal. Raises BuildError when the build fails."""
+        code = stream([*KAS, "build", self._chain()], env=self._environment())
+        if code:
+            raise BuildError(
+                f"the build failed (kas ended with exit code {code}); its errors stand above, and the logs of all tasks lie in {self.build_directory}"
+            )
+
+    def variable(self, name: str) -> str:
+        """Return the value of a variable of BitBake's configuration, once the layers are checked out. Raises BuildError."""
+        output = self._ask("shell", self._chain(), "--command", f"bitbake-getvar --value {name}", purpose="evaluate")
+        lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+        if not lines:
+            raise BuildError(f"BitBake has no value for {name}; look at 'bitbake-getvar {name}' in a 'kas shell'")
+        return lines[-1]
+
+    def _ask(self, *arguments: Argument, purpose: str) -> bytes:
+        done = attempt([*KAS, *arguments], env=self._environment())
+        if done.code:
+            names = ", ".join(str(file) for file in self.files)
+            raise BuildError(f"kas cannot {purpose} {names}: {complaint(done.errors.decode(errors='replace'))}; mend it and try again")
+        return done.output
+
+    def _chain(self) -> str:
+        return ":".join(str(file) for file in self.files)
+
+    def _environment(self) -> dict[str, str]:
+        place = {"KAS_WORK_DIR": str(self.directory.resolve()), "KAS_BUILD_DIR": str(self.build_directory)}
+        return {**self.environment, **place}
+
+
+def complaint(log: str) -> str:
+    """Return what kas's log complains of, in one line and without its empty phrases; the log's last line when it has no error."""
+    errors: list[str] = []
+    level = ""
+    for line in log.partition("Traceback (most recent call last):")[0].splitlines():
+        record = RECORD.fullmatch(line)
+        level = record["level"] if record else level
+        message = record["message"] if record else line
+        if level in {"ERROR", "CRITICAL"} and message.strip() and not message.startswith(EMPTY_PHRASES):
+            errors.append(message.strip())
+    return "; ".join(errors) or next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "it said nothing")
+
+
+def require_files(files: Sequence[Path]) -> None:
+    """Raise BuildError unless each kas file is a readable file whose name kas can take: it separates names with a colon."""
+    for file in files:
+        if not file.is_file():
+            raise BuildError(f"the kas file {file} does not exist; the project's own lie in kas/")
+        if not os.access(file, os.R_OK):
+            raise BuildError(f"the kas file {file} cannot be read; check its permissions")
+        if ":" in str(file):
+            raise BuildError(f"the name {file} has a colon, which separates kas files; rename it or give the files one by one")

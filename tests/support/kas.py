@@ -1,0 +1,66 @@
+"""Small kas projects and upstream repositories, made with the real git."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+
+
+def git(*arguments: str | Path, cwd: Path) -> str:
+    """Run git without the settings of whoever runs the tests."""
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    done = subprocess.run(["git", *IDENTITY, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A repository with one commit on the branch `scarthgap`, with the tag `1.0`."""
+
+    url: str
+    commit: str
+
+
+def upstream(directory: Path, **files: str) -> Upstream:
+    """Make a repository whose files are given by name."""
+    directory.mkdir(parents=True)
+    git("init", "--quiet", "--initial-branch", "scarthgap", ".", cwd=directory)
+    for name, content in {"README": "A layer\n", **files}.items():
+        (directory / name).write_text(content)
+    git("add", "--all", cwd=directory)
+    git("commit", "--quiet", "--message", "first", cwd=directory)
+    git("tag", "1.0", cwd=directory)
+    return Upstream(directory.as_uri(), git("rev-parse", "HEAD", cwd=directory))
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project with kas files, in a repository of its own as kas expects."""
+
+    directory: Path
+
+    def kas_file(self, name: str, content: object) -> Path:
+        """Write a kas file; a header is put before a mapping."""
+        path = self.directory / name
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump({"header": {"version": 20}, **_mapping(content)}))
+        return path
+
+
+def _mapping(content: object) -> dict[str, object]:
+    assert isinstance(content, dict)
+    return content
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project."""
+    directory = tmp_path / "project"
+    directory.mkdir()
+    git("init", "--quiet", ".", cwd=directory)
+    return Project(directory)

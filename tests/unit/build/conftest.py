@@ -1,0 +1,3 @@
+from support.kas import project
+
+__all__ = ["project"]
