@@ -15,7 +15,7 @@ from everest_secure.pki.store import Store
 from everest_secure.reference import mkosi
 from everest_secure.reference.archive import find_archive
 from everest_secure.reference.disk import Layout, build_disk, build_efi
-from everest_secure.reference.packages import BASE, IMAGE, LocalPackages, make_packages
+from everest_secure.reference.packages import IMAGE, base_packages, make_packages
 from everest_secure.reference.recipes.bundle import bundle_manifest
 from everest_secure.reference.recipes.harness import run_image_hooks
 from everest_secure.reference.rootfs import VerityImage, pack
@@ -68,9 +68,11 @@ def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None
     with step("recipes"):
         packages = make_packages(layer=layer, work=workspace.work, settings=settings, tools=tools)
     with step("root tree"):
+        base = base_packages(workspace.cache, tools=tools)
         tree = mkosi.build_tree(
+            base=base,
             packages=packages.directory,
-            volatile=packages.names,
+            names=packages.names,
             output=workspace.work / "tree",
             cache=workspace.cache,
             archive=archive,
@@ -78,7 +80,7 @@ def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None
         )
         run_image_hooks(IMAGE, rootfs=tree, layer=layer, work=workspace.work / "hooks", settings=settings)
     with step("initrd"):
-        initrd = mkosi.build_initrd(packages=_base_alone(packages, workspace), cache=workspace.cache, archive=archive, tools=tools)
+        initrd = mkosi.build_initrd(base=base, cache=workspace.cache, archive=archive, tools=tools)
     with step("verity slot"):
         root = pack(tree, workspace.work / "rootfs.img", epoch=int(now.timestamp()), tools=tools)
     with step("signed boot programs and disk"):
@@ -105,15 +107,6 @@ def _settings(keys: Store, now: datetime) -> dict[str, str]:
         "EVEREST_BUNDLE_INTERMEDIATE": str(keys.chain(SIGNER).resolve()),
         "REPRODUCIBLE_TIMESTAMP_ROOTFS": str(int(now.timestamp())),
     }
-
-
-def _base_alone(packages: LocalPackages, workspace: Workspace) -> Path:
-    """Return a directory that holds the base package and nothing of this layer, which the initrd does not need."""
-    directory = workspace.work / "initrd-packages"
-    directory.mkdir()
-    for deb in packages.directory.glob(f"{BASE.name}_*.deb"):
-        (directory / deb.name).hardlink_to(deb)
-    return directory
 
 
 def _efi(root: VerityImage, *, tree: Path, kernel: Path, initrd: Path, keys: Store, work: Path, tools: ToolsRoot) -> Path:

@@ -13,26 +13,26 @@ from everest_secure.run import Argument, Tools
 CONFIGURATIONS = PACKAGE / "reference" / "mkosi"
 
 
-def build_tree(*, packages: Path, volatile: Sequence[str], output: Path, cache: Path, archive: Archive, tools: Tools) -> Path:
+def build_tree(*, base: Path, packages: Path, names: Sequence[str], output: Path, cache: Path, archive: Archive, tools: Tools) -> Path:
     """Build the root tree and return its directory below `output`.
 
-    `packages` holds local .deb files; those named in `volatile` are installed on top of the tree that mkosi keeps in `cache`.
-    Beside the tree lie `root.manifest` (JSON, every package with its version) and `root.vmlinuz`. Raises ToolError.
+    The tree of Debian's packages, with the local ones in the directory `base`, is kept in `cache`; those of `packages` called `names` are
+    installed on top each time. Beside the tree lie `root.manifest` (JSON, every package with its version) and `root.vmlinuz`. Raises ToolError.
     """
-    options: list[Argument] = ["--incremental=yes", "--cache-only=auto", "--package-directory", packages]
-    for name in volatile:
+    options: list[Argument] = ["--incremental=yes", "--package-directory", base, "--volatile-package-directory", packages]
+    for name in names:
         options += ["--volatile-package", name]
-    _mkosi("root", options, output=output, cache=cache, archive=archive, tools=tools, paths=[packages])
+    _mkosi("root", options, output=output, cache=cache, archive=archive, tools=tools, paths=[base, packages])
     return output / "root"
 
 
-def build_initrd(*, packages: Path, cache: Path, archive: Archive, tools: Tools) -> Path:
+def build_initrd(*, base: Path, cache: Path, archive: Archive, tools: Tools) -> Path:
     """Return the compressed initrd below `cache`, built first when it is missing or its configuration has changed; raises ToolError."""
     digest = hashlib.sha256((CONFIGURATIONS / "initrd" / "mkosi.conf").read_bytes()).hexdigest()[:12]
     final = cache / f"initrd-{digest}.cpio.zst"
     if not final.exists():
         output = cache / "initrd-output"
-        _mkosi("initrd", ["--package-directory", packages], output=output, cache=cache, archive=archive, tools=tools, paths=[packages])
+        _mkosi("initrd", ["--package-directory", base], output=output, cache=cache, archive=archive, tools=tools, paths=[base])
         (output / "initrd.cpio.zst").rename(final)
         shutil.rmtree(output)
     return final

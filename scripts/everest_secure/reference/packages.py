@@ -24,7 +24,7 @@ class LocalPackages:
     """Debian packages made from recipes."""
 
     directory: Path
-    """Holds the .deb files and the base package."""
+    """Holds the .deb files."""
     names: tuple[str, ...]
     """Those that the image installs."""
     recipes: tuple[BuiltRecipe, ...]
@@ -44,13 +44,24 @@ def make_packages(*, layer: Path, work: Path, settings: Mapping[str, str], tools
     debs = work / "debs"
     staging = work / "staging"
     staging.mkdir(parents=True)
-    build_deb(BASE, None, into=debs, work=staging, tools=tools)
     siblings = frozenset(chosen)
     for name in chosen:
         package, recipe = packages[name]
         deb = from_recipe(package, version=debian_version(recipe.version), siblings=siblings)
         build_deb(deb, package.files, into=debs, work=staging, tools=tools)
     return LocalPackages(debs, tuple(chosen), tuple(built))
+
+
+def base_packages(cache: Path, *, tools: Tools) -> Path:
+    """Return a directory with the base package alone, made once: mkosi throws its cache away when it changes."""
+    directory = cache / "base-packages"
+    if not directory.is_dir():
+        making = cache / "base-packages.new"
+        shutil.rmtree(making, ignore_errors=True)
+        build_deb(BASE, None, into=making / "debs", work=making, tools=tools)
+        (making / "debs").rename(directory)
+        shutil.rmtree(making)
+    return directory
 
 
 def _installable(layer: Path) -> Sequence[str]:
