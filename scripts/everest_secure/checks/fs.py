@@ -9,7 +9,7 @@ from everest_secure.image.tree import Node, NodeType, printable
 from everest_secure.parse.accounts import read_accounts
 from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.parse.fstab import read_fstab
-from everest_secure.parse.private_keys import KeyKind, find_keys
+from everest_secure.parse.private_keys import KeyKind, find_keys, first_piece
 from everest_secure.policy.parameters import Parameters
 
 READ_ONLY_KINDS = ("squashfs", "erofs")
@@ -121,9 +121,10 @@ def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameter
             continue
         count += 1
         blob = root.tree.blob(node)
-        found_keys = [key for key in find_keys(blob) if key.kind is not KeyKind.TPM and not matches(node.path, policy.published_keys)]
-        keys += [(f"{printable(node.path)} holds a {key.kind} at byte {key.offset}", at(root, node.path)) for key in found_keys]
-        content = blob.head(1 << 20)
+        content = first_piece(blob)
+        if not matches(node.path, policy.published_keys):
+            secret = [key for key in find_keys(blob, content) if key.kind is not KeyKind.TPM]
+            keys += [(f"{printable(node.path)} holds a {key.kind} at byte {key.offset}", at(root, node.path)) for key in secret]
         found = None if content[:4] == _ELF or b"/work" not in content else _BUILD_PATH.search(content)
         if found:
             builds.append((f"{printable(node.path)} names a directory of the build at byte {found.start()}", at(root, node.path)))

@@ -53,17 +53,23 @@ def pem_keys(content: bytes) -> Iterator[FoundKey]:
         yield FoundKey(kind, found.start())
 
 
-def find_keys(blob: Blob) -> Iterator[FoundKey]:
-    """Scan a whole file in pieces of 1 MiB; a key at a seam is found once."""
-    found_magic = magic_key(blob.head(32))
+def first_piece(blob: Blob) -> bytes:
+    """Return what `find_keys` looks at first, for callers that have a use for it too."""
+    return blob.head(CHUNK + OVERLAP)
+
+
+def find_keys(blob: Blob, first: bytes | None = None) -> Iterator[FoundKey]:
+    """Scan a whole file in pieces of 1 MiB; a key at a seam is found once. `first` is its first piece, when that is at hand."""
+    piece = first_piece(blob) if first is None else first
+    found_magic = magic_key(piece[:32])
     if found_magic:
         yield found_magic
         return
     offset, last = 0, -1
-    while offset < blob.size:
-        content = blob.read(offset, min(CHUNK + OVERLAP, blob.size - offset))
-        for key in pem_keys(content):
+    while piece:
+        for key in pem_keys(piece):
             if offset + key.offset > last:
                 last = offset + key.offset
                 yield FoundKey(key.kind, last)
         offset += CHUNK
+        piece = blob.read(offset, min(CHUNK + OVERLAP, blob.size - offset)) if offset < blob.size else b""
