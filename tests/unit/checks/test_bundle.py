@@ -208,7 +208,16 @@ def test_openssl_agrees_on_every_signature_that_holds(pki: Pki, tmp_path: Path) 
         (tmp_path / "cert.pem").write_text(signer.pem)
         (tmp_path / "key.pem").write_text(signer.key_pem)
         (tmp_path / "in").write_bytes(b"[update]\nversion=1\n")
-        files: list[str | Path] = ["-signer", tmp_path / "cert.pem", "-inkey", tmp_path / "key.pem", "-in", tmp_path / "in", "-out", tmp_path / "cms"]
+        files: list[str | Path] = [
+            "-signer",
+            tmp_path / "cert.pem",
+            "-inkey",
+            tmp_path / "key.pem",
+            "-in",
+            tmp_path / "in",
+            "-out",
+            tmp_path / "cms",
+        ]
         tool("openssl", "cms", "-sign", "-binary", "-nodetach", "-nosmimecap", "-md", "sha256", "-outform", "DER", *files)
         verify: list[str | Path] = ["-inform", "DER", "-in", tmp_path / "cms", "-CAfile", tmp_path / "root.pem", "-purpose", "any"]
         signed = verify_signed_data((tmp_path / "cms").read_bytes(), "cms")
