@@ -1,6 +1,7 @@
 """Bytes at an offset: the one way in which readers see a file, a partition, or a file inside a file system."""
 
 import mmap
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from everest_secure.errors import ArtefactError
 
 MAX_READ = 1024 * 1024 * 1024
 """Bytes of one read; a sparse file of a hostile image may claim to be far larger."""
+
+LONG_READ = 64 * 1024
+"""Bytes from which a read is worth a system call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +51,27 @@ class Blob:
 
 
 def from_file(path: Path) -> Blob:
-    """Map a regular file; raises ArtefactError when it is empty, unreadable or not a regular file."""
+    """Map a regular file; raises ArtefactError when it is empty, unreadable or not a regular file.
+
+    Long reads go around the mapping: pages of a mapping count as the process's own memory for as long as they are cached.
+    """
     try:
         if not path.is_file():
             raise ArtefactError(f"{path} is not a file that can be read; name an image, a bundle or a directory")
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            if size == 0:
-                raise ArtefactError(f"{path} is empty; build or fetch it again")
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        size = path.stat().st_size
+        if size == 0:
+            raise ArtefactError(f"{path} is empty; build or fetch it again")
+        file = path.open("rb")
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
-    return Blob(path.name, size, lambda offset, length: mapped[offset : offset + length])
+
+    def fetch(offset: int, length: int) -> bytes:
+        if length >= LONG_READ:
+            return os.pread(file.fileno(), length, offset)
+        return mapped[offset : offset + length]
+
+    return Blob(path.name, size, fetch)
 
 
 def from_bytes(content: bytes, name: str) -> Blob:

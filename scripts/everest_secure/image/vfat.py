@@ -5,7 +5,7 @@ EFI programs, and whatever calls itself one, are opened too: they are the childr
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from everest_secure.errors import ArtefactError
@@ -22,6 +22,8 @@ _DIRECTORY = 0x10
 _LONG = 0x0F
 _MAX_DIRECTORY = 65536 * 32
 """Bytes of a directory's entries."""
+_PAGE = 64 * 1024
+"""Bytes of the allocation table that are read at once; a multiple of an entry's size."""
 
 
 class Layout(NamedTuple):
@@ -113,6 +115,7 @@ class VfatTree(Tree):
         self._blob = blob
         self._layout = layout
         self._chains: Cache[_File, list[int]] = Cache(8)
+        self._pages: Cache[int, bytes] = Cache(16)
 
     def _scan(self) -> Iterator[tuple[Node, object]]:
         root = self._layout.root if self._layout.bits == 32 else 0
@@ -139,7 +142,7 @@ class VfatTree(Tree):
         if not cluster and layout.bits != 32:
             return self._blob.read(layout.root, layout.root_size)
         chain = list(self._chain(cluster, _MAX_DIRECTORY // layout.cluster_size or 1))
-        return b"".join(self._cluster(number) for number in chain)
+        return self._clusters(chain)
 
     def _entries(self, listing: bytes, parent: str) -> Iterator[tuple[bytes, int, int, int]]:
         """Yield name, attributes, first cluster and size of each entry."""
@@ -176,16 +179,29 @@ class VfatTree(Tree):
                 return
 
     def _next(self, cluster: int) -> int:
-        fat, bits = self._layout.fat, self._layout.bits
+        bits = self._layout.bits
         if bits == 12:
-            pair = int.from_bytes(self._blob.read(fat + cluster * 3 // 2, 2), "little")
+            pair = int.from_bytes(self._blob.read(self._layout.fat + cluster * 3 // 2, 2), "little")
             return pair >> 4 if cluster & 1 else pair & 0xFFF
-        entry = int.from_bytes(self._blob.read(fat + cluster * bits // 8, bits // 8), "little")
-        return entry & 0x0FFF_FFFF
+        width = bits // 8
+        page, at = divmod(cluster * width, _PAGE)
+        table = self._pages.get(page, lambda: self._page(page))
+        return int.from_bytes(table[at : at + width], "little") & 0x0FFF_FFFF
 
-    def _cluster(self, number: int) -> bytes:
-        size = self._layout.cluster_size
-        return self._blob.read(self._layout.data + (number - 2) * size, size)
+    def _page(self, number: int) -> bytes:
+        """Return a part of the file allocation table, which is read in pieces: a chain of a large file follows it entry by entry."""
+        start = self._layout.fat + number * _PAGE
+        return self._blob.read(start, min(_PAGE, self._blob.size - start))
+
+    def _clusters(self, chain: Sequence[int]) -> bytes:
+        """Return the content of clusters; those that follow one another are read at once."""
+        size, runs = self._layout.cluster_size, list[tuple[int, int]]()
+        for number in chain:
+            if runs and sum(runs[-1]) == number:
+                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            else:
+                runs.append((number, 1))
+        return b"".join(self._blob.read(self._layout.data + (first - 2) * size, count * size) for first, count in runs)
 
     def _read(self, handle: object, offset: int, length: int) -> bytes:
         if not isinstance(handle, _File):
@@ -197,7 +213,7 @@ class VfatTree(Tree):
         first, last = offset // size, (offset + length - 1) // size
         if last >= len(chain):
             raise self._corrupt("the length of a file")
-        found = b"".join(map(self._cluster, chain[first : last + 1]))
+        found = self._clusters(chain[first : last + 1])
         return found[offset - first * size : offset - first * size + length]
 
     def _corrupt(self, what: str) -> ArtefactError:
