@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from everest_secure.paths import data
+
+KAS_DIRECTORY = data("meta-everest-secure").parent / "kas"
+"""The project's own kas files."""
+TOP_FILES = sorted(path for path in KAS_DIRECTORY.glob("*.yml") if path.name != "base.yml" and not path.name.endswith(".lock.yml"))
+"""Those that are built: one for each product variant."""
 IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
 
 

@@ -96,4 +96,4 @@ def require_files(files: Sequence[Path]) -> None:
         if not os.access(file, os.R_OK):
             raise BuildError(f"the kas file {file} cannot be read; check its permissions")
         if ":" in str(file):
-            raise BuildError(f"the name {file} has a colon, which separates kas files; rename it or give the files one by one")
+            raise BuildError(f"the name {file} has a colon, which separates kas files; rename it or its directory")

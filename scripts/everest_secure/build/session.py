@@ -47,11 +47,20 @@ def build(
     with step("preflight"):
         configuration = preflight(kas, uid=os.geteuid(), environment={**os.environ, **environment}, space=space)
     kas.build()
+    with step("deploy directory"):
+        deploy = Path(kas.variable("DEPLOY_DIR_IMAGE"))
+    return finish(deploy, targets=configuration.targets, directory=directory, profile=profile, step=step)
+
+
+def finish(deploy: Path, *, targets: Sequence[str], directory: Path, profile: str | None, step: Step) -> Built:
+    """Collect what the targets left in BitBake's DEPLOY_DIR_IMAGE into `directory/images`, check it there, and write the reports beside it.
+
+    Raises UserError; reports of an earlier build are gone then.
+    """
+    images = directory.resolve() / "images"
     with step("collection of the artefacts"):
-        found = find(Path(kas.variable("DEPLOY_DIR_IMAGE")), targets=configuration.targets)
-        collection = collect(found, into=directory.resolve() / "images")
+        collection = collect(find(deploy, targets=targets), into=images)
     with step("verification"):
         report = check_artefacts(collection.artefacts, profile=profile)
-    places = {kind: directory.resolve() / "images" / name for kind, name in REPORTS.items()}
-    write_reports(report, places)
-    return Built(collection, report, places["html"])
+        write_reports(report, {kind: images / name for kind, name in REPORTS.items()})
+    return Built(collection, report, images / REPORTS["html"])

@@ -9,7 +9,7 @@ from everest_secure.errors import ExitCode
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("files", metavar="KAS-FILE", nargs="+", type=Path, help="kas files, merged in this order: kas/qemux86-64.yml")
+    parser.add_argument("files", metavar="KAS-FILE", nargs="+", help="kas files, merged in this order; kas's A.yml:B.yml works too")
     parser.add_argument("--directory", type=Path, default=Path("build/yocto"), metavar="DIR", help="work directory (default: build/yocto)")
     parser.add_argument("--profile", metavar="NAME", help="what to check against: production (the default), development or reference")
     parser.add_argument("--keys", type=Path, metavar="DIR", help="development PKI that 'pki init' made; its files sign the bundle")
@@ -28,7 +28,7 @@ def run(options: Namespace) -> ExitCode:
     from everest_secure.report.output import print_report
 
     done = build(
-        options.files,
+        [Path(name) for chain in options.files for name in chain.split(":")],
         directory=options.directory,
         profile=options.profile,
         keys=options.keys,
