@@ -1,7 +1,7 @@
 # An image of a hardened charger.
 #
-# Purpose: read-only root (FS-01), no way to log in (ACC-01), the release file with the real version (LOG-04), and a mark by which a checker
-# knows the image. For product images as for this layer's own.
+# Purpose: read-only root (FS-01), no way to log in (ACC-01), no program that raises privileges (FS-05), the release file
+# with the real version (LOG-04), and a mark by which a checker knows the image. For product images as for this layer's own.
 #
 # Usage:
 #   inherit everest-secure-image
@@ -28,9 +28,23 @@ EVEREST_IMAGE_VARIANT[doc] = "VARIANT_ID in os-release: says that the image was 
 EVEREST_RELEASE_FILE ??= "${sysconfdir}/everest/everest_release.json"
 EVEREST_RELEASE_FILE[doc] = "Where the image says which EVerest it carries (LOG-04)."
 
-ROOTFS_POSTPROCESS_COMMAND += "everest_secure_release_file everest_secure_mark"
+ROOTFS_POSTPROCESS_COMMAND += "everest_secure_drop_setuid everest_secure_release_file everest_secure_mark"
 IMAGE_QA_COMMANDS += "everest_secure_qa_accounts everest_secure_qa_logins"
 ERROR_QA:append = " everest-secure"
+
+# FS-05: nobody logs in, so that nobody needs su, passwd or mount as another user.
+python everest_secure_drop_setuid() {
+    import os
+    import stat
+
+    root = d.getVar("IMAGE_ROOTFS")
+    kept = {root + path for path in d.getVar("EVEREST_SETUID_KEPT").split()}
+    for directory, _, names in os.walk(root):
+        for file in (os.path.join(directory, name) for name in names):
+            mode = os.lstat(file).st_mode
+            if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID) and file not in kept:
+                os.chmod(file, stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
+}
 
 python everest_secure_release_file() {
     import json

@@ -84,3 +84,17 @@ def test_image_qa_stops_at_a_debug_shell_that_is_not_masked(layer: Bench, rootfs
     (rootfs / "etc/systemd/system/debug-shell.service").unlink()
     with pytest.raises(UserError, match="NET-07"):
         run(layer, rootfs)
+
+
+def test_no_program_keeps_a_setuid_bit_unless_it_is_named(layer: Bench, rootfs: Path) -> None:
+    programs = rootfs / "usr/bin"
+    programs.mkdir()
+    for name, mode in (("su", 0o4755), ("wall", 0o2755), ("kept", 0o4755), ("plain", 0o755)):
+        (programs / name).write_text("")
+        (programs / name).chmod(mode)
+    (rootfs / "shared").mkdir()
+    (rootfs / "shared").chmod(0o2775)
+    run(layer, rootfs, EVEREST_SETUID_KEPT="/usr/bin/kept")
+    modes = {name: (programs / name).stat().st_mode & 0o7777 for name in ("su", "wall", "kept", "plain")}
+    assert modes == {"su": 0o755, "wall": 0o755, "kept": 0o4755, "plain": 0o755}
+    assert (rootfs / "shared").stat().st_mode & 0o7777 == 0o2775

@@ -11,7 +11,7 @@ S = "${WORKDIR}"
 
 # NET-07: shells and logins, on whatever console the command line names.
 EVEREST_MASKED_UNITS = "autovt@.service console-getty.service container-getty@.service debug-shell.service emergency.service \
-                        getty@.service rescue.service serial-getty@.service"
+                        getty-static.service getty@.service rescue.service serial-getty@.service"
 # NET-07: what an attached keyboard or a stray command would reach.
 EVEREST_MASKED_UNITS += "ctrl-alt-del.target hibernate.target hybrid-sleep.target kexec.target sleep.target suspend-then-hibernate.target suspend.target"
 # NET-06: interactive first boot, home directories, crash dumps with secrets of a process, remote logins.

@@ -12,7 +12,7 @@ MODULES = "/usr/libexec/everest/modules"
 
 
 @check("BIN-02", on=Scope.ROOT)
-def image_holds_no_stand_ins(root: Root, policy: Parameters, note: Notes) -> None:
+def stand_ins_are_only_where_the_profile_allows_them(root: Root, policy: Parameters, note: Notes) -> None:
     """The mark of a reference or prebuilt image is absent, unless the profile is for such images."""
     if root.tree.resolve(STAND_INS) is None:
         note.saw(f"{STAND_INS} is absent")

@@ -6,6 +6,9 @@ from pathlib import Path
 from everest_secure.cli.command import command
 from everest_secure.errors import ExitCode
 
+QUIET, NORMAL = -1, 0
+"""Detail of what is printed of the report: the verdict alone, or every requirement."""
+
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the options."""
@@ -26,7 +29,7 @@ def run(options: Namespace) -> ExitCode:
     print("From new keys to a verified, signed image:")
     done = demonstrate(options.directory, layer=options.layer, step=step)
     print()
-    print_report(done.report, name="table", detail=0)
+    print_report(done.report, name="table", detail=QUIET if done.report.exit_code is ExitCode.OK else NORMAL)
     for what, path in (("image", done.image.disk), ("bundle", done.image.bundle), ("report", done.page), ("keys", done.keys.directory)):
         print(f"  {what:<8}{path}")
     return done.report.exit_code
