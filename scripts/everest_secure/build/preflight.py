@@ -69,7 +69,7 @@ def _require_key_file(name: str, file: Path) -> None:
     if not file.is_absolute():
         raise BuildError(f"{name} is '{file}', which is no absolute path; BitBake works in many directories, so give the whole path")
     if not file.is_file():
-        raise BuildError(f"{name} names {file}, which does not exist; correct it, or make a development PKI with 'everest-secure pki init'")
+        raise BuildError(f"{name} names {file}, which is no file; correct it, or make a development PKI with 'everest-secure pki init'")
     if not os.access(file, os.R_OK):
         raise BuildError(f"{name} names {file}, which you may not read; build as the user who owns the keys")
 

@@ -74,7 +74,7 @@ def test_the_files_of_a_development_pki_are_what_the_recipes_need(project: Proje
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [("keys/signer.key.pem", "is no absolute path"), ("/no/such/key.pem", "which does not exist"), ("/", "which does not exist")],
+    [("keys/signer.key.pem", "is no absolute path"), ("/no/such/key.pem", "which is no file"), ("/", "which is no file")],
 )
 def test_a_key_that_cannot_be_found_is_said(project: Project, layer: Upstream, tmp_path: Path, value: str, said: str) -> None:
     environment = {**variables(support_pki.make(tmp_path / "pki")), "EVEREST_BUNDLE_KEY": value}

@@ -21,13 +21,16 @@ def silent(_: str) -> AbstractContextManager[None]:
 
 @pytest.fixture
 def deploy(tmp_path: Path) -> Path:
-    """A deploy directory with a file system that has an account without a password."""
+    """A deploy directory with a file system with a file that everybody may write."""
     if shutil.which("mksquashfs") is None:
         pytest.skip("needs the program mksquashfs")
     root = tmp_path / "root"
     for name in ("etc", "usr"):
         (root / name).mkdir(parents=True)
-    (root / "etc/passwd").write_text("root::0:0::/:/bin/sh\n")
+    (root / "etc/passwd").write_text("root:*:0:0::/:/bin/false\n")
+    (root / "etc/group").write_text("root:*:0:\n")
+    (root / "etc/open").touch()
+    (root / "etc/open").chmod(0o666)
     directory = tmp_path / "build/tmp-glibc/deploy/images/qemux86-64"
     directory.mkdir(parents=True)
     tool("mksquashfs", root, directory / IMAGE, "-all-root", "-quiet", "-no-progress")
@@ -39,8 +42,8 @@ def test_what_a_build_left_is_collected_checked_and_reported_in_one_place(deploy
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [IMAGE, "report.html", "report.json"]
     assert done.report.exit_code != ExitCode.OK
     outcomes = {result["id"]: result["outcome"] for result in json.loads((tmp_path / "images/report.json").read_text())["results"]}
-    assert outcomes["ACC-01"] == "fail"
-    assert "ACC-01" in done.page.read_text()
+    assert outcomes["FS-05"] == "fail"
+    assert "FS-05" in done.page.read_text()
 
 
 def test_an_image_that_cannot_be_read_leaves_no_report_of_an_earlier_build(deploy: Path, tmp_path: Path) -> None:
