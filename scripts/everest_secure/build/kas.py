@@ -28,13 +28,19 @@ class Kas:
     """kas files in the order in which they are merged."""
     directory: Path
     """Work directory: `layers/` and `build/` are made in it."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     """Added to the environment, such as the names of key files."""
 
     @property
     def build_directory(self) -> Path:
         """BitBake's TOPDIR."""
         return self.directory.resolve() / "build"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What is added to kas's environment: places, and that the files alone decide what is built, lest an older image be taken for the result."""
+        places = {"KAS_WORK_DIR": str(self.directory.resolve()), "KAS_BUILD_DIR": str(self.build_directory)}
+        return {**self.variables, **places, "KAS_TARGET": "", "KAS_TASK": "build"}
 
     def configuration(self) -> Configuration:
         """Return what the files say, read by kas without a network.
@@ -46,7 +52,7 @@ class Kas:
 
     def build(self) -> None:
         """Fetch the layers and build the targets, with kas and BitBake talking to the terminal. Raises BuildError when the build fails."""
-        code = stream([*KAS, "build", self._chain()], env=self._environment())
+        code = stream([*KAS, "build", self._chain()], env=self.environment)
         if code:
             raise BuildError(
                 f"the build failed (kas ended with exit code {code}); its errors stand above, and the logs of all tasks lie in {self.build_directory}"
@@ -61,7 +67,7 @@ class Kas:
         return lines[-1]
 
     def _ask(self, *arguments: Argument, purpose: str) -> bytes:
-        done = attempt([*KAS, *arguments], env=self._environment())
+        done = attempt([*KAS, *arguments], env=self.environment)
         if done.code:
             names = ", ".join(str(file) for file in self.files)
             raise BuildError(f"kas cannot {purpose} {names}: {complaint(done.errors.decode(errors='replace'))}; mend it and try again")
@@ -69,10 +75,6 @@ class Kas:
 
     def _chain(self) -> str:
         return ":".join(str(file) for file in self.files)
-
-    def _environment(self) -> dict[str, str]:
-        place = {"KAS_WORK_DIR": str(self.directory.resolve()), "KAS_BUILD_DIR": str(self.build_directory)}
-        return {**self.environment, **place}
 
 
 def complaint(log: str) -> str:

@@ -1,7 +1,7 @@
 """One build from kas files to a checked image: preflight, kas, collection, verification."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +42,9 @@ def build(
     """
     if profile:
         load_profile(profile, catalogue=load_catalogue())
-    environment: Mapping[str, str] = variables(Store(keys)) if keys else {}
-    kas = Kas(tuple(file.absolute() for file in files), directory, environment)
+    kas = Kas(tuple(file.absolute() for file in files), directory, variables(Store(keys)) if keys else {})
     with step("preflight"):
-        configuration = preflight(kas, uid=os.geteuid(), environment={**os.environ, **environment}, space=space)
+        configuration = preflight(kas, uid=os.geteuid(), environment={**os.environ, **kas.environment}, space=space)
     kas.build()
     with step("deploy directory"):
         deploy = Path(kas.variable("DEPLOY_DIR_IMAGE"))

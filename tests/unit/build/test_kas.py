@@ -27,6 +27,17 @@ def test_kas_merges_includes_and_lock_files_without_fetching_anything(project: P
     assert not work.exists()
 
 
+def test_the_files_alone_decide_what_is_built_and_key_files_are_passed_on(tmp_path: Path) -> None:
+    environment = Kas((), tmp_path / "work", {"EVEREST_BUNDLE_KEY": "/keys/signer.key.pem"}).environment
+    assert environment == {
+        "EVEREST_BUNDLE_KEY": "/keys/signer.key.pem",
+        "KAS_WORK_DIR": str(tmp_path / "work"),
+        "KAS_BUILD_DIR": str(tmp_path / "work/build"),
+        "KAS_TARGET": "",
+        "KAS_TASK": "build",
+    }
+
+
 def test_a_later_file_wins(project: Project) -> None:
     one, two = project.kas_file("one.yml", {"target": "one"}), project.kas_file("two.yml", {"target": "two"})
     assert Kas((one, two), project.directory).configuration().targets == ("two",)
