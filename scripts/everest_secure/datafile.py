@@ -1,116 +1,134 @@
-"""Reads a YAML file that a user may have written, and says which key on which line is wrong."""
+"""YAML files that people write, held to a JSON Schema; an error names file, line and key: `FILE:LINE: KEY: what is wrong; what to do`.
 
-import json
-from collections.abc import Sequence
+Read as YAML's safe subset: no aliases (a few lines of them expand to gigabytes), no repeated keys, no tags, keys that are text, bounded
+size and depth, and dates left as text.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 
 from everest_secure.errors import UserError
+from everest_secure.text import printable
 
-MAX_BYTES = 256 * 1024
-"""A file larger than this is no configuration."""
-MAX_DEPTH = 32
-"""Levels of nesting; the YAML parser's time grows with their square."""
-OPENING = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken, yaml.BlockSequenceStartToken, yaml.BlockMappingStartToken)
-CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+MAX_BYTES = 1024 * 1024
+"""Size beyond which a file is not taken for a configuration."""
+MAX_DEPTH = 20
+"""Levels of nesting."""
+
+Key = str | int
+"""Key of a mapping, or position in a list from 0."""
+Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, ten times as fast, where PyYAML was built with it."""
+
+_SCALARS = yaml.constructor.SafeConstructor()
+_CONSTRUCT: Mapping[str, Callable[[Any], Any]] = {
+    "tag:yaml.org,2002:null": _SCALARS.construct_yaml_null,
+    "tag:yaml.org,2002:bool": _SCALARS.construct_yaml_bool,
+    "tag:yaml.org,2002:int": _SCALARS.construct_yaml_int,
+    "tag:yaml.org,2002:float": _SCALARS.construct_yaml_float,
+    "tag:yaml.org,2002:str": lambda node: node.value,
+    "tag:yaml.org,2002:timestamp": lambda node: node.value,
+}
+_TAGS = frozenset({*_CONSTRUCT, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"})
 
 
-def load(path: Path, *, schema: Path, error: type[UserError]) -> dict[str, Any]:
-    """Return the mapping in a YAML file that holds to the JSON Schema in `schema`.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file: plain values, and the line from 1 of everything in it."""
 
-    Raises `error` with one sentence that names file, line and key when the file cannot be read, is no YAML, repeats a key, uses an alias
-    (a few lines of them expand to gigabytes), nests without end, or does not hold to the schema.
-    """
-    root = _compose(_text(path, error), path, error)
-    document = _construct(root, path, error)
-    wrong = best_match(Draft202012Validator(json.loads(schema.read_text())).iter_errors(document))
-    if wrong is not None:
-        keys = list(wrong.absolute_path)
-        where = ".".join(str(key) for key in keys)
-        raise error(f"{path}:{_line(root, keys)}: {f'{where}: ' if where else ''}{wrong.message}; mend it and try again")
-    found: dict[str, Any] = document
-    return found
+    name: str
+    value: Value
+    lines: Mapping[tuple[Key, ...], int]
+    kind: type[UserError]
+    """Class of the errors in it."""
+
+    def where(self, path: Sequence[Key] = ()) -> str:
+        """Return `FILE:LINE` of what lies at `path`, or of the nearest thing around it."""
+        found = tuple(path)
+        while found and found not in self.lines:
+            found = found[:-1]
+        return f"{self.name}:{self.lines.get(found, 1)}"
+
+    def error(self, path: Sequence[Key], message: str) -> UserError:
+        """Return the error that `message` is wrong with the key at `path`: `my.yml:12: waivers[0].id: ...`."""
+        return self.kind(printable(f"{self.where(path)}: {dotted(path)}{message}"))
 
 
-def _text(path: Path, error: type[UserError]) -> str:
+def dotted(path: Sequence[Key]) -> str:
+    """Return `waivers[0].id: ` for a path; empty for the document itself."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+    return f"{text}: " if text else ""
+
+
+def read(path: Path, *, error: type[UserError]) -> Document:
+    """Read one file. Raises `error` naming file and line when it is missing, too large, or no plain YAML."""
+    content = _content(path, error)
+    lines: dict[tuple[Key, ...], int] = {}
+    try:
+        _refuse_bombs(content, path, error)
+        node = yaml.compose(content, Loader=LOADER)
+        value = None if node is None else _value(node, (), lines, _Refusal(path, error))
+    except yaml.MarkedYAMLError as problem:
+        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
+        raise error(printable(f"{path}:{line}: this is no YAML that can be read: {problem.problem}; mend it and try again")) from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError):
+        raise error(f"{path} holds bytes or numbers that YAML does not allow; write it as UTF-8 text") from None
+    return Document(str(path), value, lines, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    path: Path
+    kind: type[UserError]
+
+    def __call__(self, node: yaml.Node, message: str) -> UserError:
+        return self.kind(printable(f"{self.path}:{node.start_mark.line + 1}: {message}"))
+
+
+def _content(path: Path, error: type[UserError]) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror}; check its name and permissions") from None
     if len(content) > MAX_BYTES:
-        raise error(f"{path} has more than {MAX_BYTES} bytes and is no configuration; name another file")
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise error(f"{path} is no UTF-8 text; write it as YAML") from None
+        raise error(f"{path} is larger than {MAX_BYTES} bytes and no configuration; name another file")
+    return content
 
 
-def _compose(text: str, path: Path, error: type[UserError]) -> yaml.Node:
-    try:
-        _refuse_bombs(text, path, error)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as problem:
-        raise _at_mark(problem, path, error) from None
-    except yaml.YAMLError:
-        raise error(f"{path} is no YAML: it has characters that cannot be read; mend it and try again") from None
-    if root is None:
-        raise error(f"{path} is empty; write it as YAML")
-    _refuse_repeated_keys(root, path, error)
-    return root
-
-
-def _refuse_bombs(text: str, path: Path, error: type[UserError]) -> None:
+def _refuse_bombs(content: bytes, path: Path, error: type[UserError]) -> None:
     depth = 0
-    for token in yaml.scan(text):
-        where = f"{path}:{token.start_mark.line + 1}"
-        if isinstance(token, yaml.AliasToken):
-            raise error(f"{where}: aliases are not read; write the value out")
-        depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
+    for event in yaml.parse(content, Loader=LOADER):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise error(f"{where}: more than {MAX_DEPTH} levels are nested here; no configuration needs them")
+            raise error(f"{path}:{line}: more than {MAX_DEPTH} levels are nested here; flatten it")
+        if isinstance(event, yaml.AliasEvent):
+            raise error(f"{path}:{line}: YAML aliases are not read; write the value out")
 
 
-def _construct(root: yaml.Node, path: Path, error: type[UserError]) -> Any:  # noqa: ANN401 - the schema decides what it may be
-    try:
-        return yaml.constructor.SafeConstructor().construct_document(root)
-    except yaml.MarkedYAMLError as problem:
-        raise _at_mark(problem, path, error) from None
-    except ValueError:
-        raise error(f"{path} has a value that cannot be read, such as a date that does not exist; mend it and try again") from None
-
-
-def _at_mark(problem: yaml.MarkedYAMLError, path: Path, error: type[UserError]) -> UserError:
-    line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-    return error(f"{path}:{line}: this is no YAML that can be read: {problem.problem}; mend it and try again")
-
-
-def _refuse_repeated_keys(root: yaml.Node, path: Path, error: type[UserError]) -> None:
-    todo = [root]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, yaml.SequenceNode):
-            todo += node.value
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    raise error(f"{path}:{key.start_mark.line + 1}: a key is no plain word; mend it and try again")
-                if key.value in seen:
-                    raise error(f"{path}:{key.start_mark.line + 1}: the key '{key.value}' is there twice; remove one")
-                seen.add(key.value)
-                todo.append(value)
-
-
-def _line(root: yaml.Node, keys: Sequence[str | int]) -> int:
-    node = root
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            node = next((value for name, value in node.value if name.value == str(key)), node)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-    return node.start_mark.line + 1
+def _value(node: yaml.Node, path: tuple[Key, ...], lines: dict[tuple[Key, ...], int], refusal: _Refusal) -> Value:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if node.tag not in _TAGS:
+        raise refusal(node, f"the YAML tag '{node.tag}' is not allowed here; write plain text, numbers, lists and mappings")
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*path, index), lines, refusal) for index, item in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Value] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag != "tag:yaml.org,2002:str":
+                raise refusal(key_node, "this key is no text; put it in quotes")
+            key: str = key_node.value
+            if key in found:
+                raise refusal(key_node, f"the key '{key}' is there twice; keep one")
+            lines[(*path, key)] = key_node.start_mark.line + 1
+            found[key] = _value(value_node, (*path, key), lines, refusal)
+        return found
+    value: Value = _CONSTRUCT[node.tag](node)
+    return value

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from everest_secure import datafile, paths
+from everest_secure import dataschema, paths
 from everest_secure.bundle.errors import BundleError
 
 
@@ -54,7 +54,7 @@ def load(path: Path) -> Description:
     Raises BundleError when it does not hold to conf/bundle/description.schema.json.
     """
     schema = paths.data("conf") / "bundle" / "description.schema.json"
-    document = datafile.load(path, schema=schema, error=BundleError)
+    document = dataschema.load(path, schema=schema, error=BundleError)
     hooks = document.get("hooks")
     return Description(
         compatible=document["compatible"],

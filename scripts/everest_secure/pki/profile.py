@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from everest_secure import datafile, paths
+from everest_secure import dataschema, paths
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.keys import KeyType
 
@@ -72,7 +72,7 @@ def load(name: str) -> Profile:
 
 def read(path: Path) -> Profile:
     """Return the profile in a file; raises PkiError as `load` does."""
-    document = datafile.load(path, schema=_directory() / SCHEMA, error=PkiError)
+    document = dataschema.load(path, schema=_directory() / SCHEMA, error=PkiError)
     profile = Profile(
         summary=document["summary"],
         organization=document["organization"],

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+from everest_secure import datafile
 from everest_secure.errors import PolicyError
 from everest_secure.paths import data
-from everest_secure.policy.document import read_document
 from everest_secure.policy.requirement import Requirement, Severity
 from everest_secure.policy.schema import validate
 
@@ -42,7 +42,7 @@ class Catalogue:
 
 def load_catalogue(file: Path | None = None) -> Catalogue:
     """Read the catalogue. Raises PolicyError with file, line and key when it is wrong; `file` is for tests of just that."""
-    document = read_document(file or data("conf") / "policy/requirements.yml")
+    document = datafile.read(file or data("conf") / "policy/requirements.yml", error=PolicyError)
     validate(document, "requirements.schema.json")
     value = cast(dict[str, Any], document.value)
     groups = tuple(value["groups"])

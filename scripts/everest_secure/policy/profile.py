@@ -11,10 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
+from everest_secure import datafile
+from everest_secure.datafile import Document, Key
 from everest_secure.errors import PolicyError
 from everest_secure.paths import data
 from everest_secure.policy.catalogue import Catalogue
-from everest_secure.policy.document import Document, Key, read_document
 from everest_secure.policy.parameters import Parameters
 from everest_secure.policy.schema import validate
 
@@ -105,7 +106,7 @@ def _layers(file: Path) -> list[_Layer]:
     layers: list[_Layer] = []
     names: list[str] = []
     while True:
-        document = read_document(file)
+        document = datafile.read(file, error=PolicyError)
         validate(document, "policy.schema.json")
         value = cast(Fields, document.value)
         layers.insert(0, _Layer(document, value))

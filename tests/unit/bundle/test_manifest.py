@@ -102,11 +102,11 @@ def test_an_empty_image_is_refused(good: Description) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("version: 1.2.3", "version: 1.2", "bundle.yml:2: version: 1.2 is not of type 'string'"),
-        ("version: 1.2.3\n", "", "'version' is a required property"),
+        ("version: 1.2.3", "version: 1.2", "bundle.yml:2: version: must be text, not 1.2"),
+        ("version: 1.2.3\n", "", "bundle.yml:1: the key 'version' is missing"),
         ("name: rootfs.img", "name: ../x", "bundle.yml:5: images.rootfs.name"),
         ("install_check: true", "install_check: maybe", "bundle.yml:7: hooks.install_check"),
-        ("build: build 7", "format: plain", "'format' was unexpected"),
+        ("build: build 7", "format: plain", "bundle.yml:3: format: unknown key"),
     ],
 )
 def test_a_description_that_is_wrong_is_refused_by_line_and_key(tmp_path: Path, old: str, new: str, words: str) -> None:

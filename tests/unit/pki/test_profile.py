@@ -68,9 +68,9 @@ def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
         ("keyring: [root]", "keyring: []", "mine.yml:5: keyring"),
         ("usage: bundle-signing", "usage: any", "mine.yml:9: certificates.signer.usage"),
         ("key: rsa-4096, validity_days: 80", "key: rsa-1024, validity_days: 80", "mine.yml:9: certificates.signer.key"),
-        ("path_length: 1, ", "", "mine.yml:7: certificates.root: 'path_length' is a required property"),
-        ("summary: x", "summary: x\nextra: 1", "'extra' was unexpected"),
-        ("  signer:", "  ../signer:", "does not match"),
+        ("path_length: 1, ", "", "mine.yml:7: certificates.root: the key 'path_length' is missing"),
+        ("summary: x", "summary: x\nextra: 1", "mine.yml:2: extra: unknown key"),
+        ("  signer:", "  ../signer:", 'mine.yml:6: certificates: "../signer" is not a name such as secure-boot-db'),
     ],
 )
 def test_a_profile_that_cannot_work_is_refused_by_file_and_key(tmp_path: Path, old: str, new: str, words: str) -> None:

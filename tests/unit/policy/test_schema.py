@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from everest_secure.datafile import read
 from everest_secure.errors import PolicyError
 from everest_secure.paths import data
 from everest_secure.policy import schema
-from everest_secure.policy.document import read_document
 from everest_secure.policy.parameters import Parameters
 from everest_secure.policy.schema import parameters_schema, validate
 
@@ -62,7 +62,7 @@ def test_an_error_names_file_line_and_key(tmp_path: Path, text: str, message: st
     path = tmp_path / "my.yml"
     path.write_text(text)
     with pytest.raises(PolicyError) as error:
-        validate(read_document(path), "policy.schema.json")
+        validate(read(path, error=PolicyError), "policy.schema.json")
     assert str(error.value).startswith(f"{path}:{message}")
 
 
