@@ -18,7 +18,12 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 VARIABLE = "EVEREST_DEBIAN_ARCHIVE"
 """Environment variable that names another archive."""
 
-ONE_LINE = re.compile(r"^deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>[a-z]+:\S+)\s+(?P<suite>\S+)")
+ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>[a-z][a-z0-9+.-]*:\S+)\s+(?P<suite>\S+)")
+FIELD = re.compile(r"^([A-Za-z-]+):[ \t]*(.*(?:\n[ \t]+\S.*)*)$", re.MULTILINE)
+NO = ("no", "false", "without", "off", "disable", "0")
+"""What apt takes for no."""
+MIRRORS = "mirror+file:"
+"""Scheme of a list of mirrors in a local file (apt-transport-mirror(1)), as Debian's cloud images have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +66,40 @@ def _entries(etc_apt: Path) -> Iterator[tuple[str, str]]:
     for path in (etc_apt / "sources.list", *parts):
         if path.suffix == ".list" and path.is_file():
             yield from _one_line(path.read_text(errors="replace"))
-        elif path.suffix == ".sources":
+        elif path.suffix == ".sources" and path.is_file():
             yield from _deb822(path.read_text(errors="replace"))
 
 
 def _one_line(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         if (match := ONE_LINE.match(line.strip())) and _is_debian(match["suite"]):
-            yield match["uri"], match["suite"]
+            options = dict(option.partition("=")[::2] for option in (match["options"] or "").split())
+            if _is_debian_key(options.get("signed-by", "")):
+                yield _address(match["uri"]), match["suite"]
 
 
 def _deb822(text: str) -> Iterator[tuple[str, str]]:
     for stanza in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)):
-        fields = {name.lower(): value for name, value in re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, flags=re.MULTILINE)}
-        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes") != "no":
+        fields = {name.lower(): value.strip() for name, value in FIELD.findall(stanza)}
+        wanted = "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() not in NO
+        if wanted and _is_debian_key(fields.get("signed-by", "")):
             for suite in filter(_is_debian, fields.get("suites", "").split()):
                 for uri in fields.get("uris", "").split():
-                    yield uri, suite
+                    yield _address(uri), suite
+
+
+def _address(uri: str) -> str:
+    """Return the first address in a local list of mirrors, which the tools root does not see, and any other address as it is."""
+    if not uri.startswith(MIRRORS):
+        return uri
+    file = Path("/", uri.removeprefix(MIRRORS).lstrip("/"))
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    return next((line.split()[0] for line in lines if line.strip() and not line.startswith("#")), uri)
+
+
+def _is_debian_key(signed_by: str) -> bool:
+    """Whether a source may be Debian's own: signed by a key of the package debian-archive-keyring, or no key is named."""
+    return not signed_by or Path(signed_by).name.startswith("debian-archive-")
 
 
 def _is_debian(suite: str) -> bool:

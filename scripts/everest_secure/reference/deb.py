@@ -4,6 +4,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from everest_secure.reference.recipes.harness import BuiltPackage
@@ -54,13 +55,22 @@ def account_script(package: BuiltPackage) -> str:
     """Return the preinst that makes a package's groups and users as OE-Core's useradd class does: what exists already is kept."""
     lines = [f"getent group {_last(group)} >/dev/null || groupadd {group}" for group in package.groups]
     lines += [f"getent passwd {_last(user)} >/dev/null || useradd {user}" for user in package.users]
-    lines += [f"groupmems {membership}" for membership in package.memberships]
+    lines += [
+        f"id -nG {_option(words, '-a', '--add')} | tr ' ' '\\n' | grep -qxF {_option(words, '-g', '--group')} || groupmems {words}"
+        for words in package.memberships
+    ]
     return "\n".join(["#!/bin/sh", "set -eu", *lines, ""]) if lines else ""
 
 
 def _last(arguments: str) -> str:
     """Return the name in the arguments of groupadd(8) or useradd(8): the last word."""
     return shlex.quote(shlex.split(arguments)[-1])
+
+
+def _option(arguments: str, *names: str) -> str:
+    """Return the value of an option in the arguments of groupmems(8)."""
+    words = shlex.split(arguments)
+    return shlex.quote(next(value for name, value in pairwise(words) if name in names))
 
 
 def build_deb(deb: Deb, files: Path | None, *, into: Path, work: Path, tools: Tools) -> Path:
