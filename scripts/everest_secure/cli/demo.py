@@ -13,6 +13,9 @@ QUIET, NORMAL = -1, 0
 def arguments(parser: ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--directory", type=Path, default=Path("build"), metavar="DIR", help="where everything goes (default: build)")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="where downloads and intermediate trees are kept (default: cache in that directory)"
+    )
     parser.add_argument("--layer", type=Path, metavar="DIR", help="the layer to build from (default: the project's own)")
 
 
@@ -27,7 +30,7 @@ def run(options: Namespace) -> ExitCode:
     from everest_secure.report.output import print_report
 
     print("From new keys to a verified, signed image:")
-    done = demonstrate(options.directory, layer=options.layer, step=step)
+    done = demonstrate(options.directory, cache=options.cache, layer=options.layer, step=step)
     print()
     print_report(done.report, name="table", detail=QUIET if done.report.exit_code is ExitCode.OK else NORMAL)
     for what, path in (("image", done.image.disk), ("bundle", done.image.bundle), ("report", done.page), ("keys", done.keys.directory)):

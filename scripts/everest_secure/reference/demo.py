@@ -28,14 +28,14 @@ class Demonstration:
     """The HTML report."""
 
 
-def demonstrate(directory: Path, *, layer: Path | None = None, step: Step) -> Demonstration:
-    """Make keys, image, bundle and report below `directory`, which keeps caches and keys for the next time.
+def demonstrate(directory: Path, *, cache: Path | None = None, layer: Path | None = None, step: Step) -> Demonstration:
+    """Make keys, image, bundle and report below `directory`, which keeps the keys for the next time, and in `cache` what was downloaded.
 
     The results in `directory/demo` are replaced as a whole at the end: what is there is always one complete demonstration. Raises UserError.
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    workspace = Workspace(cache=directory / "cache", work=directory / "work")
+    workspace = Workspace(cache=(cache or directory / "cache").resolve(), work=directory / "work")
     fresh = directory / "demo.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir()
