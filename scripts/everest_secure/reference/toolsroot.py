@@ -12,7 +12,7 @@ from pathlib import Path
 
 from everest_secure.errors import ToolError
 from everest_secure.reference.archive import KEYRING, RELEASE, Archive
-from everest_secure.run import Argument, failure, run
+from everest_secure.run import Argument, failure, is_installed, run
 from everest_secure.space import require_space
 
 PACKAGES = (
@@ -94,19 +94,25 @@ def _proxies() -> Mapping[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
+def digest() -> str:
+    """Return what tells one tools root from another: release and packages, 12 hex digits."""
+    return hashlib.sha256(" ".join((RELEASE, *PACKAGES)).encode()).hexdigest()[:12]
+
+
 def prepare(cache: Path, archive: Archive) -> ToolsRoot:
     """Return the tools root below `cache`, made first when it is missing or its package list has changed (about 40 s, 320 MB).
 
     Raises ToolError when mmdebstrap is missing or the archive cannot be reached, UserError when the disk is too small.
     """
-    digest = hashlib.sha256(" ".join((RELEASE, *PACKAGES)).encode()).hexdigest()[:12]
-    final = cache / f"tools-{digest}"
+    final = cache / f"tools-{digest()}"
     if final.is_dir():
         return ToolsRoot(final)
+    if not is_installed("mmdebstrap"):
+        raise ToolError("the program 'mmdebstrap' is not installed; install the Debian package mmdebstrap and try again")
     require_space(cache, NEEDED_BYTES, "the tools root")
     for old in cache.glob("tools-*"):
         shutil.rmtree(old)
-    making = cache / f"tools-{digest}.new"
+    making = final.with_name(f"{final.name}.new")
     sources = archive.sources()
     command: list[Argument] = ["mmdebstrap", "--mode=root", "--variant=apt", "--format=directory", "--skip=output/dev,output/mknod"]
     command += [f"--keyring={KEYRING}", f"--include={','.join(PACKAGES)}", RELEASE, making, "-"]

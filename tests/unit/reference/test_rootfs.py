@@ -1,0 +1,98 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from everest_secure.errors import ToolError
+from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.image.verity import Verity
+from everest_secure.reference.rootfs import BLOCK, pack
+from everest_secure.run import HostTools, run
+from support.images import assert_equal, only_tree
+from support.reference import require
+
+EPOCH = 1_700_000_000
+LEFT_OUT = ("/var/log", "/var/log/messages", "/boot/vmlinuz-6", "/usr/lib/modules/6/vmlinuz")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A root tree with every kind of thing that stays in and that is left out."""
+    require("mksquashfs", "veritysetup")
+    root = tmp_path / "root"
+    contents = {
+        "usr/bin/manager": os.urandom(3 * BLOCK + 5),
+        "usr/lib/modules/6/kernel/a.ko": b"module",
+        "usr/lib/modules/6/vmlinuz": b"kernel",
+        "etc/everest/config.yaml": b"active_modules: {}\n",
+        "boot/vmlinuz-6": b"kernel",
+        "var/log/messages": b"log",
+        "home/var/kept": b"a directory called var elsewhere",
+    }
+    for name, content in contents.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    (root / "usr/bin/manager").chmod(0o4755)
+    (root / "etc/everest").chmod(0o750)
+    (root / "etc/link").symlink_to("/dev/null")
+    if os.geteuid() == 0:
+        os.chown(root / "etc/everest/config.yaml", 0, 1500)
+        os.chown(root / "home/var", 1500, 1500)
+    return root
+
+
+def opened(image: Path) -> tuple[Artefact, Verity]:
+    artefact = open_artefact(image)
+    assert artefact.kind == "verity"
+    assert isinstance(artefact.facts, Verity)
+    return artefact, artefact.facts
+
+
+def test_the_slot_holds_the_tree_with_its_modes_and_owners_but_not_state_and_kernel(tree: Path, tmp_path: Path) -> None:
+    made = pack(tree, tmp_path / "rootfs.img", epoch=EPOCH, tools=HostTools())
+    packed = only_tree(opened(made.path)[0])
+    for path in LEFT_OUT:
+        assert packed.get(path) is None, path
+    for path in reversed(LEFT_OUT):
+        target = tree / path.lstrip("/")
+        target.rmdir() if target.is_dir() else target.unlink()
+    assert_equal(packed, tree)
+
+
+def test_the_hash_tree_behind_it_covers_every_block_under_the_root_hash(tree: Path, tmp_path: Path) -> None:
+    made = pack(tree, tmp_path / "rootfs.img", epoch=EPOCH, tools=HostTools())
+    _, verity = opened(made.path)
+    assert verity.hash_offset == made.hash_offset == verity.tree.data.size
+    assert verity.verify_tree().holds(bytes.fromhex(made.root_hash))
+    run(["veritysetup", "verify", made.path, made.path, made.root_hash, f"--hash-offset={made.hash_offset}"])
+
+
+def test_a_changed_byte_no_longer_fits_the_root_hash(tree: Path, tmp_path: Path) -> None:
+    made = pack(tree, tmp_path / "rootfs.img", epoch=EPOCH, tools=HostTools())
+    with made.path.open("r+b") as file:
+        file.seek(BLOCK + 100)
+        byte = file.read(1)
+        file.seek(BLOCK + 100)
+        file.write(bytes([byte[0] ^ 1]))
+    result = opened(made.path)[1].verify_tree()
+    assert result.corrupt_blocks == (1,)
+
+
+def test_the_same_tree_gives_the_same_file_system_under_another_salt(tree: Path, tmp_path: Path) -> None:
+    one, two = (pack(tree, tmp_path / name, epoch=EPOCH, tools=HostTools()) for name in ("one.img", "two.img"))
+    assert one.hash_offset == two.hash_offset
+    assert one.path.read_bytes()[: one.hash_offset] == two.path.read_bytes()[: two.hash_offset]
+    assert one.root_hash != two.root_hash
+
+
+def test_an_older_image_is_replaced_and_not_added_to(tree: Path, tmp_path: Path) -> None:
+    image = tmp_path / "rootfs.img"
+    image.write_bytes(b"left over" * BLOCK)
+    made = pack(tree, image, epoch=EPOCH, tools=HostTools())
+    assert opened(image)[1].verify_tree().holds(bytes.fromhex(made.root_hash))
+
+
+def test_a_tree_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    require("mksquashfs")
+    with pytest.raises(ToolError, match=r"^'mksquashfs' failed with exit code \d+: .+"):
+        pack(tmp_path / "none", tmp_path / "rootfs.img", epoch=EPOCH, tools=HostTools())
