@@ -9,12 +9,10 @@ from everest_secure.checks.rauc import configuration, keyring
 from everest_secure.checks.subjects import is_root
 from everest_secure.errors import ArtefactError
 from everest_secure.image.raucb import RaucBundle
-from everest_secure.parse.certificates import build_chain, chain_faults, code_signing_faults, key_bits, subject
+from everest_secure.parse.certificates import key_bits, subject
+from everest_secure.parse.chain import build_chain, chain_faults, code_signing_faults, key_faults
 from everest_secure.parse.cms import SignedData, verify_signed_data
 from everest_secure.policy.parameters import Parameters
-
-_EC_BITS = {3072: 256, 4096: 256, 7680: 384}
-"""Least elliptic curve for a modulus size that the policy asks of RSA (NIST SP 800-57 part 1, table 2; 4096 lies between two of its rows)."""
 
 
 @check("RAUC-03", on=Scope.BUNDLE)
@@ -64,16 +62,14 @@ def _judge_chains(
 ) -> None:
     for signature in signed.signatures:
         chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors)
-        for fault in (*chain_faults(chain, at=datetime.now(UTC)), *code_signing_faults(chain)):
-            note.finding(
-                f"with the keyring {where}: {fault}",
-                at=place,
-                remedy="Sign it with the signer of that keyring's authority, intermediate included.",
-            )
+        faults = (
+            *chain_faults(chain, at=datetime.now(UTC)),
+            *code_signing_faults(chain),
+            *key_faults(chain, rsa_bits=policy.signature_key_bits),
+        )
+        for fault in faults:
+            note.finding(f"with the keyring {where}: {fault.what}", at=place, remedy=f"{fault.remedy[0].upper()}{fault.remedy[1:]}.")
         kind, bits = key_bits(signature.signer)
-        least = policy.signature_key_bits if kind == "RSA" else _EC_BITS.get(policy.signature_key_bits, 256)
-        if kind not in ("RSA", "EC") or bits < least:
-            note.finding(f"the signer's key is {kind} {bits}, less than {least} bits", at=place, remedy="Sign with a larger key.")
         names = " < ".join(subject(certificate) for certificate in chain.certificates)
         note.saw(f"signature {kind} {bits} with {signature.digest.upper()}, chain {names}, keyring {where}")
 

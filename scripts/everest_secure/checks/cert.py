@@ -9,14 +9,13 @@ from everest_secure.checks.common import at
 from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
 from everest_secure.image.tree import Node
 from everest_secure.parse.certificates import (
-    WEAK_HASHES,
     is_authority,
     is_root,
     issued_by,
     key_bits,
     parse_certificates,
-    signature_hash,
     subject,
+    weak_digest,
 )
 from everest_secure.parse.private_keys import find_keys
 from everest_secure.policy.parameters import Parameters
@@ -101,9 +100,9 @@ def certificates_are_valid_and_strong(root: Root, policy: Parameters, note: Note
                 note.finding(f"'{name}' is not valid now", at=where, remedy="Renew the certificate.")
             elif certificate.not_valid_after_utc - now < WARNING:
                 note.finding(f"'{name}' expires on {certificate.not_valid_after_utc:%Y-%m-%d}", at=where, remedy="Renew the certificate.")
-            used = signature_hash(certificate)
-            if used is not None and used.name in WEAK_HASHES:
-                note.finding(f"'{name}' is signed with {used.name.upper()}", at=where, remedy="Issue it with SHA-256 or stronger.")
+            digest = weak_digest(certificate)
+            if digest:
+                note.finding(f"'{name}' is signed with {digest}", at=where, remedy="Issue it with SHA-256 or stronger.")
             kind, bits = key_bits(certificate)
             if bits < LEAST_BITS.get(kind, 0) or kind == "DSA":
                 note.finding(f"the key of '{name}' is {kind} {bits}", at=where, remedy="Issue it for an EC P-256 key or stronger.")

@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
+from everest_secure.parse.certificates import issued_by
 from everest_secure.pki import certificates, keys
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.files import KEY_MODE, read_bounded
@@ -117,17 +117,9 @@ def _key(certificate: x509.Certificate, path: Path) -> tuple[KeyPlace, list[str]
 
 def _issuer(name: str, found: Mapping[str, x509.Certificate]) -> str | None:
     for other, candidate in found.items():
-        if other != name and _issued(found[name], candidate):
+        if other != name and issued_by(found[name], candidate):
             return other
     return None
-
-
-def _issued(certificate: x509.Certificate, candidate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(candidate)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def _issuers_first(issuers: Mapping[str, str | None]) -> list[str]:

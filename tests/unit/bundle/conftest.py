@@ -10,12 +10,6 @@ from support import pki as support
 from support.bundle import Workshop, incompressible
 
 
-@pytest.fixture(scope="session")
-def shared_pki(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A PKI that tests only read."""
-    return support.make(tmp_path_factory.mktemp("shared") / "pki")
-
-
 @pytest.fixture
 def workshop(tmp_path: Path, shared_pki: Store) -> Workshop:
     """A workshop of its own for each test, with a copy of the shared PKI."""

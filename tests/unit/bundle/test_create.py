@@ -142,26 +142,26 @@ def test_the_key_of_another_certificate_is_refused(workshop: Workshop) -> None:
 
 def test_an_expired_signer_is_refused(workshop: Workshop) -> None:
     support.add_signer(workshop.pki, "old", at=support.now() - timedelta(days=60))
-    refused(workshop, "expired on", PkiError, signer=workshop.signer("old"))
+    refused(workshop, "expired on", BundleError, signer=workshop.signer("old"))
 
 
 def test_a_certificate_for_mail_is_refused(workshop: Workshop) -> None:
     support.add_odd_signer(workshop.pki, "mail", purposes=[ExtendedKeyUsageOID.EMAIL_PROTECTION])
-    refused(workshop, "not for code signing", PkiError, signer=workshop.signer("mail"))
+    refused(workshop, "not for code signing", BundleError, signer=workshop.signer("mail"))
 
 
 def test_a_signer_of_another_authority_is_refused(workshop: Workshop, tmp_path: Path) -> None:
     other = support.make(tmp_path / "other")
-    refused(workshop, "neither in the keyring nor among", PkiError, keyring=other.keyring)
+    refused(workshop, "neither in the keyring nor among", BundleError, keyring=other.keyring)
 
 
 def test_a_missing_intermediate_is_refused(workshop: Workshop) -> None:
-    refused(workshop, "Update Intermediate CA", PkiError, signer=replace(workshop.signer(), intermediates=()))
+    refused(workshop, "Update Intermediate CA", BundleError, signer=replace(workshop.signer(), intermediates=()))
 
 
 def test_a_signer_with_a_short_key_is_refused(workshop: Workshop) -> None:
     support.add_signer(workshop.pki, "short", key=KeyType.RSA_2048)
-    refused(workshop, "has 2048 bits", PkiError, signer=workshop.signer("short"))
+    refused(workshop, "has 2048 bits", BundleError, signer=workshop.signer("short"))
     assert make(workshop, signer=workshop.signer("short"), min_rsa_bits=2048).verified
 
 

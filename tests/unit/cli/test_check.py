@@ -14,8 +14,9 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_bare_root_ends_with_findings_or_errors_and_all_reports_are_written(
-    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     files = {name: tmp_path / f"report.{name}" for name in ("json", "html", "table")}
     code = main(["check", str(tree), "-q", *(f"--{name}={file}" for name, file in files.items())])
     assert code in (ExitCode.FINDINGS, ExitCode.FAILED)

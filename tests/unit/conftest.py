@@ -1,0 +1,18 @@
+from pathlib import Path
+
+import pytest
+
+from everest_secure.pki.store import Store
+from support import pki as support
+
+
+@pytest.fixture(scope="session")
+def shared_pki(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A PKI that tests only read."""
+    return support.make(tmp_path_factory.mktemp("shared") / "pki")
+
+
+@pytest.fixture
+def pki(tmp_path: Path) -> Store:
+    """A PKI that a test may change."""
+    return support.make(tmp_path / "pki")
