@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from everest_secure.bundle import inspect, manifest, rauc, signing, space
+from everest_secure.bundle import inspect, manifest, rauc, signing
 from everest_secure.bundle.description import Description
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.inspect import BundleInfo
@@ -21,6 +21,8 @@ from everest_secure.run import Tools
 from everest_secure.space import require_space
 
 HOOK_MODE = 0o755
+SPACE_OVERHEAD = 16 * 1024 * 1024
+"""Bytes for the manifest, the signature and the file system around the images."""
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -44,7 +46,7 @@ def create(
     _require_free(output)
     between = signing.preflight(signer, keyring=keyring, now=now, min_rsa_bits=min_rsa_bits)
     sources = [image.file for image in description.images]
-    require_space(output.parent, space.needed(sources, beside=output.parent), f"the bundle {output.name}")
+    require_space(output.parent, space_needed(sources, beside=output.parent), f"the bundle {output.name}")
     with _work_directory(output) as work:
         content = work / "content"
         _fill(content, description)
@@ -136,3 +138,15 @@ def _publish(made: Path, output: Path) -> None:
             raise
         _require_free(output)
         made.rename(output)
+
+
+def space_needed(files: Sequence[Path], *, beside: Path) -> int:
+    """Return how many bytes a bundle of `files` may take in the directory `beside` while it is made.
+
+    Images that do not compress count whole, their hash tree with a hundredth, and those on another file system once more for their copy.
+    """
+    device = beside.stat().st_dev
+    sizes = [(file.stat().st_size, file.stat().st_dev) for file in files]
+    total = sum(size for size, _ in sizes)
+    copies = sum(size for size, where in sizes if where != device)
+    return total + total // 100 + copies + SPACE_OVERHEAD

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from everest_secure.bundle import inspect, space
-from everest_secure.bundle.create import create
+from everest_secure.bundle import inspect
+from everest_secure.bundle.create import create, space_needed
 from everest_secure.bundle.description import Hooks
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.inspect import BundleInfo
@@ -189,7 +189,7 @@ def test_an_image_on_another_file_system_needs_room_twice(tmp_path: Path) -> Non
     elsewhere = Path("/dev/shm")
     if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("needs /dev/shm on a file system of its own")
-    assert space.needed([here], beside=elsewhere) - space.needed([here], beside=tmp_path) == 1000
+    assert space_needed([here], beside=elsewhere) - space_needed([here], beside=tmp_path) == 1000
 
 
 def test_a_missing_directory_is_named(workshop: Workshop) -> None:
