@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everest_secure.errors import ToolError
+from everest_secure.pki.certificates import load_one
 from everest_secure.pki.store import Store
 from everest_secure.run import run
 
@@ -27,9 +28,14 @@ class Firmware:
 
 
 def enroll(output: Path, *, firmware: Firmware, keys: Store) -> Path:
-    """Write a variable store at `output` in which secure boot is on and trusts PK, KEK and db of `keys` alone; raises ToolError."""
+    """Write a variable store at `output` in which secure boot is on and trusts PK, KEK and db of `keys` alone.
+
+    Raises PkiError for a certificate that cannot be read, ToolError.
+    """
     firmware.require()
-    certificates = {option: keys.certificate(f"secure-boot-{name}") for option, name in (("pk", "pk"), ("kek", "kek"), ("db", "db"))}
+    certificates = {option: keys.certificate(f"secure-boot-{option}") for option in ("pk", "kek", "db")}
+    for certificate in certificates.values():
+        load_one(certificate)
     run(
         [
             *(Path(sys.executable).parent / "virt-fw-vars", "--input", firmware.variables, "--output", output, "--secure-boot"),

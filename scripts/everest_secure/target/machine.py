@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +44,9 @@ class Machine:
             *("qemu-system-x86_64", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max", "-nodefaults"),
             *("-m", str(self.memory), "-smp", str(self.processors), "-display", "none", "-no-reboot"),
             *("-global", "driver=cfi.pflash01,property=secure,value=on"),
-            *("-drive", f"{flash},unit=0,readonly=on,file={self.firmware.code}", "-drive", f"{flash},unit=1,file={self.variables}"),
-            *("-drive", f"if=virtio,format=raw,snapshot=on,file={self.disk}", "-device", "virtio-rng-pci"),
+            *("-drive", f"{flash},unit=0,readonly=on,file={_value(self.firmware.code)}"),
+            *("-drive", f"{flash},unit=1,file={_value(self.variables)}"),
+            *("-drive", f"if=virtio,format=raw,snapshot=on,file={_value(self.disk)}", "-device", "virtio-rng-pci"),
             *("-chardev", f"socket,id=tpm,path={tpm_socket}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"),
             *("-netdev", "user,id=management,restrict=on", "-device", "virtio-net-pci,netdev=management"),
             *("-serial", f"file:{self.console}"),
@@ -67,13 +68,9 @@ def run_until(machine: Machine, text: str, *, seconds: float) -> str:
     tpm = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl", f"type=unixio,path={socket}", "--terminate"]
     end = time.monotonic() + seconds
     with _running(tpm) as swtpm:
-        while not socket.exists():
-            _require_alive(swtpm, machine, end)
-            time.sleep(POLL_SECONDS)
+        _wait(socket.exists, process=swtpm, machine=machine, end=end)
         with _running(machine.command(socket)) as qemu:
-            while text not in _console(machine):
-                _require_alive(qemu, machine, end)
-                time.sleep(POLL_SECONDS)
+            _wait(lambda: text in _console(machine), process=qemu, machine=machine, end=end)
     return _console(machine)
 
 
@@ -94,16 +91,26 @@ def _running(argv: list[str] | list[Argument]) -> Iterator[subprocess.Popen[byte
             process.communicate()
 
 
-def _require_alive(process: subprocess.Popen[bytes], machine: Machine, end: float) -> None:
-    """Raise when `process` has ended or the time is over."""
-    code = process.poll()
-    if code:
-        _, said = process.communicate()
-        raise ToolError(failure(str(process.args[0]) if isinstance(process.args, list) else "qemu", code, said))
-    if code == 0:
-        raise UserError(f"the machine stopped before it showed what was waited for; its console ends with: {_last_line(machine)}")
-    if time.monotonic() > end:
-        raise UserError(f"the machine did not show in time what was waited for; its console ends with: {_last_line(machine)}")
+def _wait(condition: Callable[[], bool], *, process: subprocess.Popen[bytes], machine: Machine, end: float) -> None:
+    """Return once `condition` holds; raises when `process` has ended without it, or the time is over."""
+    while True:
+        code = process.poll()
+        # Asked after the poll: what a process that has ended wrote is all there.
+        if condition():
+            return
+        if code:
+            _, said = process.communicate()
+            raise ToolError(failure(str(process.args[0]) if isinstance(process.args, list) else "qemu", code, said))
+        if code == 0:
+            raise UserError(f"the machine stopped before it showed what was waited for; its console ends with: {_last_line(machine)}")
+        if time.monotonic() > end:
+            raise UserError(f"the machine did not show in time what was waited for; its console ends with: {_last_line(machine)}")
+        time.sleep(POLL_SECONDS)
+
+
+def _value(path: Path) -> str:
+    """Return a path as a value in an option list of QEMU, where a comma is doubled."""
+    return str(path).replace(",", ",,")
 
 
 def _console(machine: Machine) -> str:
