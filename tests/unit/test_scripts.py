@@ -1,0 +1,128 @@
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.ordinary import Ordinary, ordinary_user
+from support.reference import AS_ROOT, REPOSITORY, require
+
+SETUP = REPOSITORY / "scripts" / "setup.sh"
+ABSENT = "everest-secure-no-such-package"
+PROGRAMS = ("sh", "setpriv", "id", "dpkg-query", "grep", "unshare")
+"""What the scripts need until they become root; neither sudo nor apt-get."""
+RANGES = "nobody:100000:65536\n"
+
+
+@pytest.fixture
+def user() -> Iterator[Ordinary]:
+    """An ordinary user with copies of the scripts and a search path without sudo in `bin`."""
+    require("setpriv", "unshare")
+    with ordinary_user() as ordinary:
+        ordinary.directory.chmod(0o755)
+        (ordinary.directory / "bin").mkdir()
+        for program in PROGRAMS:
+            if found := shutil.which(program):
+                (ordinary.directory / "bin" / program).symlink_to(found)
+        for script in (SETUP, AS_ROOT):
+            shutil.copy(script, ordinary.directory)
+        yield ordinary
+
+
+def said(user: Ordinary, script: Path, *arguments: str) -> tuple[int, str]:
+    """Run a script as that user; return its exit code and what it said."""
+    done = user.run(user.directory / script.name, *arguments, env={"PATH": str(user.directory / "bin")})
+    return done.returncode, done.stdout
+
+
+def test_setup_is_silent_when_nothing_is_missing(user: Ordinary) -> None:
+    require("dpkg-query")
+    assert said(user, SETUP, "packages", "dpkg", "tar") == (0, "")
+
+
+def test_setup_says_what_is_missing_when_it_may_not_install(user: Ordinary) -> None:
+    require("dpkg-query")
+    assert said(user, SETUP, "packages", "dpkg", ABSENT, "tar", f"{ABSENT}-2") == (
+        2,
+        f"setup: missing Debian packages; install them as root: apt-get install {ABSENT} {ABSENT}-2\n",
+    )
+
+
+def test_setup_names_the_packages_on_a_machine_without_dpkg(user: Ordinary) -> None:
+    (user.directory / "bin/dpkg-query").unlink(missing_ok=True)
+    assert said(user, SETUP, "packages", "a", "b") == (0, "setup: this machine is not Debian; install these by hand: a b\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("install", "dpkg")])
+def test_setup_explains_its_use(user: Ordinary, arguments: tuple[str, ...]) -> None:
+    assert said(user, SETUP, *arguments) == (64, f"usage: {user.directory}/setup.sh packages PACKAGE...\n")
+
+
+def test_setup_says_so_when_apt_has_no_such_package(tmp_path: Path) -> None:
+    require("apt-get", "dpkg-query")
+    if os.geteuid():
+        pytest.skip("only root installs packages")
+    for name in ("lists", "cache"):
+        (tmp_path / name).mkdir()
+    configuration = tmp_path / "apt.conf"
+    places = {
+        "Etc::sourcelist": "/dev/null",
+        "Etc::sourceparts": "/dev/null",
+        "State::lists": f"{tmp_path}/lists",
+        "Cache": f"{tmp_path}/cache",
+    }
+    configuration.write_text("".join(f'Dir::{name} "{place}";\n' for name, place in places.items()))
+    done = subprocess.run(
+        [SETUP, "packages", ABSENT],
+        env={**os.environ, "APT_CONFIG": str(configuration), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == f"setup: installing {ABSENT}\n"
+    assert done.stderr.splitlines()[-1] == f"setup: could not install {ABSENT}; check the network and apt's configuration"
+    assert not list(tmp_path.glob("tmp.*")), "the log is left behind"
+
+
+def test_as_root_explains_its_use(user: Ordinary) -> None:
+    assert said(user, AS_ROOT) == (64, f"usage: {user.directory}/as-root.sh COMMAND [ARGUMENT...]\n")
+
+
+def test_root_runs_the_command_as_it_is() -> None:
+    if os.geteuid():
+        pytest.skip("these tests do not run as root")
+    done = subprocess.run(
+        [AS_ROOT, "sh", "-c", 'readlink /proc/self/ns/user; exit "$1"', "sh", "7"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (7, str(Path("/proc/self/ns/user").readlink()))
+
+
+def test_a_user_without_ids_of_its_own_is_told_what_to_do(user: Ordinary) -> None:
+    if not user.become:
+        pytest.skip("only root can become a user that has no ids")
+    assert said(user, AS_ROOT, "true") == (
+        2,
+        "as-root: this user may not make a user namespace with its own ids; run as root, or add ranges to /etc/subuid and /etc/subgid\n",
+    )
+
+
+def test_a_user_with_ids_of_its_own_is_root_and_tells_owners_apart(user: Ordinary) -> None:
+    require("newuidmap", "unshare")
+    if not user.become:
+        pytest.skip("only root can give a user ids for the time of a test")
+    ranges = user.directory / "ranges"
+    ranges.write_text(RANGES)
+    give = f'mount --bind {ranges} /etc/subuid && mount --bind {ranges} /etc/subgid && exec "$@"'
+    act = 'id -u; touch file; chown 1500:1501 file; stat -c %u:%g file; exit "$1"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", give, "sh", *user.become, user.directory / "as-root.sh", "sh", "-c", act, "sh", "7"],
+        cwd=user.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (7, "0\n1500:1501\n", "")
+    assert (user.directory / "file").stat().st_uid == 100000 + 1500 - 1
