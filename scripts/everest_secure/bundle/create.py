@@ -3,9 +3,7 @@
 import errno
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from everest_secure.bundle.signing import MIN_RSA_BITS, Signer
 from everest_secure.pki import certificates
 from everest_secure.run import Tools
 from everest_secure.space import require_space
+from everest_secure.staging import staging
 
 HOOK_MODE = 0o755
 SPACE_OVERHEAD = 16 * 1024 * 1024
@@ -47,7 +46,7 @@ def create(
     between = signing.preflight(signer, keyring=keyring, now=now, min_rsa_bits=min_rsa_bits)
     sources = [image.file for image in description.images]
     require_space(output.parent, space_needed(sources, beside=output.parent), f"the bundle {output.name}")
-    with _work_directory(output) as work:
+    with staging(output, error=BundleError) as work:
         content = work / "content"
         _fill(content, description)
         configuration = work / "rauc.conf"
@@ -75,19 +74,6 @@ def _require_free(output: Path) -> None:
         raise BundleError(f"{output} exists already and is never overwritten; choose another name or move it away")
     if not output.parent.is_dir():
         raise BundleError(f"the directory {output.parent} does not exist; create it first")
-
-
-@contextmanager
-def _work_directory(output: Path) -> Iterator[Path]:
-    """Yield a directory on the file system of `output`, so that the finished bundle only changes its name."""
-    try:
-        work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    except OSError as error:
-        raise BundleError(f"{output.parent} cannot be written to: {error.strerror}; choose another place") from None
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _fill(content: Path, description: Description) -> None:

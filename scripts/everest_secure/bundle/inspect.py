@@ -79,8 +79,11 @@ def _read(bundle: Path, *, keyring: Path | None, tools: Tools) -> BundleInfo:
                 bundle.resolve(), configuration=configuration, keyring=keyring.resolve() if keyring is not None else None, tools=tools
             )
         except ToolError as error:
-            what = "cannot be read" if keyring is None else f"is not accepted with the keyring {keyring}"
-            raise BundleError(f"{bundle} {what}: {error}") from None
+            if keyring is None:
+                raise BundleError(f"{bundle} cannot be read: {error}; build or fetch it again") from None
+            raise BundleError(
+                f"{bundle} is not accepted with the keyring {keyring}: {error}; sign it for that keyring or name its own"
+            ) from None
     return _parse(said, verified=keyring is not None)
 
 

@@ -1,8 +1,7 @@
 """Boot chain: BOOT-03."""
 
-from everest_secure.checks.core import Boot, Location, Notes, Scope, check
-from everest_secure.errors import ArtefactError
-from everest_secure.parse.boot_entries import boot_entries
+from everest_secure.checks.common import entries_of, place_of
+from everest_secure.checks.core import Boot, Notes, Scope, check
 from everest_secure.policy.parameters import Parameters
 
 _LOCKDOWN = ("integrity", "confidentiality")
@@ -12,11 +11,8 @@ _FORBIDDEN = ("init", "rdinit", "systemd.debug_shell", "rd.systemd.debug_shell",
 @check("BOOT-03", on=Scope.BOOT)
 def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameters, note: Notes) -> None:
     """Each boot entry lies in a UKI, locks the kernel down, and opens no login or other init."""
-    entries = boot_entries(boot.container)
-    if not entries:
-        raise ArtefactError(f"{boot.container.name} has no boot entry that is understood (UKI, loader entry, extlinux, GRUB)")
-    for entry in entries:
-        place, line = Location(entry.artefact, entry.path, entry.line), entry.command_line
+    for entry in entries_of(boot):
+        place, line = place_of(entry), entry.command_line
         if not entry.authenticated:
             what = "the command line lies in a file that no signature covers"
             note.finding(what, at=place, remedy="Put it into a signed UKI or FIT image.")

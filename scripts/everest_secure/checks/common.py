@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from everest_secure.checks.core import Location, Notes, Root
+from everest_secure.checks.core import Boot, Location, Notes, Root
+from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree, printable
+from everest_secure.parse.boot_entries import BootEntry, boot_entries
 from everest_secure.parse.everest_config import CONFIG, EverestConfig, read_everest_config
 from everest_secure.parse.packages import read_packages
 from everest_secure.parse.unit_graph import Start, starts
@@ -19,6 +21,21 @@ MAX_SHOWN = 20
 def at(root: Root, path: str = "", line: int = 0) -> Location:
     """Return a place in a root file system."""
     return Location(root.artefact.name, printable(path), line)
+
+
+def entries_of(boot: Boot) -> tuple[BootEntry, ...]:
+    """Return the boot entries of a disk; raises ArtefactError when there is none, as nothing could be said of how it boots."""
+    entries = boot_entries(boot.container)
+    if not entries:
+        raise ArtefactError(
+            f"{boot.container.name} has no boot entry that is understood; give a disk with a UKI, or with entries of systemd-boot, extlinux or GRUB"
+        )
+    return entries
+
+
+def place_of(entry: BootEntry) -> Location:
+    """Return the place of a boot entry."""
+    return Location(entry.artefact, entry.path, entry.line)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:

@@ -2,12 +2,10 @@
 
 import re
 
-from everest_secure.checks.common import at, findings_up_to, matches
+from everest_secure.checks.common import at, entries_of, findings_up_to, matches, place_of
 from everest_secure.checks.core import Boot, Location, NotApplicable, Notes, Root, Scope, check
-from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Node, NodeType, printable
 from everest_secure.parse.accounts import read_accounts
-from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.parse.fstab import read_fstab
 from everest_secure.parse.private_keys import KeyKind, find_keys, first_piece
 from everest_secure.policy.parameters import Parameters
@@ -53,15 +51,12 @@ def root_file_system_is_mounted_read_only(root: Root, policy: Parameters, note: 
 @check("FS-01", on=Scope.BOOT)
 def kernel_command_lines_mount_the_root_read_only(boot: Boot, policy: Parameters, note: Notes) -> None:
     """No boot entry asks for a writable root."""
-    entries = boot_entries(boot.container)
-    for entry in entries:
-        place = Location(entry.artefact, entry.path, entry.line)
+    for entry in entries_of(boot):
+        place = place_of(entry)
         if entry.command_line.root_read_only:
             note.saw(f"{place}: root mounted read-only")
         else:
             note.finding("the kernel command line asks for a writable root ('rw')", at=place, remedy="Take 'rw' out of the command line.")
-    if not entries:
-        raise ArtefactError(f"{boot.container.name} has no boot entry that is understood (UKI, loader entry, extlinux, GRUB)")
 
 
 @check("FS-05", on=Scope.ROOT)

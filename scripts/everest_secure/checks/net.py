@@ -4,19 +4,20 @@ from everest_secure.checks.common import (
     SERVICE,
     at,
     configuration,
+    entries_of,
     findings_up_to,
     forbidden,
     matches,
     option,
     package_evidence,
+    place_of,
     service,
     started,
     units_of,
     words,
 )
-from everest_secure.checks.core import Boot, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.core import Boot, Notes, Root, Scope, check
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, read_broker_config
 from everest_secure.parse.nft import RuleSet, read_ruleset
 from everest_secure.parse.nft_inbound import OTHER, inbound
@@ -196,11 +197,8 @@ def _offers_login(start: Start) -> bool:
 @check("NET-07", on=Scope.BOOT)
 def command_lines_open_no_shell(boot: Boot, policy: Parameters, note: Notes) -> None:
     """No boot entry asks for a debug shell, another init or a rescue target."""
-    entries = boot_entries(boot.container)
-    if not entries:
-        raise NotApplicable("no boot entry that is understood (UKI, loader entry, extlinux, GRUB)")
-    for entry in entries:
-        place = Location(entry.artefact, entry.path, entry.line)
+    for entry in entries_of(boot):
+        place = place_of(entry)
         line = entry.command_line
         opened = [name for name in _SHELL_PARAMETERS if line.has(name)]
         opened += [

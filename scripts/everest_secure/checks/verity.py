@@ -1,11 +1,12 @@
 """Integrity of the root file system: FS-02."""
 
+from everest_secure.checks.common import entries_of, place_of
 from everest_secure.checks.core import Boot, Location, Notes, Scope, check
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.hashtree import VerityResult
 from everest_secure.image.verity import Verity
-from everest_secure.parse.boot_entries import BootEntry, boot_entries
+from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.policy.parameters import Parameters
 
 _DATA = "systemd.verity_root_data"
@@ -17,9 +18,7 @@ def every_boot_entry_names_the_hash_of_an_intact_root(boot: Boot, policy: Parame
     """The whole hash tree is recomputed, and its root hash is the one on a command line that a signature covers."""
     partitions = {artefact.name: artefact for artefact in boot.container.children}
     results = {name: artefact.facts.verify_tree() for name, artefact in partitions.items() if isinstance(artefact.facts, Verity)}
-    entries = boot_entries(boot.container)
-    if not entries:
-        raise ArtefactError(f"{boot.container.name} has no boot entry that is understood (UKI, loader entry, extlinux, GRUB)")
+    entries = entries_of(boot)
     for name, result in results.items():
         if result.corrupt_blocks or result.corrupt_hash_blocks:
             what = f"{len(result.corrupt_blocks)} blocks and {len(result.corrupt_hash_blocks)} blocks of the hash tree do not have their digest"
@@ -29,7 +28,7 @@ def every_boot_entry_names_the_hash_of_an_intact_root(boot: Boot, policy: Parame
 
 
 def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], results: dict[str, VerityResult], note: Notes) -> None:
-    place = Location(entry.artefact, entry.path, entry.line)
+    place = place_of(entry)
     wanted = entry.command_line.last("roothash")
     if not wanted:
         note.finding(
@@ -42,7 +41,7 @@ def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], result
     name = f"{boot.container.name}:{label.removeprefix(_LABEL)}" if label.startswith(_LABEL) else ""
     if name and name not in partitions:
         raise ArtefactError(
-            f"{boot.container.name} has no partition '{label.removeprefix(_LABEL)}', which the command line of {entry.artefact} names"
+            f"{boot.container.name} has no partition '{label.removeprefix(_LABEL)}', which the command line of {entry.artefact} names; mend one of them"
         )
     candidates = [name] if name else list(results)
     if name and partitions[name].kind == "empty":

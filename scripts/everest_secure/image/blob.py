@@ -29,13 +29,15 @@ class Blob:
         """Return exactly `length` bytes at `offset`; raises ArtefactError when they lie outside or cannot be had."""
         if offset < 0 or length < 0 or offset + length > self.size:
             raise ArtefactError(
-                f"{self.name} is truncated or corrupt: bytes {offset} to {offset + length} lie outside its {self.size} bytes"
+                f"{self.name} is truncated or corrupt: bytes {offset} to {offset + length} lie outside its {self.size} bytes; build or fetch it again"
             )
         if length > MAX_READ:
-            raise ArtefactError(f"{self.name} is not read: {length} bytes at once are more than the {MAX_READ} that are held in memory")
+            raise ArtefactError(
+                f"{self.name} is not read: {length} bytes at once are more than the {MAX_READ} that are held in memory; it is taken for hostile"
+            )
         found = self.fetch(offset, length)
         if len(found) != length:
-            raise ArtefactError(f"{self.name} is truncated: {len(found)} of {length} bytes at offset {offset}")
+            raise ArtefactError(f"{self.name} is truncated: {len(found)} of {length} bytes at offset {offset}; build or fetch it again")
         return found
 
     def head(self, length: int) -> bytes:
@@ -45,7 +47,7 @@ class Blob:
     def slice(self, offset: int, size: int, name: str) -> "Blob":
         """Return the part at `offset`; raises ArtefactError when it is not wholly inside."""
         if offset < 0 or size < 0 or offset + size > self.size:
-            raise ArtefactError(f"{name} reaches beyond the end of {self.name}: truncated or corrupt")
+            raise ArtefactError(f"{name} reaches beyond the end of {self.name}: truncated or corrupt; build or fetch it again")
         fetch = self.fetch
         return Blob(name, size, lambda at, length: fetch(offset + at, length))
 

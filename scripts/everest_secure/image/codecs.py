@@ -22,7 +22,9 @@ def squashfs_codec(compression: int, name: str) -> Decompress:
     def decompress(data: bytes, limit: int) -> bytes:
         found = codec(data, limit)
         if found is None or len(found) > limit:
-            raise ArtefactError(f"{name} is corrupt: a compressed block of its SquashFS cannot be decompressed to at most {limit} bytes")
+            raise ArtefactError(
+                f"{name} is corrupt: a compressed block of its SquashFS cannot be decompressed to at most {limit} bytes; build or fetch it again"
+            )
         return found
 
     return decompress

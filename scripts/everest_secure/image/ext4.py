@@ -154,4 +154,4 @@ class Ext4Tree(Tree):
         return bytes(found)
 
     def _corrupt(self, what: str) -> ArtefactError:
-        return ArtefactError(f"{self.name} is corrupt: {what} of its ext4 file system is wrong")
+        return ArtefactError(f"{self.name} is corrupt: {what} of its ext4 file system is wrong; build or fetch it again")

@@ -120,4 +120,6 @@ class _Walk:
         return self._blob.read(block * self._super.block_size, self._super.block_size)
 
     def _corrupt(self) -> ArtefactError:
-        return ArtefactError(f"{self._blob.name} is corrupt: the block map of inode {self._inode.number} of its ext4 file system is wrong")
+        return ArtefactError(
+            f"{self._blob.name} is corrupt: the block map of inode {self._inode.number} of its ext4 file system is wrong; build or fetch it again"
+        )

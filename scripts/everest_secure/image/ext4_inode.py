@@ -53,7 +53,7 @@ class InodeTable:
     def get(self, number: int) -> Inode:
         """Return inode `number` (from 1); raises ArtefactError when there is none."""
         if not 0 < number <= self._super.inode_count:
-            raise ArtefactError(f"{self._blob.name} is corrupt: it has no inode {number}")
+            raise ArtefactError(f"{self._blob.name} is corrupt: it has no inode {number}; build or fetch it again")
         group, index = divmod(number - 1, self._super.inodes_per_group)
         size = self._super.inode_size
         raw = self._at(self._table(group) + index * size, size)

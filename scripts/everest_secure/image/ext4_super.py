@@ -102,6 +102,8 @@ def _validate(blob: Blob, found: Superblock) -> None:
         and 32 <= found.descriptor_size <= found.block_size
     )
     if not sound:
-        raise ArtefactError(f"{blob.name} is corrupt: the superblock of its ext4 file system is wrong")
+        raise ArtefactError(f"{blob.name} is corrupt: the superblock of its ext4 file system is wrong; build or fetch it again")
     if found.size > blob.size:
-        raise ArtefactError(f"{blob.name} is truncated: its ext4 file system has {found.size} bytes, {blob.size} are there")
+        raise ArtefactError(
+            f"{blob.name} is truncated: its ext4 file system has {found.size} bytes, {blob.size} are there; build or fetch it again"
+        )

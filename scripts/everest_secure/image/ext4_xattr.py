@@ -70,4 +70,6 @@ def _acl(name: str, inode: Inode, raw: bytes) -> bytes:
 
 
 def _corrupt(name: str, inode: Inode) -> ArtefactError:
-    return ArtefactError(f"{name} is corrupt: the extended attributes of inode {inode.number} of its ext4 file system are wrong")
+    return ArtefactError(
+        f"{name} is corrupt: the extended attributes of inode {inode.number} of its ext4 file system are wrong; build or fetch it again"
+    )

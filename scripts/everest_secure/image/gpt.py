@@ -86,7 +86,7 @@ def read_table(blob: Blob) -> PartitionTable | None:
     primary = _header(blob, sector, 1, "primary")
     backup = _header(blob, sector, primary.alternate, "backup")
     if (backup.alternate, backup.entries, backup.disk) != (1, primary.entries, primary.disk):
-        raise ArtefactError(f"{blob.name} is corrupt: the primary and the backup copy of its GPT differ")
+        raise ArtefactError(f"{blob.name} is corrupt: the primary and the backup copy of its GPT differ; build or fetch it again")
     partitions = tuple(_partitions(blob, sector, primary))
     _refuse_overlaps(blob, partitions)
     return PartitionTable(sector, uuid.UUID(bytes_le=primary.disk), partitions)
@@ -120,7 +120,9 @@ def _partitions(blob: Blob, sector: int, header: _Header) -> list[Partition]:
         if not any(kind):
             continue
         if not header.first <= first <= last <= header.last or (last + 1) * sector > blob.size:
-            raise ArtefactError(f"{blob.name} is truncated or corrupt: its partition {number} lies outside the disk")
+            raise ArtefactError(
+                f"{blob.name} is truncated or corrupt: its partition {number} lies outside the disk; build or fetch it again"
+            )
         found.append(
             Partition(
                 number=number,
@@ -139,7 +141,7 @@ def _refuse_overlaps(blob: Blob, partitions: Sequence[Partition]) -> None:
     end = 0
     for partition in sorted(partitions, key=lambda found: found.offset):
         if partition.offset < end:
-            raise ArtefactError(f"{blob.name} is corrupt: its partition {partition.number} overlaps another")
+            raise ArtefactError(f"{blob.name} is corrupt: its partition {partition.number} overlaps another; build or fetch it again")
         end = partition.offset + partition.size
 
 

@@ -123,11 +123,11 @@ def hash_tree(
     """Return the tree of `data`, cut to its size from the beginning of `stored`; raises ArtefactError when the parameters cannot be right."""
     sizes = (data_block_size, hash_block_size)
     if any(not 512 <= size <= 65536 or size & (size - 1) for size in sizes) or len(salt) > MAX_SALT:
-        raise ArtefactError(f"{data.name} is corrupt: its dm-verity parameters are impossible")
+        raise ArtefactError(f"{data.name} is corrupt: its dm-verity parameters are impossible; build or fetch it again")
     if algorithm not in ALGORITHMS:
         raise ArtefactError(f"{data.name} uses dm-verity with an algorithm other than {', '.join(ALGORITHMS)}; build it with sha256")
     if not data.size or data.size % data_block_size:
-        raise ArtefactError(f"{data.name} is corrupt: its dm-verity data is no whole number of blocks")
+        raise ArtefactError(f"{data.name} is corrupt: its dm-verity data is no whole number of blocks; build or fetch it again")
     whole = HashTree(data, stored, algorithm, data_block_size, hash_block_size, salt)
     return HashTree(
         data,

@@ -30,11 +30,11 @@ class Manifest:
 def parse_manifest(raw: bytes, name: str) -> Manifest:
     """Read a manifest of the bundle `name`; raises ArtefactError when it is no key file."""
     if len(raw) > _MAX_SIZE:
-        raise ArtefactError(f"{name} is corrupt: its manifest has {len(raw)} bytes")
+        raise ArtefactError(f"{name} is corrupt: its manifest has {len(raw)} bytes; build or fetch it again")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise ArtefactError(f"{name} is corrupt: its manifest is not UTF-8") from None
+        raise ArtefactError(f"{name} is corrupt: its manifest is not UTF-8; build or fetch it again") from None
     sections: dict[str, dict[str, str]] = {}
     keys: dict[str, str] | None = None
     for number, line in enumerate(text.splitlines(), 1):
@@ -45,6 +45,8 @@ def parse_manifest(raw: bytes, name: str) -> Manifest:
             continue
         key, equals, value = line.partition("=")
         if keys is None or not equals or not key.strip():
-            raise ArtefactError(f"{name} is corrupt: line {number} of its manifest is neither a section nor a key with a value")
+            raise ArtefactError(
+                f"{name} is corrupt: line {number} of its manifest is neither a section nor a key with a value; build or fetch it again"
+            )
         keys[key.strip()] = value.strip()
     return Manifest(text, sections)

@@ -45,7 +45,7 @@ class RaucBundle:
         """
         if self.tree is None:
             raise ArtefactError(
-                f"{self.payload.name} is a RAUC bundle of format {self.format}, which has no hash tree to verify without a key"
+                f"{self.payload.name} is a RAUC bundle of format {self.format}, which has no hash tree to verify without a key; give a verity bundle"
             )
         return self.tree.verify()
 
@@ -60,7 +60,9 @@ def open_bundle(blob: Blob, depth: int) -> Artefact | None:
         return None
     payload = blob.slice(0, blob.size - 8 - len(cms), blob.name)
     if not payload.size or payload.size % _BLOCK:
-        raise ArtefactError(f"{blob.name} is corrupt: the payload of this RAUC bundle is no whole number of {_BLOCK}-byte blocks")
+        raise ArtefactError(
+            f"{blob.name} is corrupt: the payload of this RAUC bundle is no whole number of {_BLOCK}-byte blocks; build or fetch it again"
+        )
     if _ENVELOPED in cms[:32]:
         return Artefact(name=blob.name, kind="rauc-bundle", blob=blob, facts=RaucBundle("crypt", None, cms, payload, None, b""))
     embedded = _signed_content(cms, blob.name)
@@ -95,9 +97,9 @@ def _signed_content(cms: bytes, name: str) -> bytes | None:
     try:
         content = ContentInfo.load(cms, strict=True)["content"]["encap_content_info"]["content"].native
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        raise ArtefactError(f"{name} is corrupt: the signature of this RAUC bundle is no valid CMS") from None
+        raise ArtefactError(f"{name} is corrupt: the signature of this RAUC bundle is no valid CMS; build or fetch it again") from None
     if content is not None and not isinstance(content, bytes):
-        raise ArtefactError(f"{name} is corrupt: the signature of this RAUC bundle encloses no manifest")
+        raise ArtefactError(f"{name} is corrupt: the signature of this RAUC bundle encloses no manifest; build or fetch it again")
     return content
 
 
@@ -108,9 +110,11 @@ def _verity(payload: Blob, manifest: Manifest) -> tuple[HashTree, bytes]:
         salt = bytes.fromhex(section["verity-salt"])
         root_hash = bytes.fromhex(section["verity-hash"])
     except (KeyError, ValueError):
-        raise ArtefactError(f"{payload.name} is corrupt: the signed manifest of this RAUC bundle lacks its verity parameters") from None
+        raise ArtefactError(
+            f"{payload.name} is corrupt: the signed manifest of this RAUC bundle lacks its verity parameters; build or fetch it again"
+        ) from None
     if section.get("format") != "verity" or len(root_hash) != 32 or not 0 <= size < payload.size or size % _BLOCK:
-        raise ArtefactError(f"{payload.name} is corrupt: the verity parameters of this RAUC bundle are impossible")
+        raise ArtefactError(f"{payload.name} is corrupt: the verity parameters of this RAUC bundle are impossible; build or fetch it again")
     data = payload.slice(0, payload.size - size, payload.name)
     return hash_tree(data, payload.slice(payload.size - size, size, payload.name), salt=salt), root_hash
 
@@ -118,7 +122,7 @@ def _verity(payload: Blob, manifest: Manifest) -> tuple[HashTree, bytes]:
 def _payload(blob: Blob, name: str, depth: int) -> Artefact:
     content = squashfs.open_squashfs(blob.slice(0, blob.size, f"{name}:payload"), depth + 1)
     if content is None:
-        raise ArtefactError(f"{name} is corrupt: the payload of this RAUC bundle is no SquashFS")
+        raise ArtefactError(f"{name} is corrupt: the payload of this RAUC bundle is no SquashFS; build or fetch it again")
     return content
 
 
@@ -132,5 +136,7 @@ def _images(tree: Tree, manifest: Manifest, name: str, depth: int) -> Iterator[A
     for filename in manifest.filenames:
         node = tree.get(f"/{filename}")
         if node is None or not node.is_file:
-            raise ArtefactError(f"{name} is corrupt: its manifest names the file {printable(filename)}, which the bundle does not hold")
+            raise ArtefactError(
+                f"{name} is corrupt: its manifest names the file {printable(filename)}, which the bundle does not hold; build or fetch it again"
+            )
         yield open_part(tree.blob(node).slice(0, node.size, f"{name}:{printable(filename)}"), depth)

@@ -95,9 +95,13 @@ def read_superblock(blob: Blob) -> Superblock | None:
     if (found.major, found.minor) != (4, 0):
         raise ArtefactError(f"{blob.name} is SquashFS version {found.major}.{found.minor}, only 4.0 can be read; build it again")
     if not 12 <= found.block_log <= 20 or found.block_size != 1 << found.block_log:
-        raise ArtefactError(f"{blob.name} is corrupt: its SquashFS superblock has the block size {found.block_size}")
+        raise ArtefactError(
+            f"{blob.name} is corrupt: its SquashFS superblock has the block size {found.block_size}; build or fetch it again"
+        )
     if found.bytes_used > blob.size:
-        raise ArtefactError(f"{blob.name} is truncated: its SquashFS has {found.bytes_used} bytes, {blob.size} are there")
+        raise ArtefactError(
+            f"{blob.name} is truncated: its SquashFS has {found.bytes_used} bytes, {blob.size} are there; build or fetch it again"
+        )
     return found
 
 
@@ -123,7 +127,7 @@ class SquashfsTree(Tree):
         self._maps: Cache[_File, _Map] = Cache(_CACHED_MAPS)
 
     def _corrupt(self, what: str) -> ArtefactError:
-        return ArtefactError(f"{self.name} is corrupt: {what} of its SquashFS is wrong")
+        return ArtefactError(f"{self.name} is corrupt: {what} of its SquashFS is wrong; build or fetch it again")
 
     @cached_property
     def _ids(self) -> tuple[int, ...]:
@@ -170,7 +174,7 @@ class SquashfsTree(Tree):
             )
             if stat.S_ISDIR(inode.mode):
                 if reference in seen:
-                    raise ArtefactError(f"{self.name} is corrupt: its directory {printable(path)} is linked twice")
+                    raise ArtefactError(f"{self.name} is corrupt: its directory {printable(path)} is linked twice; build or fetch it again")
                 seen.add(reference)
                 parent = "" if path == "/" else path
                 todo += [(f"{parent}/{entry_name(name, self.name)}", at) for name, at in self._entries(listings, inode, path)]

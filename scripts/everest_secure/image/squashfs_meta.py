@@ -33,7 +33,7 @@ class MetaTable:
         """Return the place in the table of a reference; raises ArtefactError when no block begins there."""
         start = self._starts.get(block)
         if start is None or offset >= _BLOCK:
-            raise ArtefactError(f"{self._name} is corrupt: a reference in its SquashFS leads nowhere")
+            raise ArtefactError(f"{self._name} is corrupt: a reference in its SquashFS leads nowhere; build or fetch it again")
         return start + offset
 
     def unpack(self, layout: str, at: int) -> tuple[Any, ...]:
@@ -54,7 +54,7 @@ class MetaTable:
         return self._data[at : at + length]
 
     def _short(self) -> ArtefactError:
-        return ArtefactError(f"{self._name} is corrupt: a table of its SquashFS ends too early")
+        return ArtefactError(f"{self._name} is corrupt: a table of its SquashFS ends too early; build or fetch it again")
 
 
 class MetaReader:
@@ -85,7 +85,7 @@ class MetaReader:
         positions = struct.unpack(f"<{count}Q", self.blob.read(index, count * 8))
         found = b"".join(self._load(at)[0] for at in positions)
         if len(found) < length:
-            raise ArtefactError(f"{self.blob.name} is corrupt: a table of its SquashFS ends too early")
+            raise ArtefactError(f"{self.blob.name} is corrupt: a table of its SquashFS ends too early; build or fetch it again")
         return found[:length]
 
     def _load(self, at: int) -> tuple[bytes, int]:
@@ -93,7 +93,9 @@ class MetaReader:
         word = int.from_bytes(self.blob.read(at, 2), "little")
         length = word & 0x7FFF
         if not 0 < length <= _BLOCK:
-            raise ArtefactError(f"{self.blob.name} is corrupt: a metadata block of its SquashFS has an impossible length")
+            raise ArtefactError(
+                f"{self.blob.name} is corrupt: a metadata block of its SquashFS has an impossible length; build or fetch it again"
+            )
         raw = self.blob.read(at + 2, length)
         return (raw if word & 0x8000 else self.decompress(raw, _BLOCK)), at + 2 + length
 
@@ -118,7 +120,7 @@ class XattrTable:
         """Return the attributes of a set by full name; raises ArtefactError when the number or the set is wrong."""
         if number not in self._found:
             if number >= len(self._sets):
-                raise ArtefactError(f"{self._name} is corrupt: an attribute number of its SquashFS is wrong")
+                raise ArtefactError(f"{self._name} is corrupt: an attribute number of its SquashFS is wrong; build or fetch it again")
             reference, pairs, _ = self._sets[number]
             self._found[number] = self._read(reference, pairs)
         return self._found[number]
@@ -133,7 +135,9 @@ class XattrTable:
             value, after = self._value(at, out_of_line=bool(kind & _OUT_OF_LINE))
             prefix = _PREFIXES.get(kind & 0xFF)
             if prefix is None:
-                raise ArtefactError(f"{self._name} is corrupt: an attribute of its SquashFS is of an unknown kind ({kind})")
+                raise ArtefactError(
+                    f"{self._name} is corrupt: an attribute of its SquashFS is of an unknown kind ({kind}); build or fetch it again"
+                )
             found[prefix + name] = value
             at = after
         return found
@@ -147,5 +151,5 @@ class XattrTable:
             (size,) = self._table.unpack("<I", at)
         self._budget -= size + 1
         if size > _MAX_XATTR or self._budget < 0:
-            raise ArtefactError(f"{self._name} is corrupt: an attribute of its SquashFS is too long")
+            raise ArtefactError(f"{self._name} is corrupt: an attribute of its SquashFS is too long; build or fetch it again")
         return self._table.take(at + 4, size), after

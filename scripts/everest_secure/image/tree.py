@@ -95,7 +95,7 @@ class Tree(ABC):
         characters = 0
         for node, handle in self._scan():
             if node.path in index:
-                raise ArtefactError(f"{self.name} is corrupt: it holds the path {printable(node.path)} twice")
+                raise ArtefactError(f"{self.name} is corrupt: it holds the path {printable(node.path)} twice; build or fetch it again")
             index[node.path] = (node, handle)
             characters += len(node.path)
             if len(index) > MAX_NODES or characters > MAX_PATHS:
@@ -103,7 +103,7 @@ class Tree(ABC):
                     f"{self.name} holds too many files ({len(index)}) or too deep directories; it is taken for hostile and not read"
                 )
         if "/" not in index:
-            raise ArtefactError(f"{self.name} is corrupt: its {self.kind} file system has no root directory")
+            raise ArtefactError(f"{self.name} is corrupt: its {self.kind} file system has no root directory; build or fetch it again")
         return index
 
     @cached_property
@@ -171,7 +171,7 @@ class Tree(ABC):
     def blob(self, node: Node) -> Blob:
         """Return the content of a regular file for random access; raises ArtefactError for any other type."""
         if not node.is_file:
-            raise ArtefactError(f"{self.name}: {printable(node.path)} is a {node.type}, not a file")
+            raise ArtefactError(f"{self.name}: {printable(node.path)} is a {node.type}, not a file; put a file there")
         handle = self._index[node.path][1]
         return Blob(f"{self.name}:{printable(node.path)}", node.size, lambda offset, length: self._read(handle, offset, length))
 
@@ -182,9 +182,11 @@ class Tree(ABC):
         """
         node = self.resolve(path)
         if node is None:
-            raise ArtefactError(f"{self.name} has no file {path}")
+            raise ArtefactError(f"{self.name} has no file {path}; install it")
         if node.size > limit:
-            raise ArtefactError(f"{self.name}: {printable(path)} has {node.size} bytes, more than the {limit} that are read")
+            raise ArtefactError(
+                f"{self.name}: {printable(path)} has {node.size} bytes, more than the {limit} that are read; make it smaller"
+            )
         return self.blob(node).read(0, node.size)
 
     def text(self, path: str) -> str:

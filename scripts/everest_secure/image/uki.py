@@ -58,5 +58,7 @@ def _first(program: EfiProgram, name: str) -> str:
 
 def _text(content: Blob) -> str:
     if content.size > _MAX_TEXT:
-        raise ArtefactError(f"{content.name} has {content.size} bytes, more than the {_MAX_TEXT} that a text section may have")
+        raise ArtefactError(
+            f"{content.name} has {content.size} bytes, more than the {_MAX_TEXT} that a text section may have; build it again"
+        )
     return content.read(0, content.size).rstrip(b"\0").decode("utf-8", "replace").strip()

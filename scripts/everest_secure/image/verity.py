@@ -50,9 +50,11 @@ def read_verity(blob: Blob, at: int) -> Verity:
     """Return what the superblock at offset `at` says; raises ArtefactError when it cannot be right or the tree is truncated."""
     _, version, kind, own, algorithm, data_size, hash_size, blocks, salt_size, salt = _LAYOUT.unpack(blob.read(at, _LAYOUT.size))
     if version != 1 or kind != 1:
-        raise ArtefactError(f"{blob.name} has a dm-verity superblock of version {version} and hash type {kind}, only 1 and 1 can be read")
+        raise ArtefactError(
+            f"{blob.name} has a dm-verity superblock of version {version} and hash type {kind}, only 1 and 1 can be read; build it with veritysetup --format=1"
+        )
     if salt_size > len(salt) or blocks * data_size > at or not 512 <= hash_size <= 65536:
-        raise ArtefactError(f"{blob.name} is corrupt: its dm-verity superblock is wrong")
+        raise ArtefactError(f"{blob.name} is corrupt: its dm-verity superblock is wrong; build or fetch it again")
     first = -(-(at + _LAYOUT.size) // hash_size) * hash_size
     tree = hash_tree(
         blob.slice(0, blocks * data_size, blob.name),

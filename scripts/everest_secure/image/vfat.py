@@ -73,10 +73,12 @@ def read_layout(blob: Blob) -> Layout | None:
     cluster_size = per_cluster * sector
     clusters = (total * sector - data) // cluster_size
     if total * sector > blob.size:
-        raise ArtefactError(f"{blob.name} is truncated: its FAT file system has {total * sector} bytes, {blob.size} are there")
+        raise ArtefactError(
+            f"{blob.name} is truncated: its FAT file system has {total * sector} bytes, {blob.size} are there; build or fetch it again"
+        )
     bits = 12 if clusters < 4085 else 16 if clusters < 65525 else 32
     if clusters < 1 or (bits == 32) != (not small_fat) or (clusters + 2) * bits > fat_size * 8:
-        raise ArtefactError(f"{blob.name} is corrupt: the boot sector of its FAT file system is wrong")
+        raise ArtefactError(f"{blob.name} is corrupt: the boot sector of its FAT file system is wrong; build or fetch it again")
     return Layout(bits, cluster_size, clusters, reserved * sector, root_cluster if bits == 32 else root, root_size, data)
 
 
@@ -217,4 +219,4 @@ class VfatTree(Tree):
         return found[offset - first * size : offset - first * size + length]
 
     def _corrupt(self, what: str) -> ArtefactError:
-        return ArtefactError(f"{self.name} is corrupt: {what} of its FAT file system is wrong")
+        return ArtefactError(f"{self.name} is corrupt: {what} of its FAT file system is wrong; build or fetch it again")

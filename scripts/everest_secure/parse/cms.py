@@ -51,7 +51,7 @@ def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None)
         raise ArtefactError(f"{where} holds no CMS signature that can be read; sign it again") from None
     data = content if content is not None else detached
     if data is None:
-        raise ArtefactError(f"{where} has a detached signature and its content is not at hand")
+        raise ArtefactError(f"{where} has a detached signature and its content is not at hand; give both")
     if signed != "signed_data" or not infos:
         raise ArtefactError(f"{where} is not signed: its CMS is '{signed}' with {len(infos)} signers; sign it")
     return SignedData(content, tuple(_verify(info, certificates, data, where) for info in infos), certificates)
@@ -89,7 +89,7 @@ def _verify(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], c
         ):
             raise ArtefactError(f"{where} has signed attributes that RFC 5652 does not allow; sign it again")
         if not hmac.compare_digest(attributes["message_digest"][0].native, computed):
-            raise ArtefactError(f"{where} was altered after it was signed: the digest of its content differs")
+            raise ArtefactError(f"{where} was altered after it was signed: the digest of its content differs; fetch or sign it again")
         # The signature is over the attributes as a SET, not under the context tag that they are stored with (RFC 5652, 5.4).
         message = b"\x31" + info["signed_attrs"].dump(force=False)[1:]
     else:

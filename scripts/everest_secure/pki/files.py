@@ -1,14 +1,13 @@
 """Files that hold keys and certificates: read within bounds, written once, never over another."""
 
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from everest_secure.pki.errors import PkiError
+from everest_secure.staging import staging
 
 MAX_BYTES = 1024 * 1024
 """A keyring of hundreds of certificates; anything larger is none."""
@@ -54,19 +53,10 @@ def new_directory(final: Path) -> Iterator[Path]:
     """
     final = final.parent.resolve() / final.name
     refuse_existing(final)
-    if not final.parent.is_dir():
-        raise PkiError(f"the directory {final.parent} does not exist; create it first")
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
-    except OSError as error:
-        raise PkiError(f"{final.parent} cannot be written to: {error.strerror}; choose another place") from None
-    try:
-        yield staging
+    with staging(final, error=PkiError) as directory:
+        yield directory
         refuse_existing(final)
-        _rename(staging, final)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+        _rename(directory, final)
 
 
 def refuse_existing(path: Path) -> None:
@@ -75,9 +65,9 @@ def refuse_existing(path: Path) -> None:
         raise PkiError(f"{path} exists already and is never overwritten; name a new directory or move it away")
 
 
-def _rename(staging: Path, final: Path) -> None:
+def _rename(directory: Path, final: Path) -> None:
     try:
-        staging.rename(final)
+        directory.rename(final)
     except OSError as error:
         raise PkiError(f"{final} could not be put in place: {error.strerror}; nothing was created") from None
     descriptor = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
