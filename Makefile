@@ -12,6 +12,7 @@ DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) chromium cryptsetup-bin dosfstools e2fsprogs fakeroot fdisk mosquitto mtools \
 	nftables rauc squashfs-tools systemd
+BOOT_PACKAGES := ovmf qemu-system-x86 swtpm
 
 SHELL_FILES := scripts/setup.sh scripts/as-root.sh .ci/run
 
@@ -52,6 +53,11 @@ test: $(READY) ## Set up and run all tests but those that need upstream layers o
 unit: $(READY) ## The unit tests alone
 	@scripts/setup.sh packages $(TEST_PACKAGES)
 	$(BIN)/pytest --numprocesses 2 tests/unit
+
+.PHONY: boot
+boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after make demo)
+	@scripts/setup.sh packages $(BOOT_PACKAGES)
+	$(BIN)/pytest -m boot tests/boot
 
 .PHONY: bench
 bench: $(READY) ## Measure the figures in docs/figures.md and print them

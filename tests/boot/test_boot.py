@@ -1,0 +1,117 @@
+"""The demonstration's image on a machine with secure boot and a software TPM. Software emulation: minutes.
+
+Run by `make boot`, after `make demo`.
+"""
+
+import mmap
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from everest_secure.image.artefact import open_artefact
+from everest_secure.parse.everest_config import Module, read_everest_config
+from everest_secure.pki.keys import KeyType
+from everest_secure.target.firmware import Firmware
+from everest_secure.target.machine import PROGRAMS
+from support import pki
+from support.reference import REPOSITORY, require
+
+pytestmark = pytest.mark.boot
+
+DISK = REPOSITORY / "build/demo/everest-secure-image.raw"
+KEYS = REPOSITORY / "build/keys/development"
+EVEREST_SECURE = Path(sys.executable).parent / "everest-secure"
+BOOT_SECONDS, FIRMWARE_SECONDS = 900, 300
+CAP_NET_RAW = 1 << 13
+"""linux/capability.h."""
+REFUSED = "Access Denied"
+"""What OVMF says of a program that no certificate in db has signed."""
+SAYS = "everest-reference: "
+
+
+def target_run(disk: Path, keys: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [str(part) for part in (EVEREST_SECURE, "target", "run", disk, "--keys", keys, *options)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def disk() -> Path:
+    """The demonstration's disk image; skips without it or without a machine to run it on."""
+    require(*PROGRAMS)
+    if not all(file.is_file() for file in (Firmware().code, Firmware().variables)):
+        pytest.skip("ovmf is not installed")
+    if not (DISK.is_file() and KEYS.is_dir()):
+        pytest.skip("there is no demonstration; run 'make demo' first")
+    return DISK
+
+
+@pytest.fixture(scope="module")
+def console(disk: Path) -> list[str]:
+    """Lines on the console of a machine that trusts our keys, until the image says that it is ready."""
+    done = target_run(disk, KEYS, "--seconds", str(BOOT_SECONDS))
+    assert done.returncode == 0, done.stderr
+    return [line.strip() for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def modules(disk: Path) -> tuple[Module, ...]:
+    """Modules that the image's own configuration lists."""
+    slot = next(artefact.tree for artefact in open_artefact(disk).walk() if artefact.tree and artefact.tree.kind == "squashfs")
+    return read_everest_config(slot).modules
+
+
+@pytest.fixture(scope="module")
+def module_processes(console: list[str]) -> list[dict[str, str]]:
+    """What /proc says of each module's process: uid, CapAmb, NoNewPrivs."""
+    found = [line.removeprefix(f"{SAYS}module ") for line in console if line.startswith(f"{SAYS}module ")]
+    return [dict(word.split("=") for word in line.split()[1:]) for line in found]
+
+
+@pytest.fixture
+def altered(disk: Path, tmp_path: Path) -> Iterator[Path]:
+    """The disk with one bit of the signed command line turned, in every place where it stands."""
+    copy = tmp_path / "altered.raw"
+    subprocess.run(["cp", "--sparse=always", disk, copy], check=True)
+    with copy.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+        at, turned = content.find(b"lockdown=integrity"), 0
+        while at >= 0:
+            content[at] ^= 1
+            turned += 1
+            at = content.find(b"lockdown=integrity", at)
+    assert turned
+    yield copy
+    copy.unlink()
+
+
+def test_the_image_boots_with_our_keys_and_no_unit_fails(console: list[str]) -> None:
+    assert f"{SAYS}ready" in console
+    assert f"{SAYS}failed units: none" in console
+
+
+def test_every_module_runs_as_the_service_user_and_gains_nothing(
+    module_processes: list[dict[str, str]], modules: tuple[Module, ...]
+) -> None:
+    assert len(module_processes) == len(modules)
+    assert {(process["uid"], process["NoNewPrivs"]) for process in module_processes} == {("1500", "1")}
+
+
+def test_slac_alone_holds_a_capability_and_that_is_raw_packets(module_processes: list[dict[str, str]], modules: tuple[Module, ...]) -> None:
+    assert {module.id: module.capabilities for module in modules if module.capabilities} == {"slac": ("CAP_NET_RAW",)}
+    held = sorted(int(process["CapAmb"], 16) for process in module_processes)
+    assert held == [*[0] * (len(modules) - 1), CAP_NET_RAW]
+
+
+def test_a_machine_with_the_keys_of_others_refuses_the_image(disk: Path, tmp_path: Path) -> None:
+    others = pki.make(tmp_path / "keys", chosen=pki.small(key=KeyType.RSA_2048))
+    done = target_run(disk, others.directory, "--until", REFUSED, "--seconds", str(FIRMWARE_SECONDS))
+    assert done.returncode == 0, done.stderr
+    assert SAYS not in done.stdout
+
+
+def test_an_image_whose_signed_command_line_was_altered_is_refused(altered: Path) -> None:
+    done = target_run(altered, KEYS, "--until", REFUSED, "--seconds", str(FIRMWARE_SECONDS))
+    assert done.returncode == 0, done.stderr
+    assert SAYS not in done.stdout
