@@ -14,8 +14,6 @@ TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) chromium cryptsetup-bin dosfs
 	nftables rauc squashfs-tools systemd
 BOOT_PACKAGES := ovmf qemu-system-x86 swtpm
 
-SHELL_FILES := scripts/setup.sh scripts/as-root.sh .ci/run
-
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +40,8 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	shellcheck --enable=all --exclude=SC2250 $(SHELL_FILES)
+	shellcheck --enable=all --exclude=SC2250,SC2312 $$(git grep --files-with-matches '^#! */bin/sh')
+	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-secure/*.bb' 'meta-everest-secure/*.bbappend')
 
 .PHONY: test
 test: $(READY) ## Set up and run all tests but those that need upstream layers or QEMU

@@ -68,7 +68,7 @@ def main() -> None:
         for what, artefacts in (("check of the disk image", [disk]), ("check of disk image and bundle", [disk, bundle])):
             row(
                 what,
-                median(lambda artefacts=artefacts: measure(everest_secure, "check", "--profile", "reference", *artefacts)),
+                median(partial(measure, everest_secure, "check", "--profile", "reference", *artefacts)),
                 to=reference,
             )
     row("unit tests", measure(PROGRAMS / "pytest", "--numprocesses", "2", "tests/unit"))

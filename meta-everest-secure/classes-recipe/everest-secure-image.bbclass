@@ -45,6 +45,7 @@ python everest_secure_drop_setuid() {
             if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID) and file not in kept:
                 os.chmod(file, stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
 }
+everest_secure_drop_setuid[doc] = "Takes setuid and setgid bits from all files but EVEREST_SETUID_KEPT"
 
 python everest_secure_release_file() {
     import json

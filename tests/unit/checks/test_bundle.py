@@ -147,7 +147,9 @@ def device_with_intermediate(pki: Pki) -> Root:
 
 
 def test_a_small_key_is_found(pki: Pki, tmp_path: Path) -> None:
-    assert "'CN=Signer' has 2048 bits, at least 4096 are wanted" in findings(make(tmp_path, pki.signer, pki.intermediate), device(pki.root), bits=4096)
+    assert "'CN=Signer' has 2048 bits, at least 4096 are wanted" in findings(
+        make(tmp_path, pki.signer, pki.intermediate), device(pki.root), bits=4096
+    )
 
 
 def test_an_altered_payload_is_found(pki: Pki, tmp_path: Path) -> None:
