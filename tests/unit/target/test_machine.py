@@ -1,5 +1,7 @@
+import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,19 @@ def running(directory: Path) -> list[str]:
     return found
 
 
+def access_modes(file: Path) -> set[int]:
+    """Return how processes have opened `file` (proc_pid_fdinfo(5))."""
+    found = set()
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if descriptor.readlink() == file:
+                flags = descriptor.parents[1].joinpath("fdinfo", descriptor.name).read_text().split("flags:")[1].split()[0]
+                found.add(int(flags, 8) & os.O_ACCMODE)
+        except OSError:
+            continue
+    return found
+
+
 @pytest.mark.usefixtures("real")
 def test_the_console_is_returned_once_it_shows_the_text(tmp_path: Path) -> None:
     assert run_until(machine(tmp_path, says="firmware\nready\n"), "ready", seconds=SECONDS) == "firmware\nready\n"
@@ -97,12 +112,15 @@ def test_a_missing_disk_ends_in_the_words_of_qemu(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("real")
-def test_the_disk_is_not_changed(tmp_path: Path) -> None:
-    built = machine(tmp_path, says="ready")
-    built.disk.chmod(0o444)
-    before = built.disk.stat()
-    run_until(built, "ready", seconds=SECONDS)
-    assert built.disk.stat().st_mtime_ns == before.st_mtime_ns
+def test_the_disk_is_opened_for_reading_alone(tmp_path: Path) -> None:
+    built = machine(tmp_path, says="waiting")
+    with ThreadPoolExecutor() as pool:
+        ends = pool.submit(run_until, built, "ready", seconds=5)
+        seen: set[int] = set()
+        while not ends.done():
+            seen |= access_modes(built.disk)
+    assert isinstance(ends.exception(), UserError)
+    assert seen == {os.O_RDONLY}
 
 
 @pytest.mark.parametrize("missing", PROGRAMS)
