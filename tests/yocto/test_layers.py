@@ -62,8 +62,9 @@ def test_every_pinned_commit_exists_upstream(checkout: Checkout, top: Path) -> N
 
 
 @pytest.mark.parametrize("top", TOP_FILES, ids=lambda top: top.stem)
-def test_bitbake_parses_all_layers_and_our_layer_gives_no_warning(checkout: Checkout, top: Path) -> None:
-    done = checkout.kas("shell", f"kas/{top.name}:kas/offline.yml", "--command", "bitbake --parse-only")
+def test_bitbake_parses_all_layers_with_no_warning_from_ours_and_skips_none_of_its_recipes(checkout: Checkout, top: Path) -> None:
+    commands = f"bitbake --parse-only && bitbake-layers show-recipes --layer {LAYER}"
+    done = checkout.kas("shell", f"kas/{top.name}:kas/offline.yml", "--command", commands)
     assert done.returncode == 0, done.stdout
     parsed = re.search(r"(\d+) \.bb files complete .* (\d+) errors", done.stdout)
     assert parsed, done.stdout
@@ -71,6 +72,8 @@ def test_bitbake_parses_all_layers_and_our_layer_gives_no_warning(checkout: Chec
     assert parsed[2] == "0"
     complaints = [line for line in done.stdout.splitlines() if line.startswith(("WARNING", "ERROR")) and LAYER in line]
     assert complaints == []
+    available = set(re.findall(rf"^(\S+):\n  {LAYER} +\S+$", done.stdout, re.MULTILINE))
+    assert available == {recipe.name.partition("_")[0].removesuffix(".bb") for recipe in (PROJECT / LAYER).rglob("*.bb")}
 
 
 @pytest.mark.parametrize("top", TOP_FILES, ids=lambda top: top.stem)
