@@ -1,6 +1,7 @@
 """Bundles: RAUC-03, verified without RAUC."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
@@ -11,8 +12,10 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.raucb import RaucBundle
 from everest_secure.parse.certificates import key_bits, subject
 from everest_secure.parse.chain import build_chain, chain_faults, code_signing_faults, key_faults
-from everest_secure.parse.cms import SignedData, verify_signed_data
 from everest_secure.policy.parameters import Parameters
+
+if TYPE_CHECKING:
+    from everest_secure.parse.cms import SignedData
 
 
 @check("RAUC-03", on=Scope.BUNDLE)
@@ -25,6 +28,8 @@ def signature_chain_and_payload_hold_with_the_keyring_of_the_image(bundle: Bundl
         raise ArtefactError(
             f"{bundle.artefact.name} has the format '{facts.format}', whose content only the device can verify; check a verity bundle"
         )
+    from everest_secure.parse.cms import verify_signed_data
+
     signed = verify_signed_data(facts.cms, bundle.artefact.name)
     for root in _devices(bundle):
         anchors, path = keyring(root)
@@ -58,7 +63,7 @@ def _devices(bundle: Bundle) -> list[Root]:
 
 
 def _judge_chains(
-    signed: SignedData, anchors: tuple[x509.Certificate, ...], where: str, place: Location, policy: Parameters, note: Notes
+    signed: "SignedData", anchors: tuple[x509.Certificate, ...], where: str, place: Location, policy: Parameters, note: Notes
 ) -> None:
     for signature in signed.signatures:
         chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors)

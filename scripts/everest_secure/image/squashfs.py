@@ -24,8 +24,8 @@ MAGIC = b"hsqs"
 _SUPERBLOCK = struct.Struct("<4s4I6H8Q")
 _NONE = 0xFFFF_FFFF
 _UNCOMPRESSED = 1 << 24
-_CACHED_BLOCKS = 64 * 1024 * 1024
-"""Bytes of decompressed blocks kept."""
+_CACHED_BLOCKS = 16 * 1024 * 1024
+"""Bytes of decompressed blocks kept: who reads the files in the order of their paths, as they were packed, decompresses each block once."""
 _CACHED_MAPS = 8
 """Files whose block positions are kept."""
 _BASIC = {1: stat.S_IFDIR, 2: stat.S_IFREG, 3: stat.S_IFLNK, 4: stat.S_IFBLK, 5: stat.S_IFCHR, 6: stat.S_IFIFO, 7: stat.S_IFSOCK}

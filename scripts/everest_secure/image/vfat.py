@@ -6,6 +6,7 @@ EFI programs, and whatever calls itself one, are opened too: they are the childr
 
 import struct
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from everest_secure.errors import ArtefactError
@@ -22,8 +23,8 @@ _DIRECTORY = 0x10
 _LONG = 0x0F
 _MAX_DIRECTORY = 65536 * 32
 """Bytes of a directory's entries."""
-_PAGE = 64 * 1024
-"""Bytes of the allocation table that are read at once; a multiple of an entry's size."""
+_PAGE = 16 * 1024
+"""Entries of the allocation table that are read at once; even, as two entries of FAT12 share three bytes."""
 
 
 class Layout(NamedTuple):
@@ -117,7 +118,7 @@ class VfatTree(Tree):
         self._blob = blob
         self._layout = layout
         self._chains: Cache[_File, list[int]] = Cache(8)
-        self._pages: Cache[int, bytes] = Cache(16)
+        self._pages: Cache[int, tuple[int, ...]] = Cache(16)
 
     def _scan(self) -> Iterator[tuple[Node, object]]:
         root = self._layout.root if self._layout.bits == 32 else 0
@@ -172,28 +173,29 @@ class VfatTree(Tree):
     def _chain(self, cluster: int, limit: int) -> Iterator[int]:
         """Yield at most `limit` clusters of a file; raises ArtefactError when the chain leaves the disk or is longer than a directory may be."""
         end = {12: 0xFF8, 16: 0xFFF8, 32: 0xFFF_FFF8}[self._layout.bits]
+        first, page = 0, tuple[int, ...]()
         for _ in range(limit):
             if not 2 <= cluster < self._layout.clusters + 2:
                 raise self._corrupt("a cluster chain")
             yield cluster
-            cluster = self._next(cluster)
+            if not first <= cluster < first + len(page):
+                first = cluster - cluster % _PAGE
+                page = self._pages.get(first, partial(self._page, first))
+            cluster = page[cluster - first]
             if cluster >= end:
                 return
 
-    def _next(self, cluster: int) -> int:
+    def _page(self, first: int) -> tuple[int, ...]:
+        """Return the entries of the allocation table from cluster `first` on, at most `_PAGE` of them."""
         bits = self._layout.bits
+        count = min(_PAGE, self._layout.clusters + 2 - first)
+        raw = self._blob.read(self._layout.fat + first * bits // 8, -(-count * bits // 8))
         if bits == 12:
-            pair = int.from_bytes(self._blob.read(self._layout.fat + cluster * 3 // 2, 2), "little")
-            return pair >> 4 if cluster & 1 else pair & 0xFFF
-        width = bits // 8
-        page, at = divmod(cluster * width, _PAGE)
-        table = self._pages.get(page, lambda: self._page(page))
-        return int.from_bytes(table[at : at + width], "little") & 0x0FFF_FFFF
-
-    def _page(self, number: int) -> bytes:
-        """Return a part of the file allocation table, which is read in pieces: a chain of a large file follows it entry by entry."""
-        start = self._layout.fat + number * _PAGE
-        return self._blob.read(start, min(_PAGE, self._blob.size - start))
+            pairs = (int.from_bytes(raw[at : at + 3], "little") for at in range(0, len(raw), 3))
+            return tuple(entry for pair in pairs for entry in (pair & 0xFFF, pair >> 12))
+        if bits == 16:
+            return struct.unpack(f"<{count}H", raw)
+        return tuple(entry & 0x0FFF_FFFF for entry in struct.unpack(f"<{count}I", raw))
 
     def _clusters(self, chain: Sequence[int]) -> bytes:
         """Return the content of clusters; those that follow one another are read at once."""

@@ -40,10 +40,19 @@ class Catalogue:
         return f"there is no requirement '{identifier}'; {hint}"
 
 
+def catalogue_file() -> Path:
+    """Return the path of the project's own catalogue."""
+    return data("conf") / "policy/requirements.yml"
+
+
 def load_catalogue(file: Path | None = None) -> Catalogue:
-    """Read the catalogue. Raises PolicyError with file, line and key when it is wrong; `file` is for tests of just that."""
-    document = datafile.read(file or data("conf") / "policy/requirements.yml", error=PolicyError)
-    validate(document, "requirements.schema.json")
+    """Read the catalogue, or another one from `file`. Raises PolicyError with file, line and key when it is wrong.
+
+    The project's own is held to its schema by the tests and not again at every start, which would take as long as reading it.
+    """
+    document = datafile.read(file or catalogue_file(), error=PolicyError)
+    if file is not None:
+        validate(document, "requirements.schema.json")
     value = cast(dict[str, Any], document.value)
     groups = tuple(value["groups"])
     seen: set[str] = set()

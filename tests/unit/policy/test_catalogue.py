@@ -8,7 +8,7 @@ from everest_secure import checks
 from everest_secure.checks.core import registered
 from everest_secure.errors import PolicyError
 from everest_secure.paths import data
-from everest_secure.policy.catalogue import load_catalogue
+from everest_secure.policy.catalogue import catalogue_file, load_catalogue
 
 CATALOGUE = load_catalogue()
 FAMILIES = {
@@ -28,6 +28,10 @@ FAMILIES = {
     "DOC": 1,
 }
 """Number of requirements by family; they are numbered from 01 without a gap."""
+
+
+def test_the_catalogue_holds_to_its_schema() -> None:
+    assert load_catalogue(catalogue_file()) == CATALOGUE
 
 
 def test_the_catalogue_holds_every_requirement_once() -> None:

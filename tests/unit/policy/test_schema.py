@@ -20,6 +20,11 @@ def test_every_schema_is_valid_itself(file: Path) -> None:
     Draft202012Validator.check_schema(json.loads(file.read_text()))
 
 
+@pytest.mark.parametrize("file", sorted((data("conf") / "policy/profiles").glob("*.yml")), ids=lambda file: file.name)
+def test_every_profile_holds_to_the_schema(file: Path) -> None:
+    validate(read(file, error=PolicyError), "policy.schema.json")
+
+
 def test_the_parameters_schema_knows_exactly_the_fields_of_parameters() -> None:
     derived = parameters_schema()
     Draft202012Validator.check_schema(derived)
