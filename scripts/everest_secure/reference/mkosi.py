@@ -48,11 +48,19 @@ def _mkosi(
     sources = configuration / "mkosi.sandbox/etc/apt/sources.list.d/mkosi.sources"
     sources.parent.mkdir(parents=True)
     sources.write_text(archive.sources())
-    places = {name: cache / name for name in ("package-cache", "tree-cache", "workspace")}
+    # Each image has a tree cache of its own: mkosi names them after the distribution alone and would throw the other's away.
+    places = {name: cache / name for name in ("package-cache", f"tree-cache-{image}", "workspace")}
     for place in (output, *places.values()):
         place.mkdir(parents=True, exist_ok=True)
     command: list[Argument] = ["mkosi", "--directory", configuration, "--output-directory", output, "--force"]
-    command += ["--package-cache-dir", places["package-cache"], "--cache-dir", places["tree-cache"], "--workspace-dir", places["workspace"]]
+    command += [
+        "--package-cache-dir",
+        places["package-cache"],
+        "--cache-dir",
+        places[f"tree-cache-{image}"],
+        "--workspace-dir",
+        places["workspace"],
+    ]
     try:
         tools.run([*command, *options, "build"], paths=[configuration, output, *places.values(), *paths])
     except ToolError as error:
