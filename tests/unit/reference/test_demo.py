@@ -1,3 +1,4 @@
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from everest_secure.reference import toolsroot
 from everest_secure.reference.archive import VARIABLE
 from everest_secure.reference.demo import _replace, demonstrate
 from support import pki
-from support.reference import UNREACHABLE, require
+from support.reference import UNREACHABLE
 
 
 @contextmanager
@@ -22,14 +23,14 @@ def silently(_name: str) -> Iterator[None]:
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where an earlier demonstration left its keys and results, on a machine whose archive is out of reach."""
+    """Where an earlier demonstration left its keys and results; the tools root is empty: recipes come before any of its programs."""
     directory = tmp_path / "build"
+    (directory / "cache" / f"tools-{toolsroot.digest()}").mkdir(parents=True)
     (directory / "keys").mkdir(parents=True)
     pki.make(directory / "keys/development")
     (directory / "demo").mkdir()
     (directory / "demo/report.html").write_text("of the last time")
     monkeypatch.setenv(VARIABLE, UNREACHABLE)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     return directory
 
 
@@ -45,40 +46,19 @@ def broken_layer(place: Path) -> Path:
     return place
 
 
-def pretend_tools_root(directory: Path) -> None:
-    """Make an empty tools root: recipes are built before any of its programs is needed."""
-    (directory / "cache" / f"tools-{toolsroot.digest()}").mkdir(parents=True)
-
-
-def test_without_network_it_ends_in_one_sentence_and_keeps_the_last_results(directory: Path) -> None:
-    require("mmdebstrap")
-    with pytest.raises(UserError, match=rf"^the tools root could not be made from the Debian archive {UNREACHABLE} .+try again$"):
-        demonstrate(directory, step=silently)
-    assert contents(directory / "demo") == {"report.html": "of the last time"}
-    assert list((directory / "cache").iterdir()) == []
-
-
-def test_a_broken_recipe_is_named_with_its_line_and_the_last_results_stay(directory: Path, tmp_path: Path) -> None:
-    pretend_tools_root(directory)
-    with pytest.raises(UserError, match=r"recipe 'everest-user'.+everest-user_1\.0\.bb:3: .+this is no assignment"):
-        demonstrate(directory, layer=broken_layer(tmp_path / "layer"), step=silently)
-    assert contents(directory / "demo") == {"report.html": "of the last time"}
-
-
-def test_the_command_says_the_failed_step_and_the_sentence(directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pretend_tools_root(directory)
+def test_a_broken_recipe_is_named_with_its_line_and_the_last_results_stay(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     layer = broken_layer(tmp_path / "layer")
     assert main(["demo", "--directory", str(directory), "--layer", str(layer)]) == ExitCode.FAILED
     said = capsys.readouterr()
     assert "✓ tools root" in said.out
     assert "✗ recipes" in said.out
-    assert "everest-user_1.0.bb:3" in said.err
-    assert "Traceback" not in said.err
-    assert len(said.err.strip().splitlines()) == 1
+    assert re.fullmatch(r"everest-secure: recipe 'everest-user'.+everest-user_1\.0\.bb:3: .+this is no assignment.*\n", said.err)
+    assert contents(directory / "demo") == {"report.html": "of the last time"}
 
 
 def test_keys_are_made_once_and_used_again(directory: Path) -> None:
-    pretend_tools_root(directory)
     before = {path.name: path.read_bytes() for path in (directory / "keys/development").iterdir()}
     with pytest.raises(UserError):
         demonstrate(directory, layer=directory, step=silently)
