@@ -24,14 +24,14 @@ _WORDS = {
 }
 
 
-def load(path: Path, *, schema: Path, error: type[UserError]) -> dict[str, Any]:
-    """Return the mapping in a YAML file that holds to the schema in the file `schema`.
+def load(path: Path, *, schema: Path, error: type[UserError]) -> tuple[Document, dict[str, Any]]:
+    """Return a YAML file that holds to the schema in the file `schema`, and the mapping that it is.
 
     Raises `error` naming file, line and key when the file cannot be read or does not hold to it.
     """
     document = read(path, error=error)
     validate(document, json.loads(schema.read_text()))
-    return cast(dict[str, Any], document.value)
+    return document, cast(dict[str, Any], document.value)
 
 
 def validate(document: Document, schema: Schema, others: Schema | None = None) -> None:

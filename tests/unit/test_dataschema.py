@@ -16,7 +16,7 @@ def load(tmp_path: Path, content: str) -> dict[str, object]:
     path, schema = tmp_path / "x.yml", tmp_path / "schema.json"
     path.write_text(content)
     schema.write_text(SCHEMA)
-    return dataschema.load(path, schema=schema, error=Refused)
+    return dataschema.load(path, schema=schema, error=Refused)[1]
 
 
 def test_a_file_that_holds_to_its_schema_is_returned(tmp_path: Path) -> None:

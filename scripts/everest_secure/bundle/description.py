@@ -54,7 +54,7 @@ def load(path: Path) -> Description:
     Raises BundleError when it does not hold to conf/bundle/description.schema.json.
     """
     schema = paths.data("conf") / "bundle" / "description.schema.json"
-    document = dataschema.load(path, schema=schema, error=BundleError)
+    _, document = dataschema.load(path, schema=schema, error=BundleError)
     hooks = document.get("hooks")
     return Description(
         compatible=document["compatible"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from everest_secure import dataschema, paths
+from everest_secure.datafile import Document
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.keys import KeyType
 
@@ -72,16 +73,16 @@ def load(name: str) -> Profile:
 
 def read(path: Path) -> Profile:
     """Return the profile in a file; raises PkiError as `load` does."""
-    document = dataschema.load(path, schema=_directory() / SCHEMA, error=PkiError)
+    document, value = dataschema.load(path, schema=_directory() / SCHEMA, error=PkiError)
     profile = Profile(
-        summary=document["summary"],
-        organization=document["organization"],
-        development=document["development"],
-        encrypted_keys=document["encrypted_keys"],
-        keyring=tuple(document["keyring"]),
-        certificates=tuple(_spec(name, entry) for name, entry in document["certificates"].items()),
+        summary=value["summary"],
+        organization=value["organization"],
+        development=value["development"],
+        encrypted_keys=value["encrypted_keys"],
+        keyring=tuple(value["keyring"]),
+        certificates=tuple(_spec(name, entry) for name, entry in value["certificates"].items()),
     )
-    _refuse_contradictions(profile, path)
+    _refuse_contradictions(profile, document)
     return profile
 
 
@@ -97,25 +98,25 @@ def _spec(name: str, entry: Mapping[str, Any]) -> CertificateSpec:
     )
 
 
-def _refuse_contradictions(profile: Profile, path: Path) -> None:
+def _refuse_contradictions(profile: Profile, document: Document) -> None:
     known: dict[str, CertificateSpec] = {}
     for spec in profile.certificates:
-        where = f"{path}: certificates.{spec.name}"
+        where = ("certificates", spec.name)
         if spec.issuer is not None:
             issuer = known.get(spec.issuer)
             if issuer is None or issuer.usage is not Usage.AUTHORITY:
-                raise PkiError(f"{where}: its issuer '{spec.issuer}' is no authority named before it; name one or move it up")
+                raise document.error(where, f"its issuer '{spec.issuer}' is no authority named before it; name one or move it up")
             if spec.validity_days > issuer.validity_days:
-                raise PkiError(f"{where}: it would be valid longer than its issuer '{spec.issuer}'; shorten validity_days")
+                raise document.error(where, f"it would be valid longer than its issuer '{spec.issuer}'; shorten validity_days")
             if spec.usage is Usage.AUTHORITY and (spec.path_length or 0) >= (issuer.path_length or 0):
-                raise PkiError(f"{where}: its path_length must be less than that of its issuer '{spec.issuer}'; lower it")
+                raise document.error(where, f"its path_length must be less than that of its issuer '{spec.issuer}'; lower it")
         elif spec.usage is Usage.BUNDLE_SIGNING:
-            raise PkiError(f"{where}: a bundle signer needs an issuer; name the authority that signs it")
+            raise document.error(where, "a bundle signer needs an issuer; name the authority that signs it")
         known[spec.name] = spec
     for name in profile.keyring:
         anchor = known.get(name)
         if anchor is None or anchor.usage is not Usage.AUTHORITY or anchor.issuer is not None:
-            raise PkiError(f"{path}: keyring: '{name}' is no self-signed authority of this profile; a keyring holds roots only (RAUC-02)")
+            raise document.error(["keyring"], f"'{name}' is no self-signed authority of this profile; a keyring holds roots only (RAUC-02)")
 
 
 def _directory() -> Path:

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from everest_secure.parse.chain import build_chain, chain_faults
+from everest_secure.errors import ArtefactError
+from everest_secure.parse.chain import MAX_OFFERED, Chain, build_chain, chain_faults, code_signing_faults, key_faults
 from support.authority import issue
 
 ROOT = issue("Root", authority=True)
@@ -42,3 +44,26 @@ def test_openssl_agrees_on_every_chain(name: str, tmp_path: Path) -> None:
     arguments += ["-untrusted", tmp_path / "sub"] if intermediates else []
     done = subprocess.run([*arguments, tmp_path / "leaf"], capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == (faults == ()), (faults, done.stdout + done.stderr)
+
+
+def test_more_certificates_than_any_chain_needs_are_not_searched() -> None:
+    with pytest.raises(ArtefactError, match="more than 1000 certificates"):
+        build_chain(LEAF.certificate, intermediates=[SUB.certificate] * MAX_OFFERED, anchors=[ROOT.certificate])
+
+
+def test_a_curve_is_as_strong_as_the_rsa_key_that_is_asked_for() -> None:
+    chain = Chain((issue("x", key=ec.generate_private_key(ec.SECP256R1())).certificate,), anchored=True)
+    assert list(key_faults(chain, rsa_bits=4096)) == []
+    (fault,) = key_faults(chain, rsa_bits=7680)
+    assert fault.what == "the EC key of 'CN=x' has 256 bits, at least 384 are wanted"
+
+
+def test_only_a_leaf_for_code_signing_signs_bundles() -> None:
+    good = Chain((LEAF.certificate, SUB.certificate, ROOT.certificate), anchored=True)
+    assert list(code_signing_faults(good)) == []
+    authority = [fault.what for fault in code_signing_faults(Chain((SUB.certificate, ROOT.certificate), anchored=True))]
+    assert [what.partition(":")[0] for what in authority] == [
+        "'CN=Sub' is not for code signing",
+        "'CN=Sub' may not sign",
+        "'CN=Sub' is an authority and signs no bundles itself",
+    ]

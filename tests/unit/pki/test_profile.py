@@ -58,12 +58,12 @@ def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("issuer: middle", "issuer: nobody", "certificates.signer: its issuer 'nobody' is no authority named before it"),
+        ("issuer: middle", "issuer: nobody", "mine.yml:9: certificates.signer: its issuer 'nobody' is no authority named before it"),
         ("issuer: middle", "issuer: signer", "certificates.signer: its issuer 'signer' is no authority named before it"),
         (", issuer: middle", "", "a bundle signer needs an issuer"),
         ("validity_days: 80", "validity_days: 95", "valid longer than its issuer 'middle'"),
         ("path_length: 0", "path_length: 1", "path_length must be less than that of its issuer 'root'"),
-        ("keyring: [root]", "keyring: [middle]", "'middle' is no self-signed authority"),
+        ("keyring: [root]", "keyring: [middle]", "mine.yml:5: keyring: 'middle' is no self-signed authority"),
         ("keyring: [root]", "keyring: [nobody]", "'nobody' is no self-signed authority"),
         ("keyring: [root]", "keyring: []", "mine.yml:5: keyring"),
         ("usage: bundle-signing", "usage: any", "mine.yml:9: certificates.signer.usage"),
