@@ -20,9 +20,7 @@ help: ## List the targets
 
 $(READY): requirements.lock pyproject.toml
 	@scripts/setup.sh packages python3-venv
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@scripts/environment.sh $(PYTHON) $(VENV)
 	@touch $@
 
 .PHONY: setup
@@ -46,7 +44,7 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 .PHONY: test
 test: $(READY) ## Set up and run all tests but those that need upstream layers or QEMU
 	@scripts/setup.sh packages $(TEST_PACKAGES)
-	$(BIN)/pytest -m "not yocto and not boot"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not yocto and not boot"
 
 .PHONY: unit
 unit: $(READY) ## The unit tests alone

@@ -126,3 +126,19 @@ def test_a_user_with_ids_of_its_own_is_root_and_tells_owners_apart(user: Ordinar
     )
     assert (done.returncode, done.stdout, done.stderr) == (7, "0\n1500:1501\n", "")
     assert (user.directory / "file").stat().st_uid == 100000 + 1500 - 1
+
+
+def test_an_environment_that_cannot_be_made_is_said_in_one_sentence_and_not_there(tmp_path: Path) -> None:
+    closed = {
+        **os.environ,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_FIND_LINKS": "",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_RETRIES": "0",
+    }
+    command = [REPOSITORY / "scripts" / "environment.sh", "python3", tmp_path / "venv"]
+    done = subprocess.run(command, cwd=REPOSITORY, env=closed, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("environment: could not install the packages of requirements.lock (")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "venv").exists()
