@@ -10,13 +10,13 @@ READY := $(VENV)/.ready
 # Debian packages by what needs them. The tools that make images come in a root of their own (reference/toolsroot.py).
 DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
-TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) chromium cryptsetup-bin dosfstools e2fsprogs fakeroot fdisk mosquitto mtools \
-	nftables rauc squashfs-tools systemd
 BOOT_PACKAGES := ovmf qemu-system-x86 swtpm
+TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils chromium cryptsetup-bin dosfstools e2fsprogs fakeroot fdisk \
+	mosquitto mtools nftables rauc sbsigntool squashfs-tools systemd
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@scripts/setup.sh packages python3-venv
@@ -50,6 +50,10 @@ test: $(READY) ## Set up and run all tests but those that need upstream layers o
 unit: $(READY) ## The unit tests alone
 	@scripts/setup.sh packages $(TEST_PACKAGES)
 	$(BIN)/pytest --numprocesses 2 tests/unit
+
+.PHONY: test-yocto
+test-yocto: $(READY) ## Parse the layer with the real upstream layers (skipped where they are out of reach)
+	$(BIN)/pytest -m yocto tests/yocto
 
 .PHONY: boot
 boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after make demo)
