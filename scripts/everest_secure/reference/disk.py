@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from everest_secure.errors import UserError
 from everest_secure.run import Tools
 
 MIB = 1 << 20
@@ -34,7 +35,9 @@ def build_efi(output: Path, *, programs: Mapping[str, Path], layout: Layout, too
 
 
 def build_disk(output: Path, *, efi: Path, rootfs: Path, layout: Layout, work: Path, tools: Tools) -> Path:
-    """Make the GPT disk with slot A filled and slot B empty; raises ToolError when an image is larger than its slot."""
+    """Make the GPT disk with slot A filled and slot B empty; raises UserError when an image is larger than its slot, ToolError."""
+    _require_fit(efi, layout.efi)
+    _require_fit(rootfs, layout.rootfs)
     definitions = work / "repart.d"
     shutil.rmtree(definitions, ignore_errors=True)
     definitions.mkdir(parents=True)
@@ -46,6 +49,15 @@ def build_disk(output: Path, *, efi: Path, rootfs: Path, layout: Layout, work: P
         paths=[efi.parent, rootfs.parent, work, output.parent],
     )
     return output
+
+
+def _require_fit(image: Path, mebibytes: int) -> None:
+    """Raise UserError for an image larger than its slot: systemd-repart would enlarge slot A alone, and no update would fit in slot B."""
+    size = image.stat().st_size
+    if size > mebibytes * MIB:
+        raise UserError(
+            f"{image.name} takes {size / MIB:.2f} MiB and its slot has {mebibytes} MiB; install less in the image or enlarge the slot"
+        )
 
 
 def _partitions(efi: Path, rootfs: Path, layout: Layout) -> Mapping[str, str]:

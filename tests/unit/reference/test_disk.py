@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.errors import ToolError
+from everest_secure.errors import ToolError, UserError
 from everest_secure.image.artefact import open_artefact
 from everest_secure.reference.disk import MIB, Layout, _partitions, build_disk, build_efi
 from everest_secure.run import HostTools, run
@@ -86,11 +86,13 @@ def test_slot_a_is_filled_and_slot_b_is_empty(tmp_path: Path, images: tuple[Path
     assert {label: parts[label].kind for label in ("efi-b", "rootfs-b", "data")} == {"efi-b": "empty", "rootfs-b": "empty", "data": "ext4"}
 
 
-def test_an_image_larger_than_its_slot_makes_no_disk(tmp_path: Path, images: tuple[Path, Path]) -> None:
-    if repart_version() < OFFLINE:
-        pytest.skip(f"systemd-repart is older than {OFFLINE}")
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_image_larger_than_its_slot_makes_no_disk(tmp_path: Path, images: tuple[Path, Path], which: int) -> None:
+    slot = (SMALL.efi, SMALL.rootfs)[which]
+    with images[which].open("r+b") as file:
+        file.truncate(slot * MIB + 4096)
     efi, rootfs = images
-    with rootfs.open("r+b") as file:
-        file.truncate((SMALL.rootfs + 1) * MIB)
-    with pytest.raises(ToolError, match=r"^'systemd-repart' failed"):
+    expected = rf"^{images[which].name} takes {slot}\.00 MiB and its slot has {slot} MiB; install less in the image or enlarge the slot$"
+    with pytest.raises(UserError, match=expected):
         build_disk(tmp_path / "disk.raw", efi=efi, rootfs=rootfs, layout=SMALL, work=tmp_path / "work", tools=HostTools())
+    assert not (tmp_path / "disk.raw").exists()
