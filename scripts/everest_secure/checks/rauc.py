@@ -95,7 +95,7 @@ def _present(root: Root, note: Notes) -> RaucConfig | None:
 
 
 @check("RAUC-02", on=Scope.ROOT)
-def keyring_holds_one_release_authority(root: Root, policy: Parameters, note: Notes) -> None:
+def keyring_holds_one_update_authority(root: Root, policy: Parameters, note: Notes) -> None:
     """One valid root, not of development unless the profile says so, and no key beside it."""
     if _present(root, note) is None:
         return
