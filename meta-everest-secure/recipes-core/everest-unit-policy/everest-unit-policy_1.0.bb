@@ -17,6 +17,8 @@ EVEREST_MASKED_UNITS += "ctrl-alt-del.target hibernate.target hybrid-sleep.targe
 # NET-06: interactive first boot, home directories, crash dumps with secrets of a process, remote logins.
 EVEREST_MASKED_UNITS += "ssh.service ssh.socket sshd.service sshd.socket sshd@.service systemd-coredump.socket systemd-firstboot.service \
                          systemd-homed.service usb-gadget.target"
+# Nothing waits for the network: a charger charges without it, and the broker is After=network-online.target.
+EVEREST_MASKED_UNITS += "systemd-networkd-wait-online.service systemd-networkd-wait-online@.service"
 # RAUC-06: EVerest's module Linux_Systemd_Rauc decides whether a slot is good; a second owner would decide before it looked.
 EVEREST_MASKED_UNITS += "rauc-mark-good.service"
 

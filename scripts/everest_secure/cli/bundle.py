@@ -62,7 +62,7 @@ def create(options: Namespace) -> ExitCode:
     wanted = description.load(options.description)
     signer = Signer(options.key, options.cert, tuple(options.intermediate), passphrase_of(options.key, options))
     found = making.create(wanted, output=options.output, signer=signer, keyring=options.keyring, tools=HostTools(), now=datetime.now(UTC))
-    print(f"{options.output}: {found.compatible} {found.version}, signed and verified")  # noqa: T201 - the command's output
+    print(f"{options.output}: {found.compatible} {found.version}, signed and verified")
     return ExitCode.OK
 
 
@@ -96,7 +96,7 @@ def _show(found: "BundleInfo", options: Namespace) -> ExitCode:
     from everest_secure.bundle import render
 
     if options.json:
-        print(render.to_json(found))  # noqa: T201 - the command's output
+        print(render.to_json(found))
     else:
         render.show(found, console=Console())
     return ExitCode.OK

@@ -34,7 +34,7 @@ def init(options: Namespace) -> ExitCode:
     files.refuse_existing(options.directory)
     secret = new_passphrase(f"the new keys in {options.directory}", options) if chosen.encrypted_keys else None
     made = store.create(options.directory, profile=chosen, tools=HostTools(), now=datetime.now(UTC), passphrase=secret)
-    print(f"{made.directory}: {len(chosen.certificates)} keys and certificates; devices get {made.keyring}")  # noqa: T201 - its output
+    print(f"{made.directory}: {len(chosen.certificates)} keys and certificates; devices get {made.keyring}")
     return ExitCode.OK
 
 
