@@ -136,7 +136,7 @@ def test_an_environment_that_cannot_be_made_is_said_in_one_sentence_and_not_ther
         "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
         "PIP_RETRIES": "0",
     }
-    command = [REPOSITORY / "scripts" / "environment.sh", "python3", tmp_path / "venv"]
+    command = [str(REPOSITORY / "scripts" / "environment.sh"), "python3", str(tmp_path / "venv")]
     done = subprocess.run(command, cwd=REPOSITORY, env=closed, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("environment: could not install the packages of requirements.lock (")
