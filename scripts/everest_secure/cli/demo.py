@@ -31,7 +31,6 @@ def run(options: Namespace) -> ExitCode:
 
     print("From new keys to a verified, signed image:")
     done = demonstrate(options.directory, cache=options.cache, layer=options.layer, step=step)
-    print()
     print_report(done.report, name="table", detail=QUIET if done.report.exit_code is ExitCode.OK else NORMAL)
     for what, path in (("image", done.image.disk), ("bundle", done.image.bundle), ("report", done.page), ("keys", done.keys.directory)):
         print(f"  {what:<8}{path}")
