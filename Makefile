@@ -49,7 +49,7 @@ test: $(READY) ## Set up and run all tests but those that need upstream layers o
 .PHONY: unit
 unit: $(READY) ## The unit tests alone
 	@scripts/setup.sh packages $(TEST_PACKAGES)
-	$(BIN)/pytest --numprocesses 2 tests/unit
+	$(BIN)/pytest --numprocesses 3 tests/unit
 
 .PHONY: test-yocto
 test-yocto: $(READY) ## Parse the layer with the real upstream layers (skipped where they are out of reach)

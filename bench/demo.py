@@ -71,7 +71,7 @@ def main() -> None:
                 median(partial(measure, everest_secure, "check", "--profile", "reference", *artefacts)),
                 to=reference,
             )
-    row("unit tests", measure(PROGRAMS / "pytest", "--numprocesses", "2", "tests/unit"))
+    row("unit tests", measure(PROGRAMS / "pytest", "--numprocesses", "3", "tests/unit"))
     Console().print(table)
 
 

@@ -46,3 +46,25 @@ def test_the_bench_tools_of_everest_are_off_even_when_asked_for(layer: Bench) ->
     )
     assert recipe.variables["PACKAGECONFIG"].split() == ["python", "tpm2"]
     assert '-DEVEREST_INCLUDE_MODULES="Auth;EnergyManager;' in recipe.variables["EXTRA_OECMAKE"]
+
+
+def test_the_scripts_that_upload_logs_find_their_programs_only_where_their_module_is_built(layer: Bench) -> None:
+    def depends(modules: str) -> set[str]:
+        (package,) = layer.build("everest-core", {"EVEREST_MODULES": modules}).packages
+        return set(package.depends)
+
+    programs = {"bash", "curl", "util-linux-getopt"}
+    assert programs <= depends("Auth Linux_Systemd_Rauc")
+    assert not programs & depends("Auth")
+
+
+def test_the_distribution_has_the_boot_variables_that_rauc_needs(layer: Bench) -> None:
+    recipe = layer.build("rauc-conf", variables=("DISTRO_FEATURES",))
+    assert {"efi", "rauc", "systemd"} <= set(recipe.variables["DISTRO_FEATURES"].split())
+
+
+def test_the_package_group_belongs_to_the_machine_whose_packages_it_names(layer: Bench) -> None:
+    # OE-Core refuses a group for all machines that names a library, as libtss2-tcti-device is one.
+    recipe = layer.build("packagegroup-everest-secure", variables=("PACKAGE_ARCH", "MACHINE_ARCH"))
+    assert recipe.variables["PACKAGE_ARCH"] == recipe.variables["MACHINE_ARCH"]
+    assert "libtss2-tcti-device" in recipe.packages[0].depends

@@ -44,6 +44,10 @@ def test_a_knob_that_is_no_port_stops_the_build_with_a_sentence(layer: Bench) ->
         layer.package("everest-firewall", EVEREST_PLC_INBOUND_TCP="ssh")
 
 
+def test_the_rules_bring_the_kernel_modules_that_they_need(layer: Bench) -> None:
+    assert layer.package("everest-firewall").recommends == ("kernel-module-nf-tables", "kernel-module-nft-ct")
+
+
 def test_the_network_does_not_start_without_the_rules(layer: Bench) -> None:
     package = layer.package("everest-firewall")
     assert package.services == ("everest-firewall.service",)

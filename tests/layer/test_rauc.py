@@ -46,6 +46,12 @@ def test_the_device_accepts_verity_bundles_signed_for_code_alone(layer: Bench) -
         assert f"\n{line}\n" in text
 
 
+def test_the_tool_that_sets_the_boot_order_comes_with_the_configuration(layer: Bench) -> None:
+    package = rauc_conf(layer)
+    assert "\nbootloader=efi\n" in (package.files / "etc/rauc/system.conf").read_text()
+    assert "efibootmgr" in package.depends
+
+
 def test_a_build_without_a_keyring_stops_with_one_sentence(layer: Bench) -> None:
     with pytest.raises(UserError, match="EVEREST_RAUC_KEYRING '' is no readable file") as caught:
         rauc_conf(layer, EVEREST_RAUC_KEYRING="")

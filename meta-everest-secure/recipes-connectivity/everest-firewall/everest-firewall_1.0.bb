@@ -21,3 +21,5 @@ do_install() {
 FILES:${PN} += "${systemd_system_unitdir}/systemd-networkd.service.d"
 
 RDEPENDS:${PN} = "nftables"
+# Where the kernel has them as modules: without them the rules cannot be loaded.
+RRECOMMENDS:${PN} = "kernel-module-nf-tables kernel-module-nft-ct"

@@ -3,12 +3,17 @@ SUMMARY = "Everything that hardens a charger, apart from EVerest itself"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
+# Machines set knobs of the recipes below, and libtss2-tcti-device gets the name of its library.
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+
 inherit packagegroup
 
 RDEPENDS:${PN} = "\
     everest-broker-conf \
     everest-config \
     everest-firewall \
+    everest-gpio-access \
+    everest-network \
     everest-openssl-policy \
     everest-rauc-dbus-policy \
     everest-service-hardening \
