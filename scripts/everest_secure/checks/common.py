@@ -76,13 +76,19 @@ def service(root: Root) -> Unit:
     return units_of(root.tree).unit(SERVICE)
 
 
-def option(command: tuple[str, ...], *names: str) -> str | None:
-    """Return the value of a command line option, `--name value` or `--name=value`; None when it is not there."""
+def options(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
+    """Return the values of a command line option in order, `--name value` or `--name=value`."""
+    found = []
     for position, argument in enumerate(command):
         name, equals, value = argument.partition("=")
         if name in names:
-            return value if equals else (command[position + 1] if position + 1 < len(command) else "")
-    return None
+            found.append(value if equals else (command[position + 1] if position + 1 < len(command) else ""))
+    return tuple(found)
+
+
+def option(command: tuple[str, ...], *names: str) -> str | None:
+    """Return the first value of a command line option; None when it is not there."""
+    return next(iter(options(command, *names)), None)
 
 
 def configuration(root: Root, note: Notes) -> EverestConfig | None:

@@ -9,6 +9,7 @@ from everest_secure.checks.common import (
     forbidden,
     matches,
     option,
+    options,
     package_evidence,
     place_of,
     service,
@@ -18,6 +19,7 @@ from everest_secure.checks.common import (
 )
 from everest_secure.checks.core import Boot, Notes, Root, Scope, check
 from everest_secure.errors import ArtefactError
+from everest_secure.parse.commands import program
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, read_broker_config
 from everest_secure.parse.nft import RuleSet, read_ruleset
 from everest_secure.parse.nft_inbound import OTHER, inbound
@@ -37,7 +39,7 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
         (name, start, command)
         for name, start in started(root).items()
         for command in start.unit.commands
-        if command[0].endswith("/mosquitto")
+        if program(command) == "mosquitto"
     ]
     remedy = f"Give the broker one line 'listener 0 {policy.broker_socket}' and no other listener."
     if not brokers:
@@ -65,13 +67,13 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
 
 def _broker_config(root: Root, command: tuple[str, ...]) -> tuple[str, BrokerConfig]:
     """Read what the command line names; without a file, or with a port, it says something of its own."""
-    path = option(command, "-c", "--config-file")
-    config = read_broker_config(root.tree, path) if path else parse_broker_config("", "mosquitto without a configuration file")
+    paths = options(command, "-c", "--config-file")
+    config = read_broker_config(root.tree, *paths) if paths else parse_broker_config("", "mosquitto without a configuration file")
     port = option(command, "-p", "--port")
     if port is not None:
         extra = parse_broker_config(f"listener {port}", "-p on the command line of mosquitto")
         config = BrokerConfig((*config.listeners, *extra.listeners), config.bridges, config.general)
-    return path or "", config
+    return paths[-1] if paths else "", config
 
 
 @check("NET-01", on=Scope.ROOT)

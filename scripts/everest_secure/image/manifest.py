@@ -37,7 +37,7 @@ def parse_manifest(raw: bytes, name: str) -> Manifest:
         raise ArtefactError(f"{name} is corrupt: its manifest is not UTF-8; build or fetch it again") from None
     sections: dict[str, dict[str, str]] = {}
     keys: dict[str, str] | None = None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.startswith("#"):
             continue
         if line.startswith("[") and line.rstrip().endswith("]"):

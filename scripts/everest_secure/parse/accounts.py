@@ -75,7 +75,7 @@ class Accounts:
 
 
 def _fields(text: str, where: str, count: int) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         fields = line.split(":")

@@ -64,7 +64,7 @@ def _menus(tree: Tree) -> Iterator[tuple[str, int, str]]:
 
 def _options(tree: Tree, path: str, word: str) -> Iterator[tuple[str, int, str]]:
     """Yield the command lines of a menu; GRUB's `linux` names the kernel first, which is left out."""
-    for number, line in enumerate(tree.text(path).splitlines(), start=1):
+    for number, line in enumerate(tree.text(path).split("\n"), start=1):
         found = re.match(rf"\s*{word}(?:efi|16)?\s+(.*)", line, re.IGNORECASE)
         if found:
             text = found[1].split("#", 1)[0] if word == "options" else found[1]

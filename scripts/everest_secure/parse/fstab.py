@@ -32,7 +32,7 @@ class Mount:
 def parse_fstab(text: str, path: str = FSTAB) -> tuple[Mount, ...]:
     """Parse fstab(5); raises ArtefactError for a line without mount point."""
     mounts = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         fields = [_OCTAL.sub(lambda found: chr(int(found[1], 8)), field) for field in line.split()]
         if not fields or fields[0].startswith("#"):
             continue

@@ -47,7 +47,7 @@ def parse_keyfile(text: str, where: str) -> KeyFile:
     """Parse a key file; a group that comes twice is one, a key that comes twice has its last value. Raises ArtefactError as GLib would."""
     groups: dict[str, dict[str, Entry]] = {}
     current: dict[str, Entry] | None = None
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.lstrip()
         if not line or line.startswith("#"):
             continue

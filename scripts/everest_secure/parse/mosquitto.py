@@ -101,6 +101,8 @@ _SECURITY_OPTIONS = frozenset(
     ["acl_file", "allow_anonymous", "allow_zero_length_clientid", "auth_plugin", "plugin", "auto_id_prefix", "password_file", "psk_file"]
 )
 """Belong to the current listener only with `per_listener_settings true`; otherwise to all."""
+_MAKE_DEFAULT_LISTENER = _LISTENER_OPTIONS - {"http_dir", "max_topic_alias", "tls_version", "websockets_headers_size"}
+"""Before any `listener` they make the default one, on port 1883 of all interfaces (conf.c, config__parse_args)."""
 _BRIDGE_OPTIONS = frozenset(
     [
         "address",
@@ -158,7 +160,7 @@ class _Reader:
             raise ArtefactError(
                 f"{path} is one of more than {MAX_FILES} files that a broker configuration includes; it is taken for a loop"
             )
-        for number, raw in enumerate(text.splitlines(), start=1):
+        for number, raw in enumerate(text.split("\n"), start=1):
             if raw.startswith("#") or not raw.strip():
                 continue
             name, _, value = raw.strip().partition(" ")
@@ -184,11 +186,19 @@ class _Reader:
                     raise ArtefactError(f"{setting.path}:{setting.line} sets '{name}' outside a connection; mosquitto refuses it")
                 self.bridges[-1][1].append(setting)
             case name if name in _LISTENER_OPTIONS:
-                (self.listeners[-1].options if self.listeners else self.unattached).append(setting)
-            case name if name in _SECURITY_OPTIONS and self.listeners and self._per_listener():
-                self.listeners[-1].options.append(setting)
+                self._listener_option(setting, makes=name in _MAKE_DEFAULT_LISTENER and (name, setting.value) != ("protocol", "mqtt"))
+            case name if name in _SECURITY_OPTIONS and self._per_listener():
+                self._listener_option(setting, makes=name != "allow_anonymous")
             case _:
                 self.general.append(setting)
+
+    def _listener_option(self, setting: Setting, *, makes: bool) -> None:
+        if self.listeners:
+            self.listeners[-1].options.append(setting)
+            return
+        self.unattached.append(setting)
+        if makes:
+            self.default = self.default or _Draft(DEFAULT_PORT, "", "", setting.path, setting.line)
 
     def _per_listener(self) -> bool:
         return _true(_last(self.general, "per_listener_settings"))
@@ -244,8 +254,12 @@ def parse_broker_config(text: str, path: str, *, include: Callable[[str], list[t
     return reader.finish(path)
 
 
-def read_broker_config(tree: Tree, path: str) -> BrokerConfig:
-    """Read a configuration with its include directories; raises ArtefactError when the file or a directory is missing."""
+def read_broker_config(tree: Tree, *paths: str) -> BrokerConfig:
+    """Read configurations, one after the other into one, with their include directories.
+
+    Raises ArtefactError when a file or a directory is missing.
+    """
+    path = paths[-1]
 
     def include(directory: str) -> list[tuple[str, str]]:
         node = tree.resolve(directory)
@@ -254,4 +268,7 @@ def read_broker_config(tree: Tree, path: str) -> BrokerConfig:
         files = sorted(child.name for child in tree.children(directory) if child.name.endswith(".conf"))
         return [(join(directory, name), tree.text(join(directory, name))) for name in files]
 
-    return parse_broker_config(tree.text(path), path, include=include)
+    reader = _Reader(include)
+    for each in paths:
+        reader.read(tree.text(each), each)
+    return reader.finish(path)

@@ -39,14 +39,16 @@ class OpensslConfig:
         """Return the commands that every TLS context of a program starts with, by lower-case name.
 
         `openssl_conf` names the section whose `ssl_conf` names the section whose `system_default` names the section of SSL_CONF_cmd(3)
-        commands; a prefix up to a dot is dropped. Empty when a link of that chain is missing.
+        commands. A module's name ends at its last dot, and of several `ssl_conf` the last replaces the others (conf_mod.c, module_find();
+        conf_ssl.c, ssl_module_init()); of a command the prefix up to the first dot is dropped. Empty when a link of that chain is missing.
         """
         init = self.sections.get("default", {}).get("openssl_conf")
         modules = self.sections.get(init.value, {}) if init else {}
-        ssl = next((value for name, value in modules.items() if name.rsplit(".", 1)[-1] == "ssl_conf"), None)
+        named = [value for name, value in modules.items() if name.rpartition(".")[0] == "ssl_conf" or name == "ssl_conf"]
+        ssl = named[-1] if named else None
         default = self.sections.get(ssl.value, {}).get("system_default") if ssl else None
         commands = self.sections.get(default.value, {}) if default else {}
-        return {name.rsplit(".", 1)[-1].lower(): value for name, value in commands.items()}
+        return {name.partition(".")[2].lower() if "." in name else name.lower(): value for name, value in commands.items()}
 
 
 Include = Callable[[str], list[tuple[str, str]]]
@@ -142,7 +144,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     """Lines without comments, continued ones joined; the number is that of the first."""
     found: list[tuple[int, str]] = []
     held, start = "", 0
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate((line.rstrip("\r") for line in text.split("\n")), start=1):
         start = start or number
         backslashes = len(raw) - len(raw.rstrip("\\"))
         if backslashes % 2:

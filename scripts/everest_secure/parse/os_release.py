@@ -12,7 +12,7 @@ PATHS = ("/etc/os-release", "/usr/lib/os-release")
 def parse_os_release(text: str, where: str) -> Mapping[str, str]:
     """Parse assignments in the shell-compatible subset that os-release(5) allows; raises ArtefactError for any other line."""
     found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.strip().partition("=")

@@ -33,7 +33,7 @@ def parse_status(text: str, path: str) -> tuple[Package, ...]:
 def _paragraphs(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     fields: dict[str, str] = {}
     start = 1
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             if fields:
                 yield start, fields

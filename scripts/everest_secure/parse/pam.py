@@ -31,7 +31,7 @@ class Rule:
 def parse_pam(text: str, path: str) -> tuple[Rule, ...]:
     """Parse a service file; includes (`@include`) are rules of the file they name."""
     rules = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         found = _LINE.match(line.split("#", 1)[0].strip())
         if found:
             arguments = tuple(found["arguments"].split())

@@ -25,7 +25,7 @@ class Directory:
 
 def parse_tmpfiles(text: str, source: str) -> Iterator[Directory]:
     """Yield the directories that a file makes; lines of other types, and those that cannot be split, are passed over as systemd does."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         try:
             fields = shlex.split(line, comments=True)
         except ValueError:

@@ -37,15 +37,18 @@ def parse_unit_file(text: str, path: str) -> tuple[Assignment, ...]:
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Lines with continuations joined by a space; a comment inside a continued line is left out of it."""
+    """Lines with continuations joined by a space; a comment inside a continued line is left out of it.
+
+    A line ends at a newline alone, and continues when its very last character is a backslash that no other escapes (conf-parser.c, config_parse).
+    """
     found: list[tuple[int, str]] = []
     held, start = "", 0
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = raw.rstrip("\r").lstrip()
         if line.startswith(("#", ";")):
             continue
         start = start or number
-        if line.endswith("\\"):
+        if (len(line) - len(line.rstrip("\\"))) % 2:
             held += line[:-1] + " "
             continue
         line = (held + line).strip()
@@ -87,16 +90,15 @@ def boolean(value: str) -> bool:
 def capabilities(assignments: Iterable[Assignment], every: frozenset[str]) -> frozenset[str]:
     """Return the set that `CapabilityBoundingSet=` lines leave.
 
-    Without a line it is `every` capability. Lines add; a line that starts with `~` takes away, from `every` if it is the first; an empty line
-    makes the set empty (systemd.exec(5); config_parse_capability_set).
+    Without a line it is `every` capability. Lines add, those that start with `~` take away; a line that names no known capability, and any line
+    while the set is `every`, starts anew: with the named ones, or with `~` all but them (systemd.exec(5); config_parse_capability_set).
     """
-    result: frozenset[str] | None = None
+    result = every
     for assignment in assignments:
-        value = assignment.value
-        if not value:
-            result = frozenset()
-        elif value.startswith("~"):
-            result = (every if result is None else result) - frozenset(value[1:].upper().split())
+        inverted = assignment.value.startswith("~")
+        named = frozenset(assignment.value.removeprefix("~").upper().split())
+        if not named & every or result == every:
+            result = every - named if inverted else named
         else:
-            result = (result or frozenset()) | frozenset(value.upper().split())
-    return every if result is None else result
+            result = result - named if inverted else result | named
+    return result

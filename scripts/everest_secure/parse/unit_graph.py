@@ -116,7 +116,7 @@ def read_presets(tree: Tree) -> tuple[Preset, ...]:
         file = tree.resolve(path)
         if file is None or not file.is_file:
             continue
-        for number, line in enumerate(tree.text(path).splitlines(), start=1):
+        for number, line in enumerate(tree.text(path).split("\n"), start=1):
             fields = line.split()
             if len(fields) >= 2 and fields[0] in ("enable", "disable", "ignore"):
                 found.append(Preset(fields[0], fields[1], path, number))

@@ -6,10 +6,18 @@ from functools import cached_property
 from posixpath import dirname, join, normpath
 
 from everest_secure.image.tree import Node, NodeType, Tree
-from everest_secure.parse.unit_file import Assignment, effective, parse_unit_file, words
+from everest_secure.parse.commands import PREFIXES, expanded, separated
+from everest_secure.parse.unit_file import Assignment, boolean, effective, parse_unit_file, words
 
-SEARCH_PATH = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")
-"""Unit directories, first match wins."""
+SEARCH_PATH = (
+    "/etc/systemd/system.control",
+    "/etc/systemd/system",
+    "/etc/systemd/system.attached",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+)
+"""Unit directories that an image can fill, first match wins (systemd.unit(5), "Unit File Load Path"; path-lookup.c)."""
 TYPES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".automount", ".swap", ".slice", ".scope", ".device")
 MAX_ALIASES = 20
 
@@ -55,14 +63,24 @@ class Unit:
 
     @property
     def commands(self) -> tuple[tuple[str, ...], ...]:
-        """Arguments of each `ExecStartPre=`, `ExecStart=` and `ExecStartPost=` that counts, without the prefixes of the program."""
-        found = []
-        for key in ("ExecStartPre", "ExecStart", "ExecStartPost"):
-            for assignment in effective(self.assigned("Service", key)):
-                arguments = words([assignment])
-                if arguments:
-                    found.append((arguments[0].lstrip("@-:+!|"), *arguments[1:]))
-        return tuple(found)
+        """Arguments of each command that runs when the unit starts, without the prefixes of the program; those of a shell's `-c` follow it.
+
+        A oneshot that does not remain active also runs its commands for stopping at once (systemd.service(5), `RemainAfterExit=`).
+        """
+        return tuple(run for command in self._raw_commands for run in expanded((command[0].lstrip(PREFIXES), *command[1:])))
+
+    @property
+    def unconfined(self) -> bool:
+        """Whether a command goes around the unit's restrictions: the prefix `+` (systemd.service(5), "Command lines")."""
+        return any("+" in command[0][: len(command[0]) - len(command[0].lstrip(PREFIXES))] for command in self._raw_commands)
+
+    @property
+    def _raw_commands(self) -> tuple[tuple[str, ...], ...]:
+        keys = ["ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost"]
+        if self.value("Service", "Type") == "oneshot" and not boolean(self.value("Service", "RemainAfterExit", "no")):
+            keys += ["ExecStop", "ExecStopPost"]
+        lines = [words([assignment]) for key in keys for assignment in effective(self.assigned("Service", key))]
+        return tuple(command for line in lines for command in separated(line))
 
 
 class Units:

@@ -33,6 +33,22 @@ def test_a_port_line_is_a_listener_too() -> None:
     assert (listener.port, listener.address, listener.allow_anonymous) == (1884, "10.0.0.1", False)
 
 
+@pytest.mark.parametrize(
+    ("option", "ports"),
+    [
+        ("max_connections 10", [1883, 0]),
+        ("certfile /etc/x.pem", [1883, 0]),
+        ("protocol websockets", [1883, 0]),
+        ("protocol mqtt", [0]),
+        ("tls_version tlsv1.2", [0]),
+        ("password_file /etc/pw", [0]),
+        ("per_listener_settings true\npassword_file /etc/pw", [1883, 0]),
+    ],
+)
+def test_an_option_before_the_listener_line_may_open_the_default_port(option: str, ports: list[int]) -> None:
+    assert [each.port for each in parse(f"{option}\nlistener 0 /run/x.sock\n").listeners] == ports
+
+
 def test_listener_options_belong_to_the_listener_above() -> None:
     first, second = parse("listener 8883\nrequire_certificate true\nlistener 0 /run/x.sock\n").listeners
     assert first.option("require_certificate") == "true"
@@ -43,6 +59,11 @@ def test_anonymous_clients_are_decided_per_listener_only_when_asked_for() -> Non
     text = "listener 1 a\nallow_anonymous true\nlistener 2 b\nallow_anonymous false\n"
     assert [each.allow_anonymous for each in parse(text).listeners] == [False, False]
     assert [each.allow_anonymous for each in parse("per_listener_settings true\n" + text).listeners] == [True, False]
+
+
+def test_several_configurations_are_read_into_one() -> None:
+    fs = RootFs().file("/a.conf", "listener 0 /run/x.sock\n").file("/b.conf", "listener 1884\n")
+    assert [each.port for each in read_broker_config(fs.tree, "/a.conf", "/b.conf").listeners] == [0, 1884]
 
 
 def test_bridges_have_their_topics() -> None:

@@ -83,3 +83,16 @@ def test_openssl_offers_the_ciphers_that_the_parser_reads(tmp_path: Path) -> Non
     done = subprocess.run(["openssl", "ciphers", "-s"], env=environment, capture_output=True, text=True, check=True)
     values = tls(file.read_text())
     assert set(done.stdout.strip().split(":")) == {*values["ciphersuites"].split(":"), *values["cipherstring"].split(":")}
+
+
+@pytest.mark.parametrize("second", ["ssl_conf.1 = other", "x.ssl_conf = other", "ssl_conf = other", "ssl_conf.1 = other\nssl_conf = ssl"])
+def test_of_several_ssl_modules_openssl_follows_the_one_that_the_parser_names(tmp_path: Path, second: str) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    text = CHAIN.replace("ssl_conf = ssl", f"ssl_conf = ssl\n{second}") + "CipherString = ECDHE-RSA-AES128-GCM-SHA256\n"
+    text += "[other]\nsystem_default = weak\n[weak]\nCipherString = AES128-SHA\n"
+    file = tmp_path / "x.cnf"
+    file.write_text(text)
+    environment = {"OPENSSL_CONF": str(file), "PATH": "/usr/bin"}
+    done = subprocess.run(["openssl", "ciphers", "-s", "-tls1_2"], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == tls(text)["cipherstring"]

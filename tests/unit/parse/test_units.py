@@ -25,6 +25,28 @@ def test_lines_continue_and_comments_inside_are_left_out() -> None:
     assert found.line == 2
 
 
+@pytest.mark.parametrize("tail", ["\\\\", "\\ ", "\u2028Restart=no", "\x0cRestart=no"])
+def test_a_line_goes_on_only_after_a_backslash_at_its_very_end(tail: str) -> None:
+    found = parse_unit_file(f"[Service]\nSyslogIdentifier=a{tail}\nNoNewPrivileges=no\n", "x")
+    assert [(each.key, each.line) for each in found] == [("SyslogIdentifier", 2), ("NoNewPrivileges", 3)]
+
+
+def test_what_systemctl_set_property_writes_comes_first() -> None:
+    fs = RootFs().file(f"{LOCAL}/a.service", "[Service]\nUser=local\n")
+    fs.file("/etc/systemd/system.control/a.service", "[Service]\nUser=control\n")
+    assert unit_of(fs).value("Service", "User") == "control"
+
+
+def test_a_oneshot_that_does_not_remain_runs_its_stop_commands_too() -> None:
+    text = "[Service]\nType=oneshot\nExecStart=+/bin/a ; /bin/b\nExecStop=/bin/c\n"
+    unit = unit_of(RootFs().file(f"{LOCAL}/a.service", text))
+    assert unit.commands == (("/bin/a",), ("/bin/b",), ("/bin/c",))
+    assert unit.unconfined
+    stays = unit_of(RootFs().file(f"{LOCAL}/a.service", f"{text}RemainAfterExit=yes\n".replace("+", "-")))
+    assert stays.commands == (("/bin/a",), ("/bin/b",))
+    assert not stays.unconfined
+
+
 def test_an_empty_assignment_resets_a_list() -> None:
     lines = parse_unit_file("[Unit]\nAfter=a b\nAfter=\nAfter=c\n", "x")
     assert words(lines) == ("c",)
@@ -46,6 +68,8 @@ def test_an_open_quote_is_refused() -> None:
         (["~CAP_SYS_ADMIN"], ALL - {"CAP_SYS_ADMIN"}),
         (["CAP_NET_RAW CAP_KILL", "~CAP_KILL"], {"CAP_NET_RAW"}),
         (["~"], ALL),
+        (["CAP_NET_RAW", "~"], ALL),
+        (["CAP_NET_RAW", "~CAP_BOGUS"], ALL - {"CAP_BOGUS"}),
     ],
 )
 def test_bounding_sets_add_up_as_systemd_says(lines: list[str], expected: set[str]) -> None:

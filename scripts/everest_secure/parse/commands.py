@@ -1,0 +1,76 @@
+"""Command lines of units (systemd.service(5), "Command lines"), and the commands that a shell's `-c` holds."""
+
+import shlex
+from collections.abc import Iterator
+
+PREFIXES = "@-:+!|"
+"""Signs before the program that change how it is run."""
+SHELLS = ("sh", "bash", "dash", "ash")
+_WRAPPERS = ("exec", "env", "command", "busybox", "toybox")
+_KEYWORDS = ("if", "then", "else", "elif", "while", "until", "do", "!", "{", "(")
+
+
+def separated(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Split the words of one line at `;`, which separates commands."""
+    command: list[str] = []
+    for word in (*words, ";"):
+        if word != ";":
+            command.append(word)
+        elif command:
+            yield tuple(command)
+            command = []
+
+
+def program(command: tuple[str, ...]) -> str:
+    """Return the name of the program without its directory; systemd looks one without up in its search path."""
+    return command[0].rsplit("/", 1)[-1]
+
+
+def expanded(command: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield a command, what `env` or a multi-call program runs by it, and the simple commands of a shell's `-c`.
+
+    Of the shell's language only quotes, separators and assignments are known: variables stay as they are.
+    """
+    yield command
+    if program(command) in SHELLS:
+        script = next((command[at + 1] for at, word in enumerate(command[:-1]) if _is_script_option(word)), None)
+        for simple in _simple_commands(script) if script is not None else ():
+            yield from expanded(simple)
+    elif program(command) in _WRAPPERS:
+        inner = _without_assignments(command[1:])
+        if inner:
+            yield from expanded(inner)
+
+
+def _is_script_option(word: str) -> bool:
+    return word.startswith("-") and not word.startswith("--") and word.endswith("c")
+
+
+def _without_assignments(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop options, variables and keywords before a program's name."""
+    for at, word in enumerate(words):
+        if not (word.startswith("-") or word in _KEYWORDS or _is_assignment(word)):
+            return words[at:]
+    return ()
+
+
+def _is_assignment(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.isidentifier()
+
+
+def _simple_commands(script: str) -> Iterator[tuple[str, ...]]:
+    lexer = shlex.shlex(script.replace("\n", ";"), posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    command: list[str] = []
+    try:
+        found = list(lexer)
+    except ValueError:
+        return
+    for word in (*found, ";"):
+        if word.strip("();&|"):
+            command.append(word)
+            continue
+        if simple := _without_assignments(tuple(command)):
+            yield simple
+        command = []
