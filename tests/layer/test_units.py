@@ -99,3 +99,10 @@ def test_the_manager_starts_as_root_and_its_drop_in_sets_no_user(layer: Bench) -
     text = (layer.package("everest-service-hardening").files / UNITS / "everest.service.d/50-everest-secure.conf").read_text()
     assert not re.search(r"^(User|AmbientCapabilities)=", text, re.MULTILINE)
     assert "Environment=OPENSSL_CONF=/etc/everest/openssl.cnf\n" in text
+
+
+def test_the_service_is_started_again_for_as_long_as_it_takes(layer: Bench) -> None:
+    text = (layer.package("everest-service-hardening").files / UNITS / "everest.service.d/50-everest-secure.conf").read_text()
+    unit, service = text.split("[Service]\n")
+    assert "\nStartLimitIntervalSec=0\n" in unit
+    assert re.search(r"^RestartSec=[1-9]", service, re.MULTILINE)
