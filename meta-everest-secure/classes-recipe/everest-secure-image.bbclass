@@ -28,7 +28,7 @@ EVEREST_IMAGE_VARIANT[doc] = "VARIANT_ID in os-release: says that the image was 
 EVEREST_RELEASE_FILE ??= "${sysconfdir}/everest/everest_release.json"
 EVEREST_RELEASE_FILE[doc] = "Where the image says which EVerest it carries (LOG-04)."
 
-ROOTFS_POSTPROCESS_COMMAND += "everest_secure_drop_setuid everest_secure_release_file everest_secure_mark"
+ROOTFS_POSTPROCESS_COMMAND += "everest_secure_drop_setuid everest_secure_machine_id everest_secure_release_file everest_secure_mark"
 IMAGE_QA_COMMANDS += "everest_secure_qa_accounts everest_secure_qa_logins"
 ERROR_QA:append = " everest-secure"
 
@@ -46,6 +46,13 @@ python everest_secure_drop_setuid() {
                 os.chmod(file, stat.S_IMODE(mode) & ~(stat.S_ISUID | stat.S_ISGID))
 }
 everest_secure_drop_setuid[doc] = "Takes setuid and setgid bits from all files but EVEREST_SETUID_KEPT"
+
+# FS-01: empty and not missing or "uninitialized", with which every boot of a read-only root is a first boot (machine-id(5)).
+everest_secure_machine_id() {
+    : > ${IMAGE_ROOTFS}${sysconfdir}/machine-id
+    chmod 0444 ${IMAGE_ROOTFS}${sysconfdir}/machine-id
+}
+everest_secure_machine_id[doc] = "Leaves the machine's id to the machine, and makes no boot its first"
 
 python everest_secure_release_file() {
     import json

@@ -98,3 +98,11 @@ def test_no_program_keeps_a_setuid_bit_unless_it_is_named(layer: Bench, rootfs: 
     modes = {name: (programs / name).stat().st_mode & 0o7777 for name in ("su", "wall", "kept", "plain")}
     assert modes == {"su": 0o755, "wall": 0o755, "kept": 0o4755, "plain": 0o755}
     assert (rootfs / "shared").stat().st_mode & 0o7777 == 0o2775
+
+
+@pytest.mark.parametrize("content", ["uninitialized\n", "0123456789abcdef0123456789abcdef\n", None])
+def test_machines_do_not_share_an_id_and_no_boot_is_the_first(layer: Bench, rootfs: Path, content: str | None) -> None:
+    if content is not None:
+        (rootfs / "etc/machine-id").write_text(content)
+    run(layer, rootfs)
+    assert (rootfs / "etc/machine-id").read_bytes() == b""
