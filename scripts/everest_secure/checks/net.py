@@ -1,5 +1,7 @@
 """Services, network, access: NET-01, NET-03, NET-04, NET-06, NET-07."""
 
+from collections.abc import Iterator
+
 from everest_secure.checks.common import (
     SERVICE,
     at,
@@ -20,11 +22,14 @@ from everest_secure.checks.common import (
 from everest_secure.checks.core import Boot, Notes, Root, Scope, check
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import program
+from everest_secure.parse.generated import OF_SYSTEMD, generators
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, read_broker_config
 from everest_secure.parse.nft import RuleSet, read_ruleset
+from everest_secure.parse.nft_command import parse_nft
 from everest_secure.parse.nft_inbound import OTHER, inbound
-from everest_secure.parse.unit_graph import Start
-from everest_secure.parse.units import template
+from everest_secure.parse.unit_file import effective
+from everest_secure.parse.unit_graph import Start, bus_services
+from everest_secure.parse.units import Unit, template
 from everest_secure.policy.parameters import Parameters
 
 WWW = "/usr/share/everest/www"
@@ -103,7 +108,7 @@ def admin_panel_is_absent(root: Root, policy: Parameters, note: Notes) -> None:
     remedy = "Build EVerest without the PACKAGECONFIG admin-panel and install no panel."
     for what, path in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "NET-03"):
         note.finding(what, at=at(root, path), remedy=remedy)
-    files = [node for node in root.tree.under(WWW) if node.is_file]
+    files = [node for node in root.tree.under(WWW) if not node.is_directory]
     findings_up_to(note, [(f"{node.path} belongs to the admin panel", at(root, node.path)) for node in files], remedy=remedy)
     note.saw(f"{package_evidence(root)}; {WWW} holds {len(files)} files")
 
@@ -131,26 +136,39 @@ def firewall_lets_in_only_what_the_policy_lists(root: Root, policy: Parameters, 
 
 def _rules(root: Root, note: Notes) -> tuple[RuleSet | None, str]:
     remedy = "Enable one unit that loads the rules with 'nft -f FILE' before network-pre.target."
-    loaders = [
-        (start, path)
-        for start in started(root).values()
-        for command in start.unit.commands
-        if command[0].rsplit("/", 1)[-1] == "nft" and (path := option(command, "-f", "--file"))
-    ]
+    runs = [(start, parse_nft(command)) for start in started(root).values() for command in start.unit.commands if program(command) == "nft"]
+    for start, run in runs:
+        if run.changes:
+            what = f"{start.unit.name} changes the rules by '{' '.join(run.changes)}', which is not followed"
+            note.finding(what, at=at(root, start.unit.path), remedy="Put every rule into the one file that is loaded.")
+    loaders = [(start, path) for start, run in runs for path in run.loads]
     if len(loaders) != 1:
         what = "no unit that starts loads a firewall" if not loaders else f"{len(loaders)} units load firewall rules, in no certain order"
         note.finding(what, at=at(root, loaders[0][0].unit.path if loaders else ""), remedy=remedy)
         return None, ""
     start, path = loaders[0]
-    if "network-pre.target" not in start.unit.words("Unit", "Before"):
-        what = f"{start.unit.name} does not load the firewall before the network comes up"
-        note.finding(what, at=at(root, start.unit.path), remedy="Add Before=network-pre.target and Wants=network-pre.target.")
+    for what, mend in _late(start.unit):
+        note.finding(f"{start.unit.name} {what}", at=at(root, start.unit.path), remedy=mend)
     return read_ruleset(root.tree, path), path
+
+
+def _late(unit: Unit) -> Iterator[tuple[str, str]]:
+    """Yield why the rules may be missing when the network comes up; nothing else starts the passive network-pre.target (systemd.special(7))."""
+    pulled = {name for key in ("Wants", "Requires", "BindsTo") for name in unit.words("Unit", key)}
+    if "network-pre.target" not in unit.words("Unit", "Before") or "network-pre.target" not in pulled:
+        what = "does not load the firewall before the network comes up"
+        yield what, "Add Before=network-pre.target and Wants=network-pre.target."
+    if unit.value("Service", "Type") != "oneshot":
+        yield "does not wait until the rules are loaded", "Set Type=oneshot."
+    for condition in effective(
+        each for each in unit.assignments if each.section == "Unit" and each.key.startswith(("Condition", "Assert"))
+    ):
+        yield f"loads no firewall where {condition.key}={condition.value} does not hold", "Take the condition out of the unit."
 
 
 @check("NET-06", on=Scope.ROOT)
 def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> None:
-    """Every service, socket, timer and path that can start is on the list of the policy."""
+    """Every service, socket, timer and path that can start is on the list of the policy, and nothing else starts programs."""
     units = {name: start for name, start in started(root).items() if name.endswith(_ACTIVE)}
     if not units:
         raise ArtefactError(f"{root.artefact.name} starts no service at all; it is no systemd root file system that can be checked")
@@ -158,6 +176,16 @@ def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> N
         (f"{name} starts: {start.reason}", at(root, start.path))
         for name, start in sorted(units.items())
         if not matches(name, policy.enabled_units) and not matches(template(name), policy.enabled_units)
+    ]
+    found += [
+        (f"{each.program} is started over D-Bus as {each.name}, outside any unit", at(root, each.path))
+        for each in bus_services(root.tree)
+        if not each.unit and program((each.program.partition(" ")[0],)) != "false" and not matches(each.name, policy.enabled_units)
+    ]
+    found += [
+        (f"the generator {node.name} starts units of its own making", at(root, node.path))
+        for node in generators(root.tree)
+        if not node.path.startswith(OF_SYSTEMD) and not matches(node.name, policy.enabled_units)
     ]
     findings_up_to(note, found, remedy="Remove the package, disable or mask the unit; if the product needs it, add it to 'enabled_units'.")
     note.saw(f"{len(units)} services, sockets, timers and paths that start")
@@ -192,8 +220,8 @@ def debug_shells_are_masked(root: Root, policy: Parameters, note: Notes) -> None
 
 
 def _offers_login(start: Start) -> bool:
-    programs = {command[0].rsplit("/", 1)[-1] for command in start.unit.commands}
-    return bool(programs.intersection(_LOGIN)) or start.unit.value("Service", "StandardInput").startswith("tty")
+    programs = {program(command) for command in start.unit.commands}
+    return bool(programs.intersection(_LOGIN)) or start.unit.value("Service", "StandardInput").startswith(("tty", "file:/dev/"))
 
 
 @check("NET-07", on=Scope.BOOT)

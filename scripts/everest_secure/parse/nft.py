@@ -61,6 +61,8 @@ class _ChainDraft:
 class _Parser(RuleReader):
     include: Include = field(kw_only=True)
     tables: dict[tuple[str, str], dict[str, _ChainDraft]] = field(default_factory=dict)
+    dormant: set[tuple[str, str]] = field(default_factory=set)
+    """Tables whose chains the kernel does not run (nft(8), "flags dormant")."""
     includes: int = 0
 
     def file(self, text: str, path: str) -> None:
@@ -85,6 +87,7 @@ class _Parser(RuleReader):
                     chain.rules.clear()
                 if token.text != "flush":
                     self.tables.pop(table, None)
+                    self.dormant.discard(table)
             case "add" | "create" if self.peek().text == "table":
                 self.statement()
             case "table":
@@ -132,7 +135,12 @@ class _Parser(RuleReader):
                     self.define()
                 case "include":
                     raise self.unknown(token)
-                case "flags" | "comment":
+                case "flags":
+                    start = self.at
+                    self.to_end()
+                    if any(each.text == "dormant" for each in self.stream[start : self.at]):
+                        self.dormant.add(self.table)
+                case "comment":
                     self.take()
                 case "counter" | "limit" | "quota":
                     self.take()
@@ -213,7 +221,7 @@ class _Parser(RuleReader):
                     raise ArtefactError(
                         f"{rule.path}:{rule.line} jumps to the chain '{target}', which is not defined; nft refuses the whole file"
                     )
-            tables.append(Table(family, name, chains))
+            tables.append(Table(family, name, {} if (family, name) in self.dormant else chains))
         return RuleSet(tuple(tables))
 
 

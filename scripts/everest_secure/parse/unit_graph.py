@@ -6,14 +6,24 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from everest_secure.image.tree import Tree
+from everest_secure.parse.generated import RC_LOCAL, init_scripts, rc_local, wanted_by_devices
 from everest_secure.parse.keyfile import parse_keyfile
 from everest_secure.parse.unit_file import boolean
 from everest_secure.parse.units import Unit, Units
 
 BOOT_TARGETS = ("default.target", "sysinit.target", "basic.target")
 """What systemd starts: default.target; the other two come with the default dependencies of any service (systemd.special(7))."""
-DEPENDENCIES = ("Wants", "Requires", "BindsTo", "Upholds")
-BUS_SERVICES = ("/usr/share/dbus-1/system-services", "/usr/local/share/dbus-1/system-services", "/etc/dbus-1/system-services")
+DEPENDENCIES = ("Wants", "Requires", "BindsTo", "Upholds", "OnFailure", "OnSuccess")
+BUS_SERVICES = (
+    "/run/dbus-1/system-services",
+    "/etc/dbus-1/system-services",
+    "/usr/local/share/dbus-1/system-services",
+    "/usr/share/dbus-1/system-services",
+    "/lib/dbus-1/system-services",
+)
+"""dbus-daemon(1), "standard_system_servicedirs"."""
+LOGIND, VIRTUAL_TERMINAL = "systemd-logind.service", "autovt@tty2.service"
+"""logind starts a login on a virtual terminal that is switched to (logind.conf(5), NAutoVTs=)."""
 PRESETS = (
     "/etc/systemd/system-preset",
     "/run/systemd/system-preset",
@@ -40,7 +50,10 @@ def starts(units: Units) -> Mapping[str, Start]:
     """
     found: dict[str, Start] = {}
     todo = [(name, "part of every boot", "") for name in BOOT_TARGETS]
-    todo += [(name, f"started over D-Bus as {bus}", path) for name, bus, path in _bus_activated(units.tree)]
+    todo += [(each.unit, f"started over D-Bus as {each.name}", each.path) for each in bus_services(units.tree) if each.unit]
+    todo += [(name, "wanted by a device in a udev rule", path) for name, path in wanted_by_devices(units.tree)]
+    if rc_local(units.tree):
+        todo.append(("rc-local.service", f"{RC_LOCAL} is executable", RC_LOCAL))
     if first_boot(units.tree):
         todo += [(name, "enabled by a preset at first boot", path) for name, path in _preset_enabled(units)]
     seen: set[str] = set()
@@ -55,6 +68,9 @@ def starts(units: Units) -> Mapping[str, Start]:
             continue
         found[name] = Start(unit, reason, path or unit.path)
         todo += list(_pulled(unit, units))
+    for name, path in init_scripts(units.tree):
+        if name not in found and not units.unit(name).path:
+            found[name] = Start(Unit(name, path, masked=False, assignments=()), "started as a script of System V init", path)
     return MappingProxyType(found)
 
 
@@ -64,6 +80,10 @@ def _pulled(unit: Unit, units: Units) -> Iterator[tuple[str, str, str]]:
     for key in DEPENDENCIES:
         for name in unit.words("Unit", key):
             yield _instance(name, unit.name), f"{key}= of {unit.name}", unit.path
+    for name in unit.words("Service", "Sockets"):
+        yield name, f"Sockets= of {unit.name}", unit.path
+    if unit.name == LOGIND:
+        yield VIRTUAL_TERMINAL, f"started by {LOGIND}", unit.path
     stem, _, kind = unit.name.rpartition(".")
     if kind == "socket":
         accept = boolean(unit.value("Socket", "Accept", "no"))
@@ -78,14 +98,27 @@ def _instance(name: str, by: str) -> str:
     return name.replace("%i", instance).replace("%I", instance)
 
 
-def _bus_activated(tree: Tree) -> Iterator[tuple[str, str, str]]:
+@dataclass(frozen=True, slots=True)
+class BusService:
+    """A name on the system bus that something is started for."""
+
+    name: str
+    unit: str
+    """Unit that systemd starts; empty when the bus runs the program itself."""
+    program: str
+    path: str
+
+
+def bus_services(tree: Tree) -> tuple[BusService, ...]:
+    """Read the service files of the system bus (dbus-daemon(1), "activation")."""
+    found = []
     for directory in BUS_SERVICES:
         for node in tree.children(directory):
             if node.is_file and node.name.endswith(".service"):
-                service = parse_keyfile(tree.text(node.path), node.path)
-                unit = service.value("D-BUS Service", "SystemdService")
-                if unit:
-                    yield unit, service.value("D-BUS Service", "Name", node.name), node.path
+                file = parse_keyfile(tree.text(node.path), node.path)
+                values = [file.value("D-BUS Service", key) for key in ("Name", "SystemdService", "Exec")]
+                found.append(BusService(values[0] or node.name, values[1], values[2], node.path))
+    return tuple(found)
 
 
 def first_boot(tree: Tree) -> bool:

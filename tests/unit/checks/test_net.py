@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from support.mutation import Mutation, check_mutation, sentence
@@ -11,6 +13,71 @@ RULES = "/etc/nftables/everest-firewall.nft"
 def add_unit(fs: RootFs, name: str, text: str, *, wanted_by: str = "multi-user.target") -> None:
     fs.file(f"{UNITS}/{name}", text)
     fs.link(f"{LOCAL}/{wanted_by}.wants/{name}", f"{UNITS}/{name}")
+
+
+FIREWALL = f"{UNITS}/everest-firewall.service"
+SERVICE = "[Service]\nExecStart=/usr/bin/a\n"
+MEANS_OF_STARTING: dict[str, Callable[[RootFs], object]] = {
+    "a unit fails": lambda fs: fs.file(f"{LOCAL}/everest.service.d/x.conf", "[Unit]\nOnFailure=a.service\n"),
+    "a unit ends": lambda fs: fs.file(f"{LOCAL}/everest.service.d/x.conf", "[Unit]\nOnSuccess=a.service\n"),
+    "a service names it as its socket's": lambda fs: (
+        fs.file(f"{LOCAL}/a.socket", "[Socket]\nListenStream=23\n"),
+        fs.file(f"{LOCAL}/everest.service.d/x.conf", "[Service]\nSockets=a.socket\n"),
+    ),
+    "a udev rule wants it": lambda fs: fs.file("/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", ENV{SYSTEMD_WANTS}+="a.service"\n'),
+    "the bus starts it": lambda fs: fs.file(
+        "/usr/lib/dbus-1/system-services/a.service", "[D-BUS Service]\nName=a.b\nExec=/bin/false\nSystemdService=a.service\n"
+    ).link("/lib", "usr/lib"),
+    "a bus program has no unit": lambda fs: fs.file(
+        "/usr/share/dbus-1/system-services/a.service", "[D-BUS Service]\nName=a.b\nExec=/usr/bin/a --x\nUser=root\n"
+    ),
+    "a link of systemctl's own directory wants it": lambda fs: fs.link(
+        "/etc/systemd/system.control/multi-user.target.wants/a.service", f"{UNITS}/a.service"
+    ),
+    "a generator makes it": lambda fs: fs.file("/etc/systemd/system-generators/systemd-a", "#!/bin/sh\n", mode=0o755),
+    "a runlevel starts its script": lambda fs: (
+        fs.file("/usr/lib/systemd/system-generators/systemd-sysv-generator", "\x7fELF", mode=0o755),
+        fs.file("/etc/init.d/b", "#!/bin/sh\n", mode=0o755),
+        fs.link("/etc/rc3.d/S01b", "../init.d/b"),
+    ),
+    "rc.local is executable": lambda fs: (
+        fs.file("/usr/lib/systemd/system-generators/systemd-rc-local-generator", "\x7fELF", mode=0o755),
+        fs.file(f"{UNITS}/rc-local.service", "[Service]\nExecStart=/etc/rc.local start\n"),
+        fs.file("/etc/rc.local", "#!/bin/sh\n", mode=0o755),
+    ),
+}
+FIREWALL_FAULTS = {
+    "another command empties the rules": ("^(ExecStart=.*)$", r"\1\nExecStartPost=/usr/sbin/nft flush ruleset"),
+    "a shell empties the rules": ("^(ExecStart=.*)$", r"\1\nExecStartPost=/bin/sh -c 'nft flush ruleset'"),
+    "a second command on the line loads other rules": ("^(ExecStart=.*)$", r"\1 ; /usr/sbin/nft -f /etc/other.nft"),
+    "the rules are only checked": ("nft --file", "nft -c --file"),
+    "the unit stops at once and empties the rules": ("^RemainAfterExit=yes$", "ExecStop=/usr/sbin/nft flush ruleset"),
+    "the unit has a condition": (r"^\[Unit\]$", "[Unit]\nConditionPathExists=/nowhere"),
+    "nothing starts the target that it comes before": ("^Wants=.*$", ""),
+    "nobody waits for the rules": ("^Type=oneshot$", "Type=simple"),
+}
+
+
+@pytest.mark.parametrize("means", MEANS_OF_STARTING)
+def test_nothing_unlisted_starts_when(means: str) -> None:
+    fs = good_root().file(f"{UNITS}/a.service", SERVICE)
+    assert failing(fs) == {}
+    MEANS_OF_STARTING[means](fs)
+    assert set(failing(fs)) == {"NET-06"}
+
+
+def test_a_masked_generator_and_a_script_with_a_unit_start_nothing() -> None:
+    fs = good_root().file("/usr/lib/systemd/system-generators/a", "#!/bin/sh\n", mode=0o755)
+    fs.link("/etc/systemd/system-generators/a", "/dev/null")
+    fs.file("/usr/lib/systemd/system-generators/systemd-sysv-generator", "\x7fELF", mode=0o755)
+    fs.file("/etc/init.d/mosquitto", "#!/bin/sh\n", mode=0o755).link("/etc/rc3.d/S01mosquitto", "../init.d/mosquitto")
+    assert failing(fs) == {}
+
+
+@pytest.mark.parametrize("fault", FIREWALL_FAULTS)
+def test_the_firewall_does_not_hold_when(fault: str) -> None:
+    fs = good_root().replace(FIREWALL, *FIREWALL_FAULTS[fault]).file("/etc/other.nft", "flush ruleset\n")
+    assert set(failing(fs)) == {"NET-04"}
 
 
 MUTATIONS = [
@@ -55,6 +122,44 @@ MUTATIONS = [
         lambda fs: fs.append(
             f"{UNITS}/everest.service.d/50-everest-secure.conf", '[Service]\nEnvironment="MQTT_SERVER_ADDRESS=10.0.0.1"\n'
         ),
+    ),
+    Mutation(
+        "a second broker starts by its bare name",
+        "NET-01",
+        lambda fs: add_unit(fs, "everest-b.service", "[Service]\nExecStart=mosquitto -p 1884\n"),
+    ),
+    Mutation(
+        "a shell starts a second broker",
+        "NET-01",
+        lambda fs: add_unit(fs, "everest-b.service", "[Service]\nExecStart=/bin/sh -c 'exec mosquitto -p 1884'\n"),
+    ),
+    Mutation(
+        "a login waits for a switched terminal",
+        "NET-07",
+        lambda fs: (
+            fs.file(f"{UNITS}/systemd-logind.service", SERVICE),
+            fs.link(f"{LOCAL}/multi-user.target.wants/systemd-logind.service", f"{UNITS}/systemd-logind.service"),
+            fs.file(f"{LOCAL}/autovt@.service", "[Service]\nExecStart=/bin/sh\nStandardInput=tty\n"),
+        ),
+        also=("NET-06",),
+    ),
+    Mutation(
+        "a shell reads a device",
+        "NET-07",
+        lambda fs: add_unit(fs, "everest-c.service", "[Service]\nExecStart=/bin/sh\nStandardInput=file:/dev/ttyS0\n"),
+    ),
+    Mutation(
+        "a multi-call program is the login",
+        "NET-07",
+        lambda fs: add_unit(fs, "everest-c.service", "[Service]\nExecStart=/bin/busybox getty 115200 ttyS0\n"),
+    ),
+    Mutation(
+        "the table of the firewall is dormant",
+        "NET-04",
+        lambda fs: fs.replace(RULES, r"^table inet everest \{$", "table inet everest {\n flags dormant"),
+    ),
+    Mutation(
+        "a page of the admin panel is a link", "NET-03", lambda fs: fs.link("/usr/share/everest/www/index.html", "/usr/share/panel.html")
     ),
     Mutation("the admin panel's controller is installed", "NET-03", lambda fs: fs.file("/usr/bin/controller", b"\x7fELF", mode=0o755)),
     Mutation("the admin panel's pages are installed", "NET-03", lambda fs: fs.file("/usr/share/everest/www/index.html", "<html>")),

@@ -1,0 +1,69 @@
+"""Units that are started by other means than unit files: systemd's generators, System V scripts, /etc/rc.local, udev rules."""
+
+import re
+from collections.abc import Iterator
+
+from everest_secure.image.tree import Node, Tree
+
+GENERATORS = (
+    "/run/systemd/system-generators",
+    "/etc/systemd/system-generators",
+    "/usr/local/lib/systemd/system-generators",
+    "/usr/lib/systemd/system-generators",
+)
+"""systemd.generator(7): programs that write units at boot; the first of each name runs."""
+OF_SYSTEMD = "/usr/lib/systemd/system-generators/systemd-"
+RC_LOCAL = "/etc/rc.local"
+RUNLEVELS = ("/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d")
+UDEV_RULES = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d")
+_START = re.compile(r"S[0-9]{2}(?P<name>.+)")
+_WANTS = re.compile(r'ENV\{SYSTEMD_WANTS\}\s*(?::=|\+=|=(?!=))\s*"(?P<units>[^"]*)"')
+
+
+def generators(tree: Tree) -> tuple[Node, ...]:
+    """Return the programs that run as generators: a mask (a link to /dev/null) or a file that nobody may run takes a name out."""
+    found: dict[str, Node] = {}
+    for directory in GENERATORS:
+        for node in tree.children(directory):
+            found.setdefault(node.name, node)
+    return tuple(node for node in found.values() if _runs(tree, node.path))
+
+
+def _runs(tree: Tree, path: str) -> bool:
+    file = tree.resolve(path)
+    return file is not None and file.is_file and bool(file.size and file.mode & 0o111)
+
+
+def _has_generator(tree: Tree, name: str) -> bool:
+    return any(node.name == name for node in generators(tree))
+
+
+def rc_local(tree: Tree) -> bool:
+    """Whether systemd-rc-local-generator(8) makes /etc/rc.local a service."""
+    return _runs(tree, RC_LOCAL) and _has_generator(tree, "systemd-rc-local-generator")
+
+
+def init_scripts(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield name and link of each service that systemd-sysv-generator(8) makes of a script that a runlevel starts."""
+    if not _has_generator(tree, "systemd-sysv-generator"):
+        return
+    for node in (node for directory in RUNLEVELS for node in tree.children(directory)):
+        start = _START.fullmatch(node.name)
+        if start and _runs(tree, node.path):
+            yield f"{start['name'].removesuffix('.sh')}.service", node.path
+
+
+def wanted_by_devices(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield the units that udev rules start (systemd.device(5), SYSTEMD_WANTS); what a device fills in stands as it is in the rule."""
+    files: dict[str, str] = {}
+    for node in (node for directory in UDEV_RULES for node in tree.children(directory) if node.name.endswith(".rules")):
+        files.setdefault(node.name, node.path)
+    for _, path in sorted(files.items()):
+        file = tree.resolve(path)
+        if file is None or not file.is_file:
+            continue
+        lines = [line for line in tree.text(path).replace("\\\n", " ").split("\n") if not line.lstrip().startswith("#")]
+        for line in lines:
+            for wants in _WANTS.finditer(line):
+                for name in wants["units"].split():
+                    yield name, path
