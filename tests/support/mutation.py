@@ -29,3 +29,9 @@ def check_mutation(mutation: Mutation) -> None:
     found = failing(fs)
     assert set(found) == {mutation.requirement, *mutation.also}, found
     assert not found[mutation.requirement][0].startswith("error: "), found
+
+
+def move_behind(fs: RootFs, path: str) -> None:
+    """Put a file on what will be mounted on /var, and a link in its place."""
+    content = fs.nodes[path][1]
+    fs.remove(path).file("/var/lib/elsewhere", content).link(path, "/var/lib/elsewhere")

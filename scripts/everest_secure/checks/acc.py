@@ -1,15 +1,21 @@
 """Accounts and privileges: ACC-01 to ACC-06."""
 
-from everest_secure.checks.common import SERVICE, at, configuration, option, present_service, started, words
+from itertools import accumulate
+
+from everest_secure.checks.common import SERVICE, at, configuration, matches, option, present_service, started, words
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.parse.accounts import GROUP, GSHADOW, PASSWD, SHADOW, read_accounts
 from everest_secure.parse.capability import ALL as ALL_CAPABILITIES
 from everest_secure.parse.everest_config import EverestConfig
 from everest_secure.parse.pam import read_pam
 from everest_secure.parse.unit_file import boolean, capabilities
+from everest_secure.parse.units import Unit
+from everest_secure.parse.userdb import read_other_secrets
 from everest_secure.policy.parameters import Parameters
 
-USER_CONFIG = "/etc/everest/user-config"
+ACCESS_LIST = "system.posix_acl_access"
+"""acl(5)."""
 _STARTER = frozenset(("CAP_SETUID", "CAP_SETGID"))
 """What the manager needs to switch to the service user."""
 
@@ -26,6 +32,10 @@ def every_account_is_locked(root: Root, policy: Parameters, note: Notes) -> None
             continue
         what = "has no password and lets anyone in" if not user.password else "has a password in the file that everyone may read"
         note.finding(f"the account '{user.name}' {what}", at=at(root, PASSWD, user.line), remedy=remedy)
+    for twin in (each for each in accounts.users if each.uid == 0 and each.name != "root"):
+        note.finding(f"the account '{twin.name}' is root under another name", at=at(root, PASSWD, twin.line), remedy="Remove the account.")
+    for path, what in read_other_secrets(root.tree):
+        note.finding(what, at=at(root, path), remedy="Remove the file: no account of the image has a password.")
     empty_counts = any(rule.accepts_empty_password for rule in read_pam(root.tree))
     for secret in accounts.secrets:
         if not secret.locked:
@@ -159,6 +169,8 @@ _SWITCHES = (
     ("ProtectSystem", ("strict",)),
     ("ProtectHome", ("yes", "tmpfs")),
 )
+STORE = "/etc/everest/certs"
+"""The one place below /etc that is on the data partition."""
 _DEFAULT_UMASK = "0022"
 
 
@@ -186,15 +198,64 @@ def service_is_sandboxed(root: Root, policy: Parameters, note: Notes) -> None:
     if device_policy not in ("closed", "strict") and not unit.words("Service", "DeviceAllow"):
         what = f"{SERVICE} may open every device: neither DevicePolicy=closed nor DeviceAllow= is set"
         note.finding(what, at=at(root, unit.path), remedy="List the devices that modules need with DeviceAllow=.")
+    _judge_exceptions(root, unit, note)
     for command in unit.commands:
         if option(command, "--db") is not None and option(command, "--config", "--conf") is None:
             what = f"{SERVICE} starts the manager with --db alone, with which all settings are defaults: root and TCP"
             note.finding(what, at=at(root, unit.path), remedy="Add --config /etc/everest/config.yaml to ExecStart.")
 
 
+_OTHER_ROOTS = ("RootDirectory", "RootImage", "MountImages", "ExtensionImages", "ExtensionDirectories")
+_OTHER_FILES = ("BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem")
+_POWERFUL_DEVICES = (
+    "block-*",
+    "char-mem",
+    "/dev/mem",
+    "/dev/kmem",
+    "/dev/port",
+    "/dev/sd*",
+    "/dev/vd*",
+    "/dev/mmcblk*",
+    "/dev/nvme*",
+    "/dev/dm-*",
+)
+
+
+def _judge_exceptions(root: Root, unit: Unit, note: Notes) -> None:
+    """Lines that take back what the switches give (systemd.exec(5), systemd.service(5), systemd.resource-control(5))."""
+    place = at(root, unit.path)
+    if unit.unconfined:
+        what = f"{SERVICE} runs a command with the prefix '+', to which none of its restrictions applies"
+        note.finding(what, at=place, remedy="Take '+' from the command.")
+    for word in unit.words("Service", "ReadWritePaths"):
+        path = word.lstrip("-+")
+        if _is_checked(path) and not path.startswith(STORE):
+            what = f"{SERVICE} may write {path}, which is not on the data partition"
+            note.finding(what, at=place, remedy="Name only directories of the data partition in ReadWritePaths=.")
+    for device in unit.words("Service", "DeviceAllow"):
+        if "/" not in device and not device.startswith(("char-", "block-")):
+            continue
+        if device in ("char-*", "/dev/*") or matches(device, _POWERFUL_DEVICES):
+            note.finding(f"{SERVICE} may open {device}", at=place, remedy="List only the devices that modules need with DeviceAllow=.")
+    for key in _OTHER_ROOTS:
+        if unit.words("Service", key):
+            note.finding(f"{SERVICE} sets {key}=, and sees other files than were checked", at=place, remedy=f"Take {key}= out of the unit.")
+    for key in _OTHER_FILES:
+        for word in unit.words("Service", key):
+            target = word.lstrip("-+").split(":")[1 if key.startswith("Bind") and ":" in word else 0]
+            if _is_checked(target):
+                what = f"{SERVICE} sees something else than was checked at {target} ({key}=)"
+                note.finding(what, at=place, remedy=f"Take {target} out of {key}=.")
+
+
+def _is_checked(path: str) -> bool:
+    """Whether a path is, holds or lies in a part of the root file system that decides what the service is."""
+    return path == "/" or f"{path.rstrip('/')}/".startswith(("/etc/", "/usr/"))
+
+
 @check("ACC-06", on=Scope.ROOT)
 def service_user_cannot_change_its_own_privileges(root: Root, policy: Parameters, note: Notes) -> None:
-    """Neither the configuration, its directory nor user-config may be written by the service user."""
+    """Neither the configuration, a directory above it nor the user-config beside it (config.cpp of EVerest) may be written by the service user."""
     config, accounts = configuration(root, note), read_accounts(root.tree)
     if config is None:
         return
@@ -204,15 +265,20 @@ def service_user_cannot_change_its_own_privileges(root: Root, policy: Parameters
         user.gid if user else policy.service_user.gid
     }
     remedy = "Let root own it, mode 0644 for files and 0755 for directories."
-    for path in (config.path, config.path.rpartition("/")[0], USER_CONFIG):
+    lies_on_the_root(root, config.path, note)
+    above = config.path.rpartition("/")[0]
+    user_config = f"{above}/user-config"
+    for path in (config.path, *accumulate(f"/{part}" for part in above.split("/") if part), user_config):
         node = root.tree.resolve(path)
         if node is None:
             continue
+        if ACCESS_LIST in node.xattrs:
+            note.finding(f"{path} has an access list, which its mode does not show", at=at(root, path), remedy="Install it without an ACL.")
         if node.uid == uid or (node.gid in groups and node.mode & 0o020) or node.mode & 0o002:
             what = f"the service user may write {path} ({node.uid}:{node.gid} {node.mode:04o}), which sets the modules' privileges"
             note.finding(what, at=at(root, path), remedy=remedy)
         note.saw(f"{path} {node.uid}:{node.gid} {node.mode:04o}")
-    for node in root.tree.under(USER_CONFIG):
+    for node in root.tree.under(user_config):
         note.finding(
             f"{node.path} is merged over the configuration", at=at(root, node.path), remedy="Put everything into the configuration itself."
         )

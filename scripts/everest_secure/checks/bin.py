@@ -2,9 +2,10 @@
 
 import json
 
-from everest_secure.checks.common import at, configuration, findings_up_to, forbidden, matches, package_evidence
+from everest_secure.checks.common import at, configuration, findings_up_to, forbidden, matches, package_evidence, service
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.errors import ArtefactError
+from everest_secure.parse.commands import program
 from everest_secure.policy.parameters import Parameters
 
 STAND_INS = "/usr/lib/everest-secure/stand-ins.json"
@@ -13,7 +14,12 @@ MODULES = "/usr/libexec/everest/modules"
 
 @check("BIN-02", on=Scope.ROOT)
 def stand_ins_are_only_where_the_profile_allows_them(root: Root, policy: Parameters, note: Notes) -> None:
-    """The mark of a reference or prebuilt image is absent, unless the profile is for such images."""
+    """The mark of a reference or prebuilt image is absent and the manager is a compiled program, unless the profile is for such images."""
+    for path in {command[0] for command in service(root).commands if program(command) == "manager"} if not policy.stand_ins else ():
+        node = root.tree.resolve(path)
+        if node is not None and node.is_file and root.tree.blob(node).head(4) != b"\x7fELF":
+            what = f"{path} is no compiled program, as EVerest's manager is"
+            note.finding(what, at=at(root, path), remedy="Ship an image built in full with kas; a stand-in is never a product.")
     if root.tree.resolve(STAND_INS) is None:
         note.saw(f"{STAND_INS} is absent")
         return

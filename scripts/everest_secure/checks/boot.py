@@ -5,7 +5,11 @@ from everest_secure.checks.core import Boot, Notes, Scope, check
 from everest_secure.policy.parameters import Parameters
 
 _LOCKDOWN = ("integrity", "confidentiality")
-_FORBIDDEN = ("init", "rdinit", "systemd.debug_shell", "rd.systemd.debug_shell", "rd.break", "rd.shell")
+_FORBIDDEN = (
+    "init", "rdinit", "systemd.debug_shell", "rd.systemd.debug_shell", "rd.break", "rd.shell", "systemd.run", "systemd.wants", "rd.systemd.wants",
+    "systemd.mask", "rd.systemd.mask", "systemd.set_credential", "systemd.set_credential_binary",
+)  # fmt: skip
+"""kernel-command-line(7), systemd-debug-generator(8), systemd-run-generator(8), systemd.system-credentials(7)."""
 
 
 @check("BOOT-03", on=Scope.BOOT)

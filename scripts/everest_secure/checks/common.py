@@ -15,6 +15,7 @@ from everest_secure.parse.unit_graph import Start, starts
 from everest_secure.parse.units import Unit, Units
 
 SERVICE = "everest.service"
+_CONFIG_OPTIONS = tuple("--config"[:length] for length in range(len("--co"), len("--config") + 1))
 MAX_SHOWN = 20
 """Findings of one kind that are listed one by one."""
 
@@ -92,9 +93,15 @@ def option(command: tuple[str, ...], *names: str) -> str | None:
 
 
 def configuration(root: Root, note: Notes) -> EverestConfig | None:
-    """Read the configuration that everest.service names, else /etc/everest/config.yaml; a missing one is a finding and None."""
-    named = [path for command in service(root).commands if (path := option(command, "--config", "--conf"))]
+    """Read the configuration that everest.service names, else /etc/everest/config.yaml; a missing one is a finding and None.
+
+    The manager takes every unambiguous beginning of `--config` (Boost.Program_options, allow_guessing), and of a name in `.json` the `.yaml` beside
+    it, if there is one (yaml_loader.cpp, load_yaml_content).
+    """
+    named = [path for command in service(root).commands if (path := option(command, *_CONFIG_OPTIONS))]
     path = named[0] if named else CONFIG
+    if path.endswith(".json") and root.tree.resolve(f"{path[:-5]}.yaml"):
+        path = f"{path[:-5]}.yaml"
     if root.tree.resolve(path) is None:
         note.finding(f"EVerest's configuration {path} is missing", at=at(root, path), remedy="Install everest-config or the product's own.")
         return None

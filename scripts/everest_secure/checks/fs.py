@@ -105,6 +105,16 @@ def every_file_has_a_known_owner(root: Root, policy: Parameters, note: Notes) ->
     note.saw(f"owners of {len(nodes)} files and directories, {len(users)} users and {len(groups)} groups")
 
 
+@check("FS-05", on=Scope.ROOT)
+def device_nodes_lie_below_dev_alone(root: Root, policy: Parameters, note: Notes) -> None:
+    """A device node elsewhere opens the device for whoever may open the node; those of /dev are hidden by devtmpfs."""
+    nodes = root.tree.nodes()
+    devices = (node for node in nodes if node.type in (NodeType.CHARACTER, NodeType.BLOCK) and not node.path.startswith("/dev/"))
+    found = [(f"{printable(node.path)} is a {node.type}", at(root, node.path)) for node in devices]
+    findings_up_to(note, found, remedy="Remove it: the kernel makes device nodes in /dev.")
+    note.saw(f"types of {len(nodes)} files and directories")
+
+
 @check("FS-06", on=Scope.ROOT)
 def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameters, note: Notes) -> None:
     """Content of every file is searched for private keys; other than programs also for paths of the build."""

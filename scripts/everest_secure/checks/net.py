@@ -20,8 +20,10 @@ from everest_secure.checks.common import (
     words,
 )
 from everest_secure.checks.core import Boot, Notes, Root, Scope, check
+from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import program
+from everest_secure.parse.environment import read_environment
 from everest_secure.parse.generated import OF_SYSTEMD, generators
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, read_broker_config
 from everest_secure.parse.nft import RuleSet, read_ruleset
@@ -53,6 +55,11 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
         )
     for name, start, command in brokers:
         path, config = _broker_config(root, command)
+        if path:
+            lies_on_the_root(root, path, note)
+        if _open_to_everyone(start.unit, policy.broker_socket):
+            what = f"every user may connect to the broker of {name}: neither directory nor umask of the socket keeps others out"
+            note.finding(what, at=at(root, start.unit.path), remedy="Set RuntimeDirectoryMode=0750 and UMask=0007.")
         for listener in config.listeners:
             place = at(root, path if path else start.unit.path, listener.line)
             if listener.socket_path != policy.broker_socket:
@@ -68,6 +75,13 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
                 at=at(root, bridge.path, bridge.line),
                 remedy="Bridge from a separate broker.",
             )
+
+
+def _open_to_everyone(unit: Unit, socket: str) -> bool:
+    """Whether others may enter the socket's directory, if the unit makes it, and write to the socket; systemd's defaults are 0755 and 0022."""
+    made = {f"/run/{name.partition(':')[0]}" for name in unit.words("Service", "RuntimeDirectory")}
+    directory = int(unit.value("Service", "RuntimeDirectoryMode", "0755"), 8) if socket.rpartition("/")[0] in made else 0o755
+    return bool(directory & 0o001) and not int(unit.value("Service", "UMask", "0022"), 8) & 0o002
 
 
 def _broker_config(root: Root, command: tuple[str, ...]) -> tuple[str, BrokerConfig]:
@@ -95,7 +109,7 @@ def everest_connects_through_that_socket(root: Root, policy: Parameters, note: N
     for name in ("mqtt_broker_host", "mqtt_broker_port"):
         if config.setting(name) is not None:
             note.finding(f"the setting '{name}' names a TCP broker", at=at(root, config.path, config.line(name)), remedy=remedy)
-    for name in sorted(unit.environment):
+    for name in sorted(read_environment(root.tree, unit)):
         if name.startswith("MQTT_SERVER_"):
             what = f"{SERVICE} sets {name}, which names a TCP broker"
             note.finding(what, at=at(root, unit.path), remedy="Take the variable out of the unit.")
@@ -149,6 +163,7 @@ def _rules(root: Root, note: Notes) -> tuple[RuleSet | None, str]:
     start, path = loaders[0]
     for what, mend in _late(start.unit):
         note.finding(f"{start.unit.name} {what}", at=at(root, start.unit.path), remedy=mend)
+    lies_on_the_root(root, path, note)
     return read_ruleset(root.tree, path), path
 
 

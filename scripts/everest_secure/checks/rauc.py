@@ -5,15 +5,17 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from everest_secure.checks.common import at, started, words
+from everest_secure.checks.common import at, option, started, units_of, words
 from everest_secure.checks.core import Location, Notes, Root, Scope, check
+from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.accounts import read_accounts
 from everest_secure.parse.certificates import is_authority, is_root, parse_certificates, subject
+from everest_secure.parse.commands import program
 from everest_secure.parse.dbus_policy import EVERYONE, SYSTEM_CONF, callers, read_bus_policy
 from everest_secure.parse.mounts import lasting, read_mounts
 from everest_secure.parse.private_keys import find_keys
-from everest_secure.parse.rauc_conf import RaucConfig, read_rauc_config
+from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config, read_rauc_config
 from everest_secure.pki.marking import is_development
 from everest_secure.policy.parameters import Parameters
 
@@ -23,19 +25,23 @@ PURPOSES = ("codesign", "codesign-rauc")
 
 def configuration(root: Root) -> RaucConfig:
     """Read RAUC's configuration; raises ArtefactError when the root has none."""
-    config = read_rauc_config(root.tree)
+    config = _read(root)
     if config is None:
         raise ArtefactError(f"{root.artefact.name} has no system.conf of RAUC; install rauc-conf")
     return config
 
 
 def keyring(root: Root) -> tuple[tuple[x509.Certificate, ...], str]:
-    """Return the trust anchors of the device and their path; raises ArtefactError when the configuration names none or they are missing."""
+    """Return the trust anchors of the device, from file and directory together (X509_STORE_load_locations), and the path of the first.
+
+    Raises ArtefactError when the configuration names none or they are missing.
+    """
     config = configuration(root)
     path = config.keyring or config.keyring_directory
     if not path:
         raise ArtefactError(f"{root.artefact.name}: {config.path} names no keyring; set 'path' in [keyring]")
-    files = [path] if config.keyring else [node.path for node in root.tree.children(path) if not node.is_directory]
+    files = [config.keyring] if config.keyring else []
+    files += [node.path for node in root.tree.children(config.keyring_directory) if config.keyring_directory and not node.is_directory]
     return tuple(each for file in files for each in parse_certificates(root.tree.read(file), f"{root.artefact.name}: {file}")), path
 
 
@@ -45,6 +51,7 @@ def device_accepts_only_verified_bundle_formats(root: Root, policy: Parameters, 
     config = _present(root, note)
     if config is None:
         return
+    lies_on_the_root(root, config.path, note)
     extra = config.bundle_formats - set(policy.bundle_formats)
     if extra:
         place = at(root, config.path, config.line("system", "bundle-formats"))
@@ -87,8 +94,18 @@ def update_state_survives_and_slots_come_in_pairs(root: Root, policy: Parameters
     note.saw(f"{config.path}: slots {words(f'{count} of {name}' for name, count in classes.items())}")
 
 
+def _service_commands(root: Root) -> tuple[tuple[str, ...], ...]:
+    return tuple(command for command in units_of(root.tree).unit("rauc.service").commands if program(command) == "rauc")
+
+
+def _read(root: Root) -> RaucConfig | None:
+    """Read the configuration that rauc.service names with `--conf`, else the one that RAUC finds."""
+    named = [path for command in _service_commands(root) if (path := option(command, "--conf", "-c"))]
+    return parse_rauc_config(root.tree.text(named[-1]), named[-1]) if named else read_rauc_config(root.tree)
+
+
 def _present(root: Root, note: Notes) -> RaucConfig | None:
-    config = read_rauc_config(root.tree)
+    config = _read(root)
     if config is None:
         note.finding("RAUC has no system.conf", at=at(root, "/etc/rauc/system.conf"), remedy="Install rauc-conf of this layer.")
     return config
@@ -101,6 +118,10 @@ def keyring_holds_one_update_authority(root: Root, policy: Parameters, note: Not
         return
     certificates, path = keyring(root)
     place = at(root, path)
+    lies_on_the_root(root, path, note)
+    for other in (other for command in _service_commands(root) if (other := option(command, "--keyring"))):
+        what = f"rauc.service trusts the keyring {other} instead of the configured one"
+        note.finding(what, at=at(root, other), remedy="Take --keyring out of ExecStart.")
     if len(certificates) != 1:
         what = f"the keyring holds {len(certificates)} certificates instead of the release authority alone"
         note.finding(what, at=place, remedy="Put the root certificate alone into the keyring; intermediates travel in the bundle.")
@@ -130,8 +151,10 @@ def _judge(certificate: x509.Certificate, place: Location, policy: Parameters, n
 @check("RAUC-04", on=Scope.ROOT)
 def only_listed_users_may_call_rauc(root: Root, policy: Parameters, note: Notes) -> None:
     """The bus policy is read in its order for each account, each group and everyone else."""
-    if root.tree.resolve(SYSTEM_CONF) is None:
-        note.finding("the system bus has no configuration", at=at(root, SYSTEM_CONF), remedy="Install dbus.")
+    bus = [path for command in units_of(root.tree).unit("dbus.service").commands if (path := option(command, "--config-file"))]
+    conf = bus[-1] if bus else SYSTEM_CONF
+    if root.tree.resolve(conf) is None:
+        note.finding("the system bus has no configuration", at=at(root, conf), remedy="Install dbus.")
         return
     accounts = read_accounts(root.tree)
     users = tuple(user.name for user in accounts.users)
@@ -141,7 +164,7 @@ def only_listed_users_may_call_rauc(root: Root, policy: Parameters, note: Notes)
         primary = tuple(group.name for group in accounts.groups if found and group.gid == found.gid)
         return (*accounts.memberships(user), *primary)
 
-    found = callers(read_bus_policy(root.tree), SERVICE_NAME, groups_of=groups_of, users=users)
+    found = callers(read_bus_policy(root.tree, conf), SERVICE_NAME, groups_of=groups_of, users=users)
     for name in sorted(set(found) - set(policy.dbus_users)):
         who = "every user" if name == EVERYONE else f"'{name}'"
         what = f"{who} may call RAUC over D-Bus and install bundles"

@@ -1,15 +1,18 @@
 """State on the data partition: FS-03, CERT-01."""
 
 from collections.abc import Iterator
+from itertools import product
 
 from everest_secure.checks.common import at, configuration, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.image.tree import Node
 from everest_secure.parse.everest_config import EverestConfig, Module, Value
-from everest_secure.parse.mounts import lasting, mount_of, read_mounts
+from everest_secure.parse.mounts import VOLATILE, lasting, mount_of, read_mounts
 from everest_secure.parse.tmpfiles import Directory, read_directories
 from everest_secure.policy.parameters import Parameters
 
+_BINDS = frozenset(("bind", "rbind"))
+"""Bind mounts keep the options of what they show."""
 OPTIONS = ("nodev", "nosuid", "noexec")
 STORE = "/etc/everest/certs"
 _WRITTEN: dict[str, dict[str, str]] = {
@@ -33,16 +36,19 @@ _WRITTEN["OCPPmulti"] = _WRITTEN["OCPP201"]
 
 @check("FS-03", on=Scope.ROOT)
 def data_partition_is_mounted_without_programs_or_devices(root: Root, policy: Parameters, note: Notes) -> None:
-    """/var is a mount of its own that lasts, with options that keep what is on it from being run."""
+    """/var is a mount of its own that lasts, and it and every device mounted below it have options that keep what is there from being run."""
     mounts = read_mounts(root.tree, started(root))
     mount = mount_of("/var", mounts)
     remedy = "Install everest-state: var.mount with Options=nodev,nosuid,noexec."
     if mount is None or mount.where != "/var" or lasting("/var", mounts) is None:
         note.finding("no data partition is mounted on /var", at=at(root, mount.path if mount else ""), remedy=remedy)
         return
-    for option in OPTIONS:
-        if option not in mount.options:
-            note.finding(f"/var is mounted without {option}", at=at(root, mount.path, mount.line), remedy=remedy)
+    below = [
+        each for each in mounts if each.where.startswith("/var/") and each.type not in VOLATILE and not _BINDS.intersection(each.options)
+    ]
+    for each, option in product([mount, *below], OPTIONS):
+        if not each.forbids(option):
+            note.finding(f"{each.where} is mounted without {option}", at=at(root, each.path, each.line), remedy=remedy)
     note.saw(f"{mount.path}:{mount.line}: {mount.what} on /var, {','.join(mount.options)}")
 
 

@@ -2,6 +2,8 @@
 
 from everest_secure.checks.common import SERVICE, at, present_service, service, words
 from everest_secure.checks.core import Location, Notes, Root, Scope, check
+from everest_secure.checks.steady import lies_on_the_root
+from everest_secure.parse.environment import environment_files, read_environment
 from everest_secure.parse.openssl_cnf import Value, read_openssl_config
 from everest_secure.policy.parameters import Parameters
 
@@ -18,7 +20,9 @@ def service_uses_the_openssl_policy(root: Root, policy: Parameters, note: Notes)
     if unit is None:
         return
     remedy = f"Set Environment=OPENSSL_CONF={POLICY} in the service's drop-in."
-    found = unit.environment.get("OPENSSL_CONF", "")
+    for path in environment_files(unit):
+        lies_on_the_root(root, path, note)
+    found = read_environment(root.tree, unit).get("OPENSSL_CONF", "")
     if found != POLICY:
         what = f"{SERVICE} uses the OpenSSL configuration {found}" if found else f"{SERVICE} does not name the OpenSSL policy"
         note.finding(what, at=at(root, unit.path), remedy=remedy)
@@ -32,7 +36,8 @@ def openssl_policy_allows_only_strong_tls(root: Root, policy: Parameters, note: 
     if root.tree.resolve(POLICY) is None:
         note.finding(f"{POLICY} does not exist", at=at(root, POLICY), remedy="Install the package everest-openssl-policy.")
         return
-    commands = read_openssl_config(root.tree, POLICY, environment=service(root).environment).tls_defaults()
+    lies_on_the_root(root, POLICY, note)
+    commands = read_openssl_config(root.tree, POLICY, environment=read_environment(root.tree, service(root))).tls_defaults()
     if not commands:
         what = "the file sets no TLS defaults: openssl_conf, ssl_conf or system_default leads nowhere"
         note.finding(what, at=at(root, POLICY), remedy="Name a section with 'system_default' as in config(5).")

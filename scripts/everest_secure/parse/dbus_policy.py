@@ -66,7 +66,7 @@ def rules_of(element: ElementTree.Element, path: str) -> Iterator[Rule]:
             yield Rule(context, element.get(context, ""), child.tag == "allow", tuple(sorted(child.attrib.items())), path)
 
 
-def read_bus_policy(tree: Tree) -> tuple[Rule, ...]:
+def read_bus_policy(tree: Tree, path: str = SYSTEM_CONF) -> tuple[Rule, ...]:
     """Read all rules of the system bus in the order of its files.
 
     Raises ArtefactError when the bus has no configuration.
@@ -85,7 +85,7 @@ def read_bus_policy(tree: Tree) -> tuple[Rule, ...]:
                 for name in _included(tree, element, path):
                     visit(name)
 
-    visit(SYSTEM_CONF)
+    visit(path)
     return tuple(found)
 
 

@@ -108,6 +108,7 @@ def parse_everest_config(text: str, path: str) -> EverestConfig:
         raise ArtefactError(f"{path} is larger than {MAX_BYTES} bytes; no charger needs such a configuration")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_aliases(text, path)
         budget = _Budget(path)
         if root is None:
             raise ArtefactError(f"{path} is empty; EVerest does not start with it")
@@ -128,6 +129,16 @@ def parse_everest_config(text: str, path: str) -> EverestConfig:
     except RecursionError:
         raise ArtefactError(f"{path} is nested too deeply; it is taken for hostile and not read") from None
     return EverestConfig(path, settings, modules)
+
+
+def _refuse_aliases(text: str, path: str) -> None:
+    """EVerest takes `*name` and `<<` for plain text, as it never resolves the tree that it parsed (yaml_loader.cpp, load_yaml)."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            raise ArtefactError(
+                f"{path}:{line} has an alias, which EVerest does not follow and a hostile file may hide behind; write it out"
+            )
 
 
 def _null(node: yaml.Node) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from posixpath import normpath
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
@@ -28,6 +29,11 @@ class Mount:
         said = [option for option in self.options if option in ("ro", "rw")]
         return bool(said) and said[-1] == "ro"
 
+    def forbids(self, option: str) -> bool:
+        """Whether an option such as `noexec` holds: of it and its opposite (`exec`) the last one counts (mount(8))."""
+        said = [each for each in self.options if each in (option, option.removeprefix("no"))]
+        return bool(said) and said[-1] == option
+
 
 def parse_fstab(text: str, path: str = FSTAB) -> tuple[Mount, ...]:
     """Parse fstab(5); raises ArtefactError for a line without mount point."""
@@ -39,7 +45,8 @@ def parse_fstab(text: str, path: str = FSTAB) -> tuple[Mount, ...]:
         if len(fields) < 2:
             raise ArtefactError(f"{path}:{number} names no mount point; mend the file")
         fields += ["auto", "defaults"][len(fields) - 2 :]
-        mounts.append(Mount(fields[0], fields[1], fields[2], tuple(fields[3].split(",")), path, number))
+        where = normpath(re.sub("/+", "/", fields[1]))
+        mounts.append(Mount(fields[0], where, fields[2], tuple(fields[3].split(",")), path, number))
     return tuple(mounts)
 
 

@@ -1,12 +1,15 @@
 """Directories that systemd-tmpfiles makes at boot (tmpfiles.d(5))."""
 
+import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from everest_secure.image.tree import Tree
 
 DIRECTORIES = ("/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/usr/lib/tmpfiles.d")
+_ADJUSTING_TYPES = frozenset("zZm")
 _DIRECTORY_TYPES = frozenset("dDvqQe")
 
 
@@ -25,28 +28,50 @@ class Directory:
 
 def parse_tmpfiles(text: str, source: str) -> Iterator[Directory]:
     """Yield the directories that a file makes; lines of other types, and those that cannot be split, are passed over as systemd does."""
+    for kind, each in _lines(text, source):
+        if kind in _DIRECTORY_TYPES:
+            yield each
+
+
+def _lines(text: str, source: str) -> Iterator[tuple[str, Directory]]:
     for number, line in enumerate(text.split("\n"), start=1):
         try:
             fields = shlex.split(line, comments=True)
         except ValueError:
             continue
-        if len(fields) >= 2 and fields[0][:1] in _DIRECTORY_TYPES:
+        if len(fields) >= 2:
             mode, user, group = (field if field != "-" else "" for field in [*fields[2:5], "", "", ""][:3])
             digits = mode.lstrip("~:")
-            yield Directory(fields[1], int(digits, 8) if digits.isdigit() else 0o755, user or "root", group or "root", source, number)
+            octal = int(digits, 8) if re.fullmatch("[0-7]{1,5}", digits) else 0o755
+            yield fields[0][:1], Directory(fields[1], octal, user or "root", group or "root", source, number)
 
 
 def read_directories(tree: Tree) -> tuple[Directory, ...]:
-    """Read all files, the first directory's file of each name; the first line for a path counts."""
+    """Read all files, the first directory's file of each name; the first line for a path counts.
+
+    Lines of the types `z`, `Z` and `m` come after all others and change mode and owner of what is there.
+    """
     files: dict[str, str] = {}
     for directory in DIRECTORIES:
         for node in tree.children(directory):
             if node.name.endswith(".conf"):
                 files.setdefault(node.name, node.path)
     found: dict[str, Directory] = {}
+    changes: list[tuple[str, Directory]] = []
     for _, path in sorted(files.items()):
         file = tree.resolve(path)
         if file is not None and file.is_file:
-            for each in parse_tmpfiles(tree.text(path), path):
-                found.setdefault(each.path.rstrip("/"), each)
-    return tuple(found.values())
+            for kind, each in _lines(tree.text(path), path):
+                if kind in _DIRECTORY_TYPES:
+                    found.setdefault(each.path.rstrip("/"), each)
+                elif kind in _ADJUSTING_TYPES:
+                    changes.append((kind, each))
+    return tuple(_changed(directory, changes) for directory in found.values())
+
+
+def _changed(directory: Directory, changes: list[tuple[str, Directory]]) -> Directory:
+    for kind, change in changes:
+        pattern = change.path.rstrip("/")
+        if fnmatchcase(directory.path.rstrip("/"), pattern) or (kind == "Z" and fnmatchcase(directory.path, f"{pattern}/*")):
+            directory = replace(change, path=directory.path)
+    return directory

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.mutation import Mutation, check_mutation, sentence
+from support.mutation import Mutation, check_mutation, move_behind, sentence
 from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root
 
 CONFIG = "/etc/everest/config.yaml"
@@ -14,6 +14,49 @@ def without(key: str) -> Callable[[RootFs], object]:
 
 
 MUTATIONS = [
+    Mutation(
+        "root has a second name",
+        "ACC-01",
+        lambda fs: (fs.append("/etc/passwd", "toor:x:0:0::/:/bin/sh\n"), fs.append("/etc/shadow", "toor:*:1::::::\n")),
+    ),
+    Mutation(
+        "a user record has a password",
+        "ACC-01",
+        lambda fs: fs.file("/etc/userdb/a.user", '{"userName": "a", "privileged": {"hashedPassword": ["$6$a$b"]}}'),
+    ),
+    Mutation("a credential sets a password", "ACC-01", lambda fs: fs.file("/etc/credstore/passwd.hashed-password.root", "$6$a$b")),
+    Mutation(
+        "another configuration is named by the beginning of the option",
+        "ACC-03",
+        lambda fs: (
+            fs.replace(f"{UNITS}/everest.service", "--conf .*$", "--co /etc/everest/b.yaml"),
+            fs.file("/etc/everest/b.yaml", fs.nodes[CONFIG][1].replace(b"  run_as_user: everest\n", b"")),
+        ),
+    ),
+    Mutation(
+        "a command goes around the restrictions", "ACC-05", lambda fs: fs.replace(f"{UNITS}/everest.service", "^ExecStart=", "ExecStart=+")
+    ),
+    Mutation("the service may write the root", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nReadWritePaths=-/etc\n")),
+    Mutation("the service may open the memory", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nDeviceAllow=/dev/mem rw\n")),
+    Mutation("the service may open every disk", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nDeviceAllow=block-* rwm\n")),
+    Mutation("the service has another root", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nRootDirectory=/opt\n")),
+    Mutation(
+        "something else is bound over the configuration",
+        "ACC-05",
+        lambda fs: fs.append(DROP_IN, "[Service]\nBindReadOnlyPaths=/var/x:/etc/everest/config.yaml\n"),
+    ),
+    Mutation("the bounding set starts anew", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nCapabilityBoundingSet=~\n")),
+    Mutation("the service user owns a directory above the configuration", "ACC-06", lambda fs: fs.chown("/etc", 1500, 1500)),
+    Mutation("the configuration is a link to the data partition", "ACC-06", lambda fs: move_behind(fs, CONFIG)),
+    Mutation(
+        "a file lies in user-config beside a configuration elsewhere",
+        "ACC-06",
+        lambda fs: (
+            fs.replace(f"{UNITS}/everest.service", "/etc/everest/config", "/etc/ev/config"),
+            fs.file("/etc/ev/config.yaml", fs.nodes[CONFIG][1]),
+            fs.file("/etc/ev/user-config/config.yaml", "a: 1\n"),
+        ),
+    ),
     Mutation("root may log in with a password", "ACC-01", lambda fs: fs.replace("/etc/shadow", r"^root:\*", "root:$6$salt$hash")),
     Mutation("an account has an empty password", "ACC-01", lambda fs: fs.replace("/etc/shadow", "^mosquitto:!", "mosquitto:")),
     Mutation("an account needs no password by passwd", "ACC-01", lambda fs: fs.replace("/etc/passwd", "^root:x", "root:")),

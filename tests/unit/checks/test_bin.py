@@ -9,6 +9,9 @@ CONFIG = "/etc/everest/config.yaml"
 MARK = "/usr/lib/everest-secure/stand-ins.json"
 
 MUTATIONS = [
+    Mutation(
+        "the manager is a script without a mark", "BIN-02", lambda fs: fs.file("/usr/bin/manager", "#!/usr/bin/python3\n", mode=0o755)
+    ),
     Mutation("the image holds stand-ins", "BIN-02", lambda fs: fs.file(MARK, '{"kind": "reference"}')),
     Mutation("a debugger is installed", "BIN-02", lambda fs: fs.file("/usr/bin/gdb", b"\x7fELF", mode=0o755)),
     Mutation(

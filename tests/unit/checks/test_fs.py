@@ -1,9 +1,12 @@
+import gzip
+import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from everest_secure.checks.core import Boot, Outcome, registered, run_check
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.tree import Node, NodeType
 from support.authority import issue
 from support.mutation import Mutation, check_mutation, sentence
 from support.rootfs import UNITS, RootFs, failing, good_root, production
@@ -12,9 +15,18 @@ KEY = issue("anyone").key_pem
 TPM_KEY = "-----BEGIN TSS2 PRIVATE KEY-----\nMIHyBgZngQUKAQOgAwEBAQIEQAAAAQRYAFYAIwALAAYEcgAAABAAEAADABAA\n-----END TSS2 PRIVATE KEY-----\n"
 
 
-def writable(fs: RootFs, options: str) -> None:
+def der(*arguments: str) -> bytes:
+    """The key in DER, as openssl writes it."""
+    return subprocess.run(["openssl", *arguments, "-outform", "DER"], input=KEY.encode(), capture_output=True, check=True).stdout
+
+
+def device_node(fs: RootFs) -> None:
+    fs.nodes["/opt/mem"] = (Node("/opt/mem", NodeType.CHARACTER, 0o600, 1500, 1500, 0), b"")
+
+
+def writable(fs: RootFs, options: str, where: str = "/") -> None:
     fs.kind = "ext4"
-    fs.file("/etc/fstab", f"/dev/root / auto {options} 1 1\n")
+    fs.file("/etc/fstab", f"/dev/root {where} auto {options} 1 1\n")
 
 
 def without(option: str) -> Callable[[RootFs], object]:
@@ -22,6 +34,28 @@ def without(option: str) -> Callable[[RootFs], object]:
 
 
 MUTATIONS = [
+    Mutation("the root is called // in fstab", "FS-01", lambda fs: writable(fs, "rw", where="//")),
+    Mutation(
+        "a later option allows programs on the data partition",
+        "FS-03",
+        lambda fs: fs.replace(f"{UNITS}/var.mount", "^(Options=.*)$", r"\1,exec"),
+    ),
+    Mutation(
+        "a device below the data partition may hold programs",
+        "FS-03",
+        lambda fs: fs.file("/etc/fstab", "/dev/x /var/lib/everest ext4 nodev,nosuid 0 0\n"),
+    ),
+    Mutation("a device node lies outside /dev", "FS-05", device_node),
+    Mutation("a private key is in DER", "FS-06", lambda fs: fs.file("/usr/share/x", der("pkcs8", "-topk8", "-nocrypt"))),
+    Mutation(
+        "an encrypted private key is in DER", "FS-06", lambda fs: fs.file("/usr/share/x", der("pkcs8", "-topk8", "-passout", "pass:x"))
+    ),
+    Mutation("a private key is in the old DER", "FS-06", lambda fs: fs.file("/usr/share/x", der("pkey", "-traditional"))),
+    Mutation(
+        "a private key is compressed",
+        "FS-06",
+        lambda fs: fs.file("/usr/share/x", gzip.compress(b"x" * 3_000_000) + gzip.compress(KEY.encode())),
+    ),
     Mutation("fstab mounts the root for writing", "FS-01", lambda fs: writable(fs, "defaults")),
     Mutation("the last of two options makes the root writable", "FS-01", lambda fs: writable(fs, "ro,rw")),
     Mutation("a file is writable by everyone", "FS-05", lambda fs: fs.file("/usr/bin/tool", mode=0o757)),

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.mutation import Mutation, check_mutation, sentence
+from support.mutation import Mutation, check_mutation, move_behind, sentence
 from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root
 
 BROKER = "/etc/mosquitto/everest-broker.conf"
@@ -81,6 +81,13 @@ def test_the_firewall_does_not_hold_when(fault: str) -> None:
 
 
 MUTATIONS = [
+    Mutation("the broker's configuration is a link to the data partition", "NET-01", lambda fs: move_behind(fs, BROKER)),
+    Mutation(
+        "everyone may connect to the broker",
+        "NET-01",
+        lambda fs: fs.append(f"{UNITS}/mosquitto.service.d/50-everest-broker.conf", "RuntimeDirectoryMode=0755\nUMask=0\n"),
+    ),
+    Mutation("the rules are a link to the data partition", "NET-04", lambda fs: move_behind(fs, RULES)),
     Mutation("the broker has no listener line and is on TCP", "NET-01", lambda fs: fs.replace(BROKER, "^listener .*$", "")),
     Mutation("the broker also listens on TCP", "NET-01", lambda fs: fs.append(BROKER, "listener 1883\n")),
     Mutation(

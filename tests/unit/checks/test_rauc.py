@@ -4,8 +4,8 @@ import pytest
 
 from everest_secure.pki.marking import DEVELOPMENT
 from support.authority import issue
-from support.mutation import Mutation, check_mutation, sentence
-from support.rootfs import failing, good_root, keyring, production
+from support.mutation import Mutation, check_mutation, move_behind, sentence
+from support.rootfs import UNITS, failing, good_root, keyring, production
 
 CONF = "/etc/rauc/system.conf"
 KEYRING = "/etc/rauc/keyring.pem"
@@ -13,6 +13,34 @@ OURS = "/etc/dbus-1/system.d/everest-rauc.conf"
 ROOT = issue("Release root", authority=True)
 
 MUTATIONS = [
+    Mutation(
+        "the service reads another system.conf",
+        "RAUC-01",
+        lambda fs: (
+            fs.file("/etc/rauc/b.conf", "").file("/etc/rauc/b.conf", fs.nodes[CONF][1].replace(b"=verity", b"=plain")),
+            fs.file(f"{UNITS}/rauc.service", "[Service]\nExecStart=/usr/bin/rauc --conf=/etc/rauc/b.conf service\n"),
+        ),
+    ),
+    Mutation(
+        "the service trusts another keyring",
+        "RAUC-02",
+        lambda fs: fs.file(f"{UNITS}/rauc.service", "[Service]\nExecStart=/usr/bin/rauc --keyring=/etc/x.pem service\n"),
+    ),
+    Mutation(
+        "a directory of keys is trusted besides the keyring",
+        "RAUC-02",
+        lambda fs: (fs.replace(CONF, "^path=", "directory=keys\npath="), fs.file("/etc/rauc/keys/0.0", ROOT.pem)),
+    ),
+    Mutation("the keyring is a link to the data partition", "RAUC-02", lambda fs: move_behind(fs, KEYRING)),
+    Mutation("system.conf is a link to the data partition", "RAUC-01", lambda fs: move_behind(fs, CONF)),
+    Mutation(
+        "the bus reads another configuration",
+        "RAUC-04",
+        lambda fs: (
+            fs.append(f"{UNITS}/dbus.service", "ExecStart=\nExecStart=/usr/bin/dbus-daemon --config-file=/etc/b.conf\n"),
+            fs.file("/etc/b.conf", "<busconfig><policy context='default'><allow send_destination='*'/></policy></busconfig>"),
+        ),
+    ),
     Mutation("system.conf is missing", "RAUC-01", lambda fs: fs.remove(CONF), also=("RAUC-02",)),
     Mutation("bundle formats are left to the default", "RAUC-01", lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "")),
     Mutation("plain bundles are accepted", "RAUC-01", lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "bundle-formats=plain verity")),

@@ -1,12 +1,35 @@
 import pytest
 
-from support.mutation import Mutation, check_mutation, sentence
+from support.mutation import Mutation, check_mutation, move_behind, sentence
 from support.rootfs import UNITS, failing, good_root
 
 POLICY = "/etc/everest/openssl.cnf"
 DROP_IN = f"{UNITS}/everest.service.d/50-everest-secure.conf"
 
 MUTATIONS = [
+    Mutation(
+        "a file of variables names another policy",
+        "TLS-02",
+        lambda fs: (
+            fs.append(DROP_IN, "[Service]\nEnvironmentFile=-/etc/x\n"),
+            fs.file("/etc/x", "A=1\nOPENSSL_CONF='/etc/ssl/openssl.cnf'\n"),
+        ),
+    ),
+    Mutation(
+        "variables come from the data partition",
+        "TLS-02",
+        lambda fs: fs.append(DROP_IN, "[Service]\nEnvironmentFile=-/var/lib/everest/env\n"),
+    ),
+    Mutation("the variable is taken out again", "TLS-02", lambda fs: fs.append(DROP_IN, "[Service]\nUnsetEnvironment=OPENSSL_CONF\n")),
+    Mutation("the policy file is a link to the data partition", "TLS-02", lambda fs: move_behind(fs, POLICY)),
+    Mutation(
+        "a second ssl_conf replaces the first",
+        "TLS-02",
+        lambda fs: (
+            fs.replace(POLICY, "^(ssl_conf = .*)$", r"\1\nssl_conf.1 = weak"),
+            fs.append(POLICY, "[weak]\nsystem_default = w\n[w]\nMinProtocol = TLSv1\n"),
+        ),
+    ),
     Mutation("the service does not name the policy file", "TLS-02", lambda fs: fs.replace(DROP_IN, "^Environment=.*$", "")),
     Mutation("a later line resets the service's environment", "TLS-02", lambda fs: fs.append(DROP_IN, "[Service]\nEnvironment=\n")),
     Mutation("the service names another file", "TLS-02", lambda fs: fs.replace(DROP_IN, "everest/openssl.cnf", "ssl/openssl.cnf")),

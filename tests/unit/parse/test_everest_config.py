@@ -68,5 +68,10 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
     assert time.monotonic() - start < 5
 
 
+def test_an_alias_is_refused_as_everest_does_not_follow_it() -> None:
+    with pytest.raises(ArtefactError, match=":2 has an alias"):
+        parse("settings: {a: &a everest}\nactive_modules: {b: *a}\n")
+
+
 def test_no_object_is_made_from_a_tag() -> None:
     assert parse("settings: {x: !!python/object/apply:os.system [exit]}\n").setting("x") == ["exit"]
