@@ -67,6 +67,10 @@ def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple
         (GOOD + " systemd.debug_shell", {"BOOT-03", "NET-07"}),
         (GOOD + " systemd.unit=rescue.target", {"NET-07"}),
         (GOOD + " single", {"NET-07"}),
+        (GOOD + " systemd.run=/bin/sh", {"BOOT-03"}),
+        (GOOD + " systemd.wants=a.service", {"BOOT-03"}),
+        (GOOD + " systemd.mask=everest-firewall.service", {"BOOT-03"}),
+        (GOOD + " systemd.set_credential=passwd.plaintext-password.root:x", {"BOOT-03"}),
     ],
 )
 def test_one_fault_in_the_command_line_fails_its_requirements(

@@ -34,6 +34,11 @@ def without(option: str) -> Callable[[RootFs], object]:
 
 
 MUTATIONS = [
+    Mutation(
+        "a later rule opens a directory of the store to everyone",
+        "CERT-01",
+        lambda fs: fs.file("/etc/tmpfiles.d/z.conf", "Z /var/lib/everest/certs 0777 root root -\n"),
+    ),
     Mutation("the root is called // in fstab", "FS-01", lambda fs: writable(fs, "rw", where="//")),
     Mutation(
         "a later option allows programs on the data partition",
