@@ -8,8 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,8 @@ from typing import Protocol
 from everest_secure.errors import ToolError
 
 Argument = str | Path
+STOP_SECONDS = 5
+"""How long a program that was told to stop may take before it is killed."""
 
 
 class Tools(Protocol):
@@ -81,11 +83,16 @@ def attempt(
     cwd: Path | None = None,
     stdin: bytes = b"",
     limit: float | None = None,
+    inherit: bool = True,
 ) -> Completed:
-    """Run a program of this machine whose failure is an answer too; ToolError when it is missing or still runs after `limit` seconds."""
+    """Run a program of this machine whose failure is an answer too; without `inherit` its environment is `env` and nothing else.
+
+    Raises ToolError when it is missing or still runs after `limit` seconds.
+    """
     arguments = [str(argument) for argument in argv]
+    environment = _environment(env) if inherit else dict(env or {})
     try:
-        done = subprocess.run(arguments, env=_environment(env), cwd=cwd, input=stdin, capture_output=True, check=False, timeout=limit)
+        done = subprocess.run(arguments, env=environment, cwd=cwd, input=stdin, capture_output=True, check=False, timeout=limit)
     except subprocess.TimeoutExpired:
         raise ToolError(f"'{arguments[0]}' did not end within {limit:.0f} seconds; try again, or look at what it waits for") from None
     except (FileNotFoundError, PermissionError) as error:
@@ -110,6 +117,25 @@ def stream(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None, cw
     except KeyboardInterrupt:
         _outlast(process)
         raise
+
+
+@contextmanager
+def running(argv: Sequence[Argument]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program that goes on by itself, its errors in a pipe, and stop it at the end whatever happens; ToolError when it is missing."""
+    arguments = [str(argument) for argument in argv]
+    try:
+        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    except (FileNotFoundError, PermissionError) as error:
+        raise _not_started(arguments[0], error) from None
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def _outlast(process: subprocess.Popen[bytes]) -> None:

@@ -6,13 +6,12 @@ A plain chroot would not do: mkosi and systemd-repart need `/` to be a mount.
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from everest_secure.errors import ToolError
 from everest_secure.reference.archive import KEYRING, RELEASE, Archive
-from everest_secure.run import Argument, failure, is_installed, run
+from everest_secure.run import Argument, attempt, failure, is_installed, run
 from everest_secure.space import require_space
 
 PACKAGES = (
@@ -59,17 +58,14 @@ class ToolsRoot:
         stdin: bytes = b"",
     ) -> bytes:
         """See `everest_secure.run.Tools.run`; the program sees the tools root and `paths`, nothing else of this machine."""
-        arguments = [str(argument) for argument in argv]
-        command = [*self._enter(paths, cwd), *arguments]
         # As the environment of bwrap and not with --setenv: arguments can be read by every user of the machine, and this may hold a passphrase.
         environment = {**ENVIRONMENT, **_proxies(), **(env or {})}
-        try:
-            done = subprocess.run(command, env=environment, input=stdin, capture_output=True, check=False)
-        except FileNotFoundError:
-            raise ToolError("the program 'bwrap' is not installed; install the Debian package bubblewrap and try again") from None
-        if done.returncode:
-            raise ToolError(failure(arguments[0], done.returncode, done.stderr or done.stdout))
-        return done.stdout
+        if shutil.which("bwrap", path=environment["PATH"]) is None:
+            raise ToolError("the program 'bwrap' is not installed; install the Debian package bubblewrap and try again")
+        done = attempt([*self._enter(paths, cwd), *argv], env=environment, inherit=False, stdin=stdin)
+        if done.code:
+            raise ToolError(failure(str(argv[0]), done.code, done.errors or done.output))
+        return done.output
 
     def _enter(self, paths: Sequence[Path], cwd: Path | None) -> list[str]:
         """Return the command that enters the root with `paths` bound at their own names."""

@@ -2,17 +2,15 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from everest_secure.errors import ToolError, UserError
-from everest_secure.run import Argument, failure, is_installed
+from everest_secure.run import Argument, failure, is_installed, running
 from everest_secure.target.firmware import Firmware
 
 POLL_SECONDS = 0.5
-STOP_SECONDS = 5
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "swtpm": "swtpm"}
 """Programs and the Debian packages that bring them."""
 
@@ -67,28 +65,11 @@ def run_until(machine: Machine, text: str, *, seconds: float) -> str:
     state.mkdir()
     tpm = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl", f"type=unixio,path={socket}", "--terminate"]
     end = time.monotonic() + seconds
-    with _running(tpm) as swtpm:
+    with running(tpm) as swtpm:
         _wait(socket.exists, process=swtpm, machine=machine, end=end)
-        with _running(machine.command(socket)) as qemu:
+        with running(machine.command(socket)) as qemu:
             _wait(lambda: text in _console(machine), process=qemu, machine=machine, end=end)
     return _console(machine)
-
-
-@contextmanager
-def _running(argv: list[str] | list[Argument]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program and stop it at the end, whatever happens."""
-    process = subprocess.Popen(
-        [str(argument) for argument in argv], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.communicate(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
 
 
 def _wait(condition: Callable[[], bool], *, process: subprocess.Popen[bytes], machine: Machine, end: float) -> None:
