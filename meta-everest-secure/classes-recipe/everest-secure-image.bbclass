@@ -10,7 +10,7 @@
 # An image with a feature that opens a door is skipped with its name (EXTRA_IMAGE_FEATURES included). Image QA repeats what can be seen in the
 # finished root; `everest-secure check` on the artefact is the authority.
 
-inherit core-image features_check
+inherit core-image everest-secure-units features_check
 
 REQUIRED_DISTRO_FEATURES = "everest-secure rauc seccomp systemd usrmerge"
 
@@ -22,6 +22,9 @@ REQUIRED_IMAGE_FEATURES = "read-only-rootfs"
 CONFLICT_IMAGE_FEATURES = "allow-empty-password allow-root-login debug-tweaks empty-root-password post-install-logging serial-autologin-root"
 CONFLICT_IMAGE_FEATURES += "ssh-server-dropbear ssh-server-openssh nfs-server package-management"
 CONFLICT_IMAGE_FEATURES += "dbg-pkgs dev-pkgs eclipse-debug ptest-pkgs src-pkgs staticdev-pkgs tools-debug tools-profile tools-sdk tools-testapps"
+
+# FS-02, BOOT-01: a root slot, what starts it, and the disk of a new machine.
+IMAGE_FSTYPES = "${EVEREST_SLOT_FSTYPE} ${EVEREST_BOOT_FSTYPE} wic"
 
 EVEREST_IMAGE_VARIANT ??= "everest-secure"
 EVEREST_IMAGE_VARIANT[doc] = "VARIANT_ID in os-release: says that the image was made by this class."

@@ -30,6 +30,8 @@ def rootfs(tmp_path: Path) -> Path:
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\neverest:x:1500:1500::/home/everest:/bin/false\n")
     (root / "etc/shadow").write_text("root:*:20000:0:99999:7:::\neverest:!:20000:0:99999:7:::\n")
     (root / "etc/systemd/system/debug-shell.service").symlink_to("/dev/null")
+    (root / "usr/lib/systemd/system-preset").mkdir(parents=True)
+    (root / "usr/lib/systemd/system-preset/20-everest-secure.preset").write_text("disable *\n")
     return root
 
 

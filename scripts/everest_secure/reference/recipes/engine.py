@@ -145,7 +145,7 @@ def run_hooks(layers: Layers, name: str, rootfs: str, variables: Sequence[str], 
             local.setVar("BB_RUNTASK", task)
             try:
                 bb.build.exec_func(function, local)
-            except (bb.BBHandledException, bb.build.FuncFailed, SystemExit) as error:
+            except (bb.BBHandledException, SystemExit) as error:
                 complaints.texts.append(str(error))
             if complaints.texts:
                 raise RecipeError(name, d.getVar("FILE"), f"{function} of {variable} failed: {complaints.first()}")
