@@ -10,7 +10,7 @@
 # An image with a feature that opens a door is skipped with its name (EXTRA_IMAGE_FEATURES included). Image QA repeats what can be seen in the
 # finished root; `everest-secure check` on the artefact is the authority.
 
-inherit core-image everest-secure-units features_check
+inherit core-image everest-secure-${EVEREST_BOOT_CHAIN} everest-secure-disk everest-secure-units features_check
 
 REQUIRED_DISTRO_FEATURES = "everest-secure rauc seccomp systemd usrmerge"
 

@@ -5,8 +5,6 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 
 inherit everest-secure-image
 
-IMAGE_FSTYPES = "squashfs"
-
 IMAGE_INSTALL = "\
     packagegroup-core-boot \
     everest-core \

@@ -1,0 +1,32 @@
+# Requirements: FS-02, NET-07, LOG-02
+SUMMARY = "What systemd does in the initial RAM disk of a charger: restart on failure, never a shell, the machine's id"
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
+
+SRC_URI = "file://50-restart.conf \
+           file://everest-machine-id \
+           file://everest-machine-id.service"
+
+inherit allarch
+
+S = "${WORKDIR}"
+
+# NET-07: shells of an initrd
+EVEREST_INITRAMFS_MASKED = "debug-shell.service emergency.service rescue.service"
+
+do_install() {
+    install -D -m 0755 ${WORKDIR}/everest-machine-id ${D}${libexecdir}/everest-machine-id
+    install -D -m 0644 ${WORKDIR}/everest-machine-id.service ${D}${systemd_system_unitdir}/everest-machine-id.service
+    install -d ${D}${systemd_system_unitdir}/initrd.target.wants ${D}${sysconfdir}/systemd/system
+    ln -s ../everest-machine-id.service ${D}${systemd_system_unitdir}/initrd.target.wants/everest-machine-id.service
+
+    # FS-02: a root that is missing or refused ends in a restart, as a new slot then falls back to the old one.
+    install -D -m 0644 ${WORKDIR}/50-restart.conf ${D}${systemd_system_unitdir}/initrd.target.d/50-restart.conf
+    ln -s ${systemd_system_unitdir}/reboot.target ${D}${sysconfdir}/systemd/system/emergency.target
+    ln -s ${systemd_system_unitdir}/reboot.target ${D}${sysconfdir}/systemd/system/rescue.target
+    for unit in ${EVEREST_INITRAMFS_MASKED}; do
+        ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
+    done
+}
+
+FILES:${PN} += "${libexecdir} ${systemd_system_unitdir}"

@@ -1,0 +1,21 @@
+# Requirements: FS-02, FS-04, BOOT-01, NET-07, LOG-02
+SUMMARY = "Initial RAM disk of a hardened charger: checks the root, mounts it, makes the data partition, and has no shell to drop into"
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
+
+inherit everest-secure-initramfs
+
+PACKAGE_INSTALL = "\
+    base-passwd \
+    busybox \
+    cryptsetup \
+    e2fsprogs-mke2fs \
+    everest-initramfs \
+    os-release \
+    systemd \
+    systemd-initramfs \
+    udev \
+    ${@'libtss2 libtss2-tcti-device' if bb.utils.to_boolean(d.getVar('EVEREST_DATA_ENCRYPTION')) else ''} \
+"
+# Drivers that a kernel has as modules; one with all of them built in has no such packages.
+PACKAGE_INSTALL_ATTEMPTONLY = "${EVEREST_INITRAMFS_MODULES}"
