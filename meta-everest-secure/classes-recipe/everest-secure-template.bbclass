@@ -24,6 +24,7 @@ INHIBIT_DEFAULT_DEPS = "1"
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 python do_everest_secure_fill_in() {
+    import json
     import re
     from pathlib import Path
 
@@ -37,7 +38,13 @@ python do_everest_secure_fill_in() {
 
     for name in d.getVar("EVEREST_TEMPLATES").split():
         text = (Path(d.getVar("WORKDIR")) / name).read_text()
-        (Path(d.getVar("B")) / name).write_text(re.sub(r"@([A-Z0-9_]+)@", value, text))
+        filled = re.sub(r"@([A-Z0-9_]+)@", value, text)
+        if name.endswith(".json"):
+            try:
+                json.loads(filled)
+            except ValueError as error:
+                bb.fatal("%s is no JSON once it is filled in (%s); a knob in it holds a quote or a backslash" % (name, error))
+        (Path(d.getVar("B")) / name).write_text(filled)
 }
 do_everest_secure_fill_in[doc] = "Fills knobs into EVEREST_TEMPLATES"
 do_everest_secure_fill_in[cleandirs] = "${B}"

@@ -41,21 +41,8 @@ def test_without_the_distro_feature_rauc_keeps_its_own_configuration(layer: Benc
 
 
 def test_the_bench_tools_of_everest_are_off_even_when_asked_for(layer: Bench) -> None:
-    recipe = layer.build(
-        "everest-core", {"PACKAGECONFIG": "admin-panel applications python tpm2"}, variables=("PACKAGECONFIG", "EXTRA_OECMAKE")
-    )
+    recipe = layer.build("everest-core", {"PACKAGECONFIG": "applications javascript python tpm2"}, variables=("PACKAGECONFIG",))
     assert recipe.variables["PACKAGECONFIG"].split() == ["python", "tpm2"]
-    assert '-DEVEREST_INCLUDE_MODULES="Auth;EnergyManager;' in recipe.variables["EXTRA_OECMAKE"]
-
-
-def test_the_scripts_that_upload_logs_find_their_programs_only_where_their_module_is_built(layer: Bench) -> None:
-    def depends(modules: str) -> set[str]:
-        (package,) = layer.build("everest-core", {"EVEREST_MODULES": modules}).packages
-        return set(package.depends)
-
-    programs = {"bash", "curl", "util-linux-getopt"}
-    assert programs <= depends("Auth Linux_Systemd_Rauc")
-    assert not programs & depends("Auth")
 
 
 def test_the_distribution_has_the_boot_variables_that_rauc_needs(layer: Bench) -> None:

@@ -74,27 +74,6 @@ def test_the_service_is_hardly_exposed(layer: Bench, tmp_path: Path) -> None:
     assert float(score[1]) < 3.5
 
 
-def test_the_bounding_set_is_what_the_manager_and_the_modules_need(layer: Bench) -> None:
-    drop_in = (
-        layer.package("everest-service-hardening", EVEREST_CAP_CHOWN_LEAK="0").files / UNITS / "everest.service.d/50-everest-secure.conf"
-    )
-    assert "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW\n" in drop_in.read_text()
-
-
-def test_the_unpatched_manager_gets_the_capability_that_it_hands_on(layer: Bench) -> None:
-    drop_in = layer.package("everest-service-hardening").files / UNITS / "everest.service.d/50-everest-secure.conf"
-    assert "CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW CAP_CHOWN\n" in drop_in.read_text()
-
-
-def test_without_module_capabilities_the_manager_only_changes_its_user(layer: Bench) -> None:
-    drop_in = (
-        layer.package("everest-service-hardening", EVEREST_MODULE_CAPABILITIES="").files
-        / UNITS
-        / "everest.service.d/50-everest-secure.conf"
-    )
-    assert "CapabilityBoundingSet=CAP_SETUID CAP_SETGID\n" in drop_in.read_text()
-
-
 def test_the_manager_starts_as_root_and_its_drop_in_sets_no_user(layer: Bench) -> None:
     text = (layer.package("everest-service-hardening").files / UNITS / "everest.service.d/50-everest-secure.conf").read_text()
     assert not re.search(r"^(User|AmbientCapabilities)=", text, re.MULTILINE)

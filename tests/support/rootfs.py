@@ -21,7 +21,8 @@ KNOBS = {
     "EVEREST_PLC_TCP_RULE": 'iifname "eth1" tcp dport { 50000, 61341, 64109 } accept',
     "EVEREST_MANAGEMENT_TCP_RULE": "# no TCP port is open",
     "EVEREST_COMPATIBLE": "everest-secure-qemux86-64",
-    "EVEREST_SERVICE_CAPABILITIES": "CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW CAP_CHOWN",
+    "EVEREST_SERVICE_CAPABILITIES": "CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW",
+    "EVEREST_V2G_TLS": "allow",
     "EVEREST_SERVICE_DEVICES": "DeviceAllow=/dev/tpmrm0 rw\nDeviceAllow=char-ttyS rw",
     "EVEREST_ADDRESS_FAMILIES": "AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
 }
@@ -117,7 +118,13 @@ class RootFs:
 def layer(path: str) -> str:
     """Return a file of the layer with its knobs filled in."""
     text = (data("meta-everest-secure") / path).read_text()
-    return re.sub(r"@(EVEREST_[A-Z_]+)@", lambda found: KNOBS[found[1]], text)
+    return re.sub(r"@(EVEREST_[A-Z0-9_]+)@", lambda found: KNOBS[found[1]], text)
+
+
+def everest_configuration() -> str:
+    """Return EVerest's configuration as its recipe puts it together by default."""
+    parts = ("config.yaml", "iso15118-2.yaml", "ocpp-2.0.1.yaml")
+    return "".join(layer(f"recipes-core/everest-config/files/{name}") for name in parts)
 
 
 @cache
@@ -225,7 +232,7 @@ def _everest(fs: RootFs) -> None:
     fs.file(f"{UNITS}/everest.service.d/50-everest-secure.conf", layer(hardening))
     fs.link(f"{LOCAL}/multi-user.target.wants/everest.service", f"{UNITS}/everest.service")
     fs.file("/usr/bin/manager", b"\x7fELF", mode=0o755)
-    fs.file("/etc/everest/config.yaml", layer("recipes-core/everest-config/files/config.yaml"))
+    fs.file("/etc/everest/config.yaml", everest_configuration())
     fs.file("/etc/everest/openssl.cnf", layer("recipes-security/everest-openssl-policy/files/openssl.cnf"))
     fs.directory("/etc/everest/certs")
     fs.directory("/usr/share/everest/www")

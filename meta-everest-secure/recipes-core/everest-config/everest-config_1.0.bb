@@ -1,19 +1,21 @@
-# Requirements: ACC-03, ACC-04, ACC-06, NET-01, TLS-01, LOG-01, FS-03, BIN-02
+# Requirements: ACC-03, ACC-04, ACC-06, NET-01, TLS-01, OCPP-01, OCPP-02, TPM-04, CERT-07, LOG-01, FS-03, BIN-02
 SUMMARY = "EVerest configuration of a hardened charger"
-DESCRIPTION = "One AC charging point with ISO 15118-2 and OCPP 2.0.1, every path absolute and on the data partition. The hardware driver \
-connects through EVerest's board support API; a product with a driver module of its own brings its own config.yaml."
+DESCRIPTION = "One AC charging point with ISO 15118 and OCPP, every path absolute and on the data partition. The hardware driver connects \
+through EVerest's board support API; a product with a driver module of its own names its own files in EVEREST_CONFIG."
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
-SRC_URI = "file://config.yaml"
+SRC_URI = "file://ocpp-1.6.json file://device-model.json file://device-model-2.0.1.json file://device-model-multi.json file://everest-logs.conf"
 
-inherit everest-secure-template
+inherit everest-secure-ocpp
 
-EVEREST_TEMPLATES = "config.yaml"
-EVEREST_TEMPLATE_VARIABLES = "EVEREST_PLC_INTERFACE"
+EVEREST_TEMPLATES += "everest-logs.conf"
 
 do_install() {
-    install -D -m 0644 ${B}/config.yaml ${D}${sysconfdir}/everest/config.yaml
+    everest_secure_install_configuration
+    install -D -m 0644 ${B}/everest-logs.conf ${D}${nonarch_libdir}/tmpfiles.d/everest-logs.conf
 }
+
+FILES:${PN} += "${nonarch_libdir}/tmpfiles.d"
 
 RDEPENDS:${PN} = "everest-user"

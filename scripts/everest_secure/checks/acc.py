@@ -139,16 +139,14 @@ def service_has_the_smallest_bounding_set(root: Root, policy: Parameters, note: 
         return
     lines = unit.assigned("Service", "CapabilityBoundingSet")
     found, needed = capabilities(lines, ALL_CAPABILITIES), _needed(config)
-    modules = any(module.capabilities for module in config.modules)
-    tolerated = needed | (frozenset(policy.leaked_capabilities) if modules else frozenset())
     place = at(root, lines[-1].path, lines[-1].line) if lines else at(root, unit.path)
-    if found - tolerated:
-        extra = "every capability" if found == ALL_CAPABILITIES else words(found - tolerated)
+    if found - needed:
+        extra = "every capability" if found == ALL_CAPABILITIES else words(found - needed)
         what = f"the bounding set of {SERVICE} holds {extra}, which the configuration does not need"
-        note.finding(what, at=place, remedy=f"Set CapabilityBoundingSet={' '.join(sorted(tolerated))}.")
+        note.finding(what, at=place, remedy=f"Set CapabilityBoundingSet={' '.join(sorted(needed))}.")
     if needed - found:
         what = f"the bounding set of {SERVICE} lacks {words(needed - found)}, without which EVerest does not start"
-        note.finding(what, at=place, remedy=f"Set CapabilityBoundingSet={' '.join(sorted(tolerated))}.")
+        note.finding(what, at=place, remedy=f"Set CapabilityBoundingSet={' '.join(sorted(needed))}.")
     for key in ("AmbientCapabilities", "User"):
         value = unit.last("Service", key)
         if value and value.value not in ("root", "0"):

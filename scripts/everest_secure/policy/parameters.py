@@ -29,9 +29,6 @@ class Parameters:
     """Groups whose numeric id is fixed: `gpio` is 1501 (ACC-02)."""
     module_capabilities: Mapping[str, tuple[str, ...]]
     """EVerest module type to exactly the capabilities it needs; a module not named needs none (ACC-04)."""
-    leaked_capabilities: tuple[str, ...]
-    """Capabilities tolerated in the service's bounding set because the EVerest release in use cannot start without them: CAP_CHOWN as
-    long as its `set_caps()` adds it to every module with capabilities; empty once that is patched (ACC-05)."""
     world_writable: tuple[str, ...]
     """Patterns of paths that anyone may write to (FS-05)."""
     setuid: tuple[str, ...]

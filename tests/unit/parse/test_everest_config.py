@@ -4,7 +4,7 @@ import pytest
 
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.everest_config import EverestConfig, parse_everest_config
-from support.rootfs import layer
+from support.rootfs import everest_configuration
 
 
 def parse(text: str) -> EverestConfig:
@@ -28,7 +28,7 @@ def test_settings_and_modules_have_their_lines() -> None:
 
 
 def test_the_layers_configuration_is_read() -> None:
-    config = parse(layer("recipes-core/everest-config/files/config.yaml"))
+    config = parse(everest_configuration())
     assert {module.type for module in config.modules} >= {"EvseManager", "EvseSlac", "EvseV2G", "EvseSecurity"}
 
 
