@@ -1,5 +1,5 @@
-# Requirement: TLS-02
-SUMMARY = "TLS policy of EVerest's programs"
+# Requirements: TLS-02, TPM-05
+SUMMARY = "TLS policy of EVerest's programs, and which provider does what"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
