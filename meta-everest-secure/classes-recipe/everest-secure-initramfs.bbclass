@@ -35,6 +35,8 @@ IMAGE_FSTYPES = "cpio.zst"
 IMAGE_NAME_SUFFIX = ""
 IMAGE_ROOTFS_SIZE = "8192"
 IMAGE_ROOTFS_EXTRA_SPACE = "0"
+# What a person would look up, and what finds partitions by their type.
+BAD_RECOMMENDATIONS += "systemd-extra-utils systemd-vconsole-setup udev-hwdb"
 # A kernel in the initramfs would make it depend on the kernel, which it becomes a part of.
 PACKAGE_EXCLUDE = "kernel-image-*"
 

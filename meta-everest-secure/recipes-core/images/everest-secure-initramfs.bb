@@ -15,7 +15,6 @@ PACKAGE_INSTALL = "\
     systemd \
     systemd-initramfs \
     udev \
-    ${@'libtss2 libtss2-tcti-device' if bb.utils.to_boolean(d.getVar('EVEREST_DATA_ENCRYPTION')) else ''} \
 "
 # Drivers that a kernel has as modules; one with all of them built in has no such packages.
 PACKAGE_INSTALL_ATTEMPTONLY = "${EVEREST_INITRAMFS_MODULES}"

@@ -11,6 +11,7 @@ inherit packagegroup
 RDEPENDS:${PN} = "\
     everest-broker-conf \
     everest-config \
+    everest-data-partition \
     everest-firewall \
     everest-gpio-access \
     everest-network \
