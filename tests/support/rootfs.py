@@ -230,6 +230,9 @@ def _everest(fs: RootFs) -> None:
     )
     hardening = "recipes-core/everest-service-hardening/files/50-everest-secure.conf"
     fs.file(f"{UNITS}/everest.service.d/50-everest-secure.conf", layer(hardening))
+    identity = "recipes-core/everest-identity/files"
+    fs.file(f"{UNITS}/everest.service.d/40-everest-identity.conf", layer(f"{identity}/40-everest-identity.conf"))
+    fs.file(f"{UNITS}/everest-identity.service", layer(f"{identity}/everest-identity.service"))
     fs.link(f"{LOCAL}/multi-user.target.wants/everest.service", f"{UNITS}/everest.service")
     fs.file("/usr/bin/manager", b"\x7fELF", mode=0o755)
     fs.file("/etc/everest/config.yaml", everest_configuration())

@@ -18,4 +18,4 @@ do_install() {
 
 FILES:${PN} += "${nonarch_libdir}/tmpfiles.d"
 
-RDEPENDS:${PN} = "everest-user"
+RDEPENDS:${PN} = "everest-identity everest-user"

@@ -45,6 +45,11 @@ MUTATIONS = [
         "ACC-05",
         lambda fs: fs.append(DROP_IN, "[Service]\nBindReadOnlyPaths=/var/x:/etc/everest/config.yaml\n"),
     ),
+    Mutation(
+        "another directory than the charger's identity is bound over the OCPP configuration",
+        "ACC-05",
+        lambda fs: fs.append(DROP_IN, "[Service]\nBindReadOnlyPaths=/var/x:/etc/everest/ocpp\n"),
+    ),
     Mutation("the bounding set starts anew", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nCapabilityBoundingSet=~\n")),
     Mutation("the service user owns a directory above the configuration", "ACC-06", lambda fs: fs.chown("/etc", 1500, 1500)),
     Mutation("the configuration is a link to the data partition", "ACC-06", lambda fs: move_behind(fs, CONFIG)),
