@@ -1,7 +1,7 @@
 """What must be true before a build of hours starts; each that is not ends it with one sentence."""
 
-import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from everest_secure.build import upstream
 from everest_secure.build.configuration import Configuration
 from everest_secure.build.errors import BuildError
 from everest_secure.build.kas import Kas, require_files
-from everest_secure.build.keys import VARIABLES
+from everest_secure.build.keys import require_keys
 from everest_secure.run import is_installed
 from everest_secure.space import require_space
 
@@ -29,6 +29,7 @@ def preflight(kas: Kas, *, uid: int, environment: Mapping[str, str], space: int 
     require_files(kas.files)
     configuration = kas.configuration()
     require_environment(configuration, environment)
+    require_keys(configuration.required, environment, now=datetime.now(UTC))
     require_space(kas.directory, default_space(kas.build_directory) if space is None else space, "the build")
     require_upstream(configuration, directory=kas.directory, environment=environment)
     return configuration
@@ -54,24 +55,12 @@ def require_programs() -> None:
 
 
 def require_environment(configuration: Configuration, environment: Mapping[str, str]) -> None:
-    """Raise BuildError when a variable that the kas files take from the environment is not set, or names a key file that cannot be read."""
+    """Raise BuildError when a variable that the kas files take from the environment is not set."""
     unset = sorted(name for name in configuration.required if not environment.get(name))
     if unset:
         raise BuildError(
             f"the kas files need {', '.join(unset)} in the environment; set what is missing, or name a development PKI with --keys (docs/kas.md)"
         )
-    for name in VARIABLES:
-        if name in configuration.required:
-            _require_key_file(name, Path(environment[name]))
-
-
-def _require_key_file(name: str, file: Path) -> None:
-    if not file.is_absolute():
-        raise BuildError(f"{name} is '{file}', which is no absolute path; BitBake works in many directories, so give the whole path")
-    if not file.is_file():
-        raise BuildError(f"{name} names {file}, which is no file; correct it, or make a development PKI with 'everest-secure pki init'")
-    if not os.access(file, os.R_OK):
-        raise BuildError(f"{name} names {file}, which you may not read; build as the user who owns the keys")
 
 
 def require_upstream(configuration: Configuration, *, directory: Path, environment: Mapping[str, str]) -> None:

@@ -5,10 +5,8 @@ import pytest
 
 from everest_secure.build.errors import BuildError
 from everest_secure.build.kas import Kas
-from everest_secure.build.keys import VARIABLES, variables
 from everest_secure.build.preflight import default_space, preflight, refuse_root
 from everest_secure.errors import UserError
-from support import pki as support_pki
 from support.kas import Project, Upstream, upstream
 
 ORDINARY = 1000
@@ -65,27 +63,7 @@ def test_variables_without_a_value_are_named(project: Project, layer: Upstream, 
     assert "need FIRST_NEED, SECOND_NEED in the environment" in said
 
 
-def test_the_files_of_a_development_pki_are_what_the_recipes_need(project: Project, layer: Upstream, tmp_path: Path) -> None:
-    environment = dict(variables(support_pki.make(tmp_path / "pki")))
-    file = top(project, layer, env=dict.fromkeys(VARIABLES))
-    done = preflight(Kas((file,), tmp_path / "work"), uid=ORDINARY, environment={**os.environ, **environment}, space=0)
-    assert done.required == set(VARIABLES)
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [("keys/signer.key.pem", "is no absolute path"), ("/no/such/key.pem", "which is no file"), ("/", "which is no file")],
-)
-def test_a_key_that_cannot_be_found_is_said(project: Project, layer: Upstream, tmp_path: Path, value: str, said: str) -> None:
-    environment = {**variables(support_pki.make(tmp_path / "pki")), "EVEREST_BUNDLE_KEY": value}
-    sentence = refusal(top(project, layer, env=dict.fromkeys(VARIABLES)), tmp_path / "work", environment=environment)
-    assert said in sentence
-    assert "EVEREST_BUNDLE_KEY" in sentence
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read every key")
-def test_a_key_that_may_not_be_read_is_said(project: Project, layer: Upstream, tmp_path: Path) -> None:
-    pki = support_pki.make(tmp_path / "pki")
-    pki.key("signer").chmod(0)
-    sentence = refusal(top(project, layer, env=dict.fromkeys(VARIABLES)), tmp_path / "work", environment=dict(variables(pki)))
-    assert "which you may not read" in sentence
+def test_keys_that_cannot_work_are_said_before_anything_is_fetched(project: Project, layer: Upstream, tmp_path: Path) -> None:
+    file = top(project, layer, env={"EVEREST_BUNDLE_KEY": None})
+    said = refusal(file, tmp_path / "work", environment={"EVEREST_BUNDLE_KEY": "/no/such/key.pem"})
+    assert "EVEREST_BUNDLE_KEY names /no/such/key.pem, which is no file" in said
