@@ -7,29 +7,50 @@
 #   inherit everest-secure-image
 #   IMAGE_INSTALL += "my-application"
 #
-# An image with a feature that opens a door is skipped with its name (EXTRA_IMAGE_FEATURES included). Image QA repeats what can be seen in the
-# finished root; `everest-secure check` on the artefact is the authority.
+# A contradiction skips the image before the first task runs: everest-secure-policy. Image QA repeats what can be seen in the finished root;
+# `everest-secure check` on the artefact is the authority.
+#
+# EVEREST_PRODUCTION decides whether an image is for the field or for the workshop: keyring and VARIANT_ID follow it (RAUC-02).
 
-inherit core-image everest-secure-${EVEREST_BOOT_CHAIN} everest-secure-disk everest-secure-units features_check
+inherit core-image everest-secure-${EVEREST_BOOT_CHAIN} everest-secure-disk everest-secure-units everest-secure-policy
 
 REQUIRED_DISTRO_FEATURES = "everest-secure rauc seccomp systemd usrmerge"
 
 # FS-01
 IMAGE_FEATURES += "read-only-rootfs"
-REQUIRED_IMAGE_FEATURES = "read-only-rootfs"
 
-# ACC-01: all six debug features; NET-06: no login over the network, no tools of a developer
-CONFLICT_IMAGE_FEATURES = "allow-empty-password allow-root-login debug-tweaks empty-root-password post-install-logging serial-autologin-root"
-CONFLICT_IMAGE_FEATURES += "ssh-server-dropbear ssh-server-openssh nfs-server package-management"
-CONFLICT_IMAGE_FEATURES += "dbg-pkgs dev-pkgs eclipse-debug ptest-pkgs src-pkgs staticdev-pkgs tools-debug tools-profile tools-sdk tools-testapps"
+# ACC-01, BIN-02, FS-01, NET-03, NET-06: what no image has; RAUC-02: what only one of the two variants has
+EVEREST_POLICY += "everest_policy.image.features everest_policy.image.packages everest_policy.image.variant"
+# OCPP-01, FS-02: what a production build says; SUP-03, RAUC-02: where its sources and its trust come from
+EVEREST_POLICY += "everest_policy.production.verity everest_policy.production.knobs"
+EVEREST_POLICY_AT_START += "everest_policy.checkout.everest everest_policy.material.certificates everest_policy.material.keys"
+EVEREST_POLICY_AT_START += "everest_policy.material.development"
+EVEREST_POLICY_CERTIFICATES += "${EVEREST_IMAGE_KEYRING_KNOB}"
+EVEREST_POLICY_RELEASE += "${EVEREST_POLICY_CERTIFICATES}"
+
+# NET-03, NET-06, BIN-02: not even as what another package wants
+PACKAGE_EXCLUDE += "${@' '.join(everest_policy.image.PACKAGES)}"
+
+EVEREST_IMAGE_PRODUCTION ??= "${EVEREST_PRODUCTION}"
+EVEREST_IMAGE_PRODUCTION[doc] = "1 in an image recipe that is for the field, 0 in one for the workshop; a recipe that does not say is for what is being built."
+EVEREST_IMAGE_VARIANT ??= "everest-secure${@bb.utils.contains('EVEREST_PRODUCTION', '1', '', '-development', d)}"
+EVEREST_IMAGE_VARIANT[doc] = "VARIANT_ID in os-release; in the workshop it ends with -development."
+EVEREST_IMAGE_KEYRING_KNOB = "EVEREST_RAUC_KEYRING${@bb.utils.contains('EVEREST_PRODUCTION', '1', '', '_DEVELOPMENT', d)}"
+EVEREST_IMAGE_KEYRING_KNOB[doc] = "Knob that names the trust anchors of the image."
+
+# LOG-04: os-release says which image this is
+IMAGE_INSTALL:append = " os-release"
 
 # FS-02, BOOT-01: a root slot, what starts it, and the disk of a new machine.
 IMAGE_FSTYPES = "${EVEREST_SLOT_FSTYPE} ${EVEREST_BOOT_FSTYPE} wic"
 
-EVEREST_IMAGE_VARIANT ??= "everest-secure"
-EVEREST_IMAGE_VARIANT[doc] = "VARIANT_ID in os-release: says that the image was made by this class."
 EVEREST_RELEASE_FILE ??= "${sysconfdir}/everest/everest_release.json"
 EVEREST_RELEASE_FILE[doc] = "Where the image says which EVerest it carries (LOG-04)."
+
+# RAUC-02
+EVEREST_IMAGE_KEYRING ??= "${@'everest-keyring' if d.getVar('EVEREST_PRODUCTION') == '1' else 'everest-keyring-development'}"
+EVEREST_IMAGE_KEYRING[doc] = "Package with the trust anchors for updates: that of release in a production build, else that of development."
+IMAGE_INSTALL:append = " ${EVEREST_IMAGE_KEYRING}"
 
 ROOTFS_POSTPROCESS_COMMAND += "everest_secure_drop_setuid everest_secure_machine_id everest_secure_release_file everest_secure_mark"
 IMAGE_QA_COMMANDS += "everest_secure_qa_accounts everest_secure_qa_logins"
@@ -62,7 +83,7 @@ python everest_secure_release_file() {
     from datetime import datetime, timezone
     from pathlib import Path
 
-    stamp = int(d.getVar("REPRODUCIBLE_TIMESTAMP_ROOTFS") or d.getVar("SOURCE_DATE_EPOCH") or 0)
+    stamp = everest_policy.release.date(d)
     release = {
         "channel": d.getVar("EVEREST_UPDATE_CHANNEL"),
         "datetime": datetime.fromtimestamp(stamp, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -88,6 +109,8 @@ python everest_secure_mark() {
         "IMAGE_VERSION": d.getVar("EVEREST_IMAGE_VERSION"),
     }
     file = Path(d.getVar("IMAGE_ROOTFS") + d.getVar("nonarch_libdir")) / "os-release"
+    if not file.is_file():
+        bb.fatal("LOG-04: the image has no %s/os-release; install the package os-release" % d.getVar("nonarch_libdir"))
     kept = [line for line in file.read_text().splitlines() if line.partition("=")[0] not in marks]
     file.write_text("\n".join(kept + ["%s=%s" % mark for mark in marks.items()]) + "\n")
 }

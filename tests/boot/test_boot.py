@@ -21,7 +21,7 @@ from support.reference import REPOSITORY, require
 
 pytestmark = pytest.mark.boot
 
-DISK = REPOSITORY / "build/demo/everest-secure-image.raw"
+DISK = REPOSITORY / "build/demo/everest-secure-image-development.raw"
 KEYS = REPOSITORY / "build/keys/development"
 EVEREST_SECURE = Path(sys.executable).parent / "everest-secure"
 BOOT_SECONDS, FIRMWARE_SECONDS = 900, 300

@@ -50,9 +50,9 @@ def layer(tmp_path: Path) -> Path:
 
 def test_the_demonstration_leaves_an_image_a_bundle_and_a_report_in_which_all_that_is_checked_holds(workshop: Path) -> None:
     assert {path.name for path in (workshop / "demo").iterdir()} == {
-        "everest-secure-image.raw",
-        "everest-secure-image.raucb",
-        "everest-secure-image.manifest.json",
+        "everest-secure-image-development.raw",
+        "everest-secure-image-development.raucb",
+        "everest-secure-image-development.manifest.json",
         "report.html",
         "report.json",
     }
@@ -65,13 +65,13 @@ def test_the_production_profile_refuses_the_reference_image_for_its_stand_ins_an
     workshop: Path, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
-    done = everest_secure("check", "--profile", "production", "--json", report, workshop / "demo" / "everest-secure-image.raw")
+    done = everest_secure("check", "--profile", "production", "--json", report, workshop / "demo" / "everest-secure-image-development.raw")
     assert done.returncode == 1
     assert {identifier for identifier, outcome in outcomes(report).items() if outcome == "fail"} == {"BIN-02", "RAUC-02"}
 
 
 def test_the_bundle_verifies_with_rauc_and_by_itself(workshop: Path) -> None:
-    bundle = workshop / "demo" / "everest-secure-image.raucb"
+    bundle = workshop / "demo" / "everest-secure-image-development.raucb"
     keyring = workshop / "keys" / "development" / "keyring.pem"
     done = everest_secure("bundle", "verify", bundle, "--keyring", keyring)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from support.layer import LAYER, Bench
 
 pytestmark = pytest.mark.layer
 
-IMAGE = "everest-secure-image"
+IMAGE = "everest-secure-image-development"
+PRODUCTION = "everest-secure-image"
 DEBUG_FEATURES = (
     "allow-empty-password",
     "allow-root-login",
@@ -45,10 +47,49 @@ def test_the_image_is_read_only(layer: Bench) -> None:
     assert "packagegroup-everest-secure" in found["IMAGE_INSTALL"].split()
 
 
-@pytest.mark.parametrize("feature", [*DEBUG_FEATURES, "ssh-server-openssh", "ssh-server-dropbear"])
-def test_a_feature_that_opens_a_door_is_refused_by_name(layer: Bench, feature: str) -> None:
-    with pytest.raises(UserError, match=feature):
+@pytest.mark.parametrize(
+    ("feature", "requirement"),
+    [*((feature, "ACC-01") for feature in DEBUG_FEATURES), ("ssh-server-openssh", "NET-06"), ("tools-debug", "BIN-02")],
+)
+def test_a_feature_that_opens_a_door_is_refused_with_the_reason(layer: Bench, feature: str, requirement: str) -> None:
+    with pytest.raises(UserError, match=f"{requirement}: the image feature '{feature}' .*; take it out of"):
         read_recipe(IMAGE, ["PN"], layer=LAYER, work=layer.work, settings={"EXTRA_IMAGE_FEATURES": feature})
+
+
+@pytest.mark.parametrize(
+    ("image", "settings", "said"),
+    [
+        (IMAGE, {"IMAGE_FEATURES:remove": "read-only-rootfs"}, "FS-01: the image feature 'read-only-rootfs' is missing"),
+        (IMAGE, {"IMAGE_INSTALL:append": " everest-admin-panel"}, "NET-03: the package 'everest-admin-panel' lets everyone"),
+        (IMAGE, {"IMAGE_INSTALL:append": " strace"}, "BIN-02: the package 'strace'"),
+        (IMAGE, {"EVEREST_PRODUCTION": "1"}, "RAUC-02: everest-secure-image-development is for the workshop"),
+        (IMAGE, {"EVEREST_IMAGE_VARIANT": "everest-secure"}, "RAUC-02: a development image calls itself 'everest-secure'"),
+        (IMAGE, {"IMAGE_INSTALL:append": " everest-keyring"}, "RAUC-02: .* would trust the authority of the other variant"),
+        (PRODUCTION, {}, "RAUC-02: everest-secure-image is for the field and this is no production build"),
+        (PRODUCTION, {"EVEREST_PRODUCTION": "1", "EVEREST_IMAGE_VARIANT": "x-development"}, "RAUC-02: a production image calls itself"),
+        (PRODUCTION, {"EVEREST_PRODUCTION": "1", "EVEREST_VERITY": "0"}, "FS-02: EVEREST_VERITY is not 1"),
+        (
+            PRODUCTION,
+            {"EVEREST_PRODUCTION": "1"},
+            r"[A-Z]+-\d\d: EVEREST_\w+ is empty in a production build; set it \(",
+        ),
+    ],
+)
+def test_a_contradiction_is_refused_in_one_sentence(layer: Bench, image: str, settings: dict[str, str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        read_recipe(image, ["PN"], layer=LAYER, work=layer.work, settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("image", "production", "variant", "keyring"),
+    [(IMAGE, "0", "everest-secure-development", "everest-keyring-development"), (PRODUCTION, "1", "everest-secure", "everest-keyring")],
+)
+def test_each_variant_has_its_name_and_its_keyring(layer: Bench, image: str, production: str, variant: str, keyring: str) -> None:
+    required = read_recipe(IMAGE, ["EVEREST_REQUIRED_IN_PRODUCTION"], layer=LAYER, work=layer.work, settings={})
+    settings = dict.fromkeys(required["EVEREST_REQUIRED_IN_PRODUCTION"].split(), "of the product") | {"EVEREST_PRODUCTION": production}
+    found = read_recipe(image, ["EVEREST_IMAGE_VARIANT", "IMAGE_INSTALL"], layer=LAYER, work=layer.work, settings=settings)
+    assert found["EVEREST_IMAGE_VARIANT"] == variant
+    assert [name for name in found["IMAGE_INSTALL"].split() if name.startswith("everest-keyring")] == [keyring]
 
 
 def test_the_release_file_has_the_real_version(layer: Bench, rootfs: Path) -> None:
@@ -58,10 +99,35 @@ def test_the_release_file_has_the_real_version(layer: Bench, rootfs: Path) -> No
     assert {"name": "everest-core", "version": "2026.02.1"} in release["components"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "date"),
+    [
+        ({"REPRODUCIBLE_TIMESTAMP_ROOTFS": "1767225600", "SOURCE_DATE_EPOCH": "1"}, "2026-01-01"),
+        ({"REPRODUCIBLE_TIMESTAMP_ROOTFS": "", "SOURCE_DATE_EPOCH": "1767225600"}, "2026-01-01"),
+    ],
+)
+def test_the_release_file_has_the_date_of_the_sources(layer: Bench, rootfs: Path, settings: dict[str, str], date: str) -> None:
+    run(layer, rootfs, **settings)
+    assert json.loads((rootfs / "etc/everest/everest_release.json").read_text())["datetime"].startswith(date)
+
+
+def test_without_a_date_of_the_sources_the_release_was_made_now(layer: Bench, rootfs: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    run(layer, rootfs, REPRODUCIBLE_TIMESTAMP_ROOTFS="", SOURCE_DATE_EPOCH="1302044400", SOURCE_DATE_EPOCH_FALLBACK="1302044400")
+    said = datetime.fromisoformat(json.loads((rootfs / "etc/everest/everest_release.json").read_text())["datetime"])
+    assert before <= said <= datetime.now(UTC)
+
+
+def test_an_image_without_os_release_is_refused_in_one_sentence(layer: Bench, rootfs: Path) -> None:
+    (rootfs / "usr/lib/os-release").unlink()
+    with pytest.raises(UserError, match="LOG-04: the image has no /usr/lib/os-release; install the package os-release"):
+        run(layer, rootfs)
+
+
 def test_the_image_says_which_class_made_it(layer: Bench, rootfs: Path) -> None:
     run(layer, rootfs)
     lines = (rootfs / "usr/lib/os-release").read_text().splitlines()
-    assert [line for line in lines if line.startswith("VARIANT_ID=")] == ["VARIANT_ID=everest-secure"]
+    assert [line for line in lines if line.startswith("VARIANT_ID=")] == ["VARIANT_ID=everest-secure-development"]
     assert "ID=everest-secure" in lines
     assert f"IMAGE_ID={IMAGE}" in lines
 

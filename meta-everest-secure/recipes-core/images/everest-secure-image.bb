@@ -1,12 +1,6 @@
-# Requirements: FS-01, ACC-01, NET-06, TPM-03
-SUMMARY = "Hardened image of a charger"
-LICENSE = "Apache-2.0"
-LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
+# Requirements: FS-01, ACC-01, NET-06, RAUC-02, TPM-03
+SUMMARY = "Hardened image of a charger in the field"
 
-inherit everest-secure-image
+require everest-secure-image.inc
 
-IMAGE_INSTALL = "\
-    packagegroup-core-boot \
-    everest-core \
-    packagegroup-everest-secure \
-"
+EVEREST_IMAGE_PRODUCTION = "1"

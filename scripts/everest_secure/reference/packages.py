@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everest_secure.reference.deb import Deb, build_deb, from_recipe
-from everest_secure.reference.recipes.harness import STANDINS, BuiltPackage, BuiltRecipe, build_recipes, read_recipe
+from everest_secure.reference.recipes.harness import STANDINS, BuiltRecipe, Offer, build_recipes, read_recipe, survey
 from everest_secure.run import Tools
 
 BASE = Deb(
@@ -15,7 +15,7 @@ BASE = Deb(
     "Takes the place of initramfs-tools: the initrd of the reference image is mkosi's, inside the signed UKI",
     provides=("linux-initramfs-tool",),
 )
-IMAGE = "everest-secure-image"
+IMAGE = "everest-secure-image-development"
 VARIABLES = ("IMAGE_INSTALL",)
 
 
@@ -31,16 +31,19 @@ class LocalPackages:
 
 
 def make_packages(*, layer: Path, work: Path, settings: Mapping[str, str], tools: Tools) -> LocalPackages:
-    """Build every recipe that the image installs from this layer or from the stand-ins, and pack the results.
+    """Build every recipe whose packages the image installs from this layer or from the stand-ins, and pack the results.
 
     What other layers bring is in the base tree. Raises RecipeError or ToolError.
     """
     recipes_work = work / "recipes"
     shutil.rmtree(work, ignore_errors=True)
     wanted = set(read_recipe(IMAGE, VARIABLES, layer=layer, work=recipes_work, settings=settings)["IMAGE_INSTALL"].split())
-    built = build_recipes(_installable(layer), layer=layer, work=recipes_work, settings=settings)
+    offers = {offer.name: offer for offer in survey(_installable(layer), layer=layer, work=recipes_work, settings=settings)}
+    reached = _closure(wanted & offers.keys(), offers)
+    needed = sorted({offers[name].recipe for name in reached})
+    built = build_recipes(needed, layer=layer, work=recipes_work, settings=settings)
     packages = {package.name: (package, recipe) for recipe in built for package in recipe.packages}
-    chosen = _closure(wanted & packages.keys(), {name: package for name, (package, _) in packages.items()})
+    chosen = [name for name in reached if name in packages]
     debs = work / "debs"
     staging = work / "staging"
     staging.mkdir(parents=True)
@@ -71,16 +74,13 @@ def _installable(layer: Path) -> Sequence[str]:
     return sorted({path.stem.split("_")[0] for path in files if not kinds & set(path.parts)})
 
 
-def _closure(names: set[str], packages: Mapping[str, BuiltPackage]) -> list[str]:
-    """Return `names` and everything that they depend on or recommend among `packages`, sorted."""
+def _closure(names: set[str], offers: Mapping[str, Offer]) -> list[str]:
+    """Return `names` and everything that they need among `offers`, sorted."""
     todo, found = list(names), set(names)
     while todo:
-        package = packages[todo.pop()]
-        for entry in (*package.depends, *package.recommends):
-            name = entry.split()[0]
-            if name in packages and name not in found:
-                found.add(name)
-                todo.append(name)
+        for name in (offers[todo.pop()].needs & offers.keys()) - found:
+            found.add(name)
+            todo.append(name)
     return sorted(found)
 
 
