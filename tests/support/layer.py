@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from everest_secure.paths import data
+from everest_secure.pki.marking import DEVELOPMENT
 from everest_secure.policy.catalogue import load_catalogue
 from everest_secure.policy.parameters import Parameters
 from everest_secure.policy.profile import load_profile
 from everest_secure.reference.recipes.harness import BuiltPackage, BuiltRecipe, build_recipes
+from support.authority import issue
 
 LAYER = data("meta-everest-secure")
 UNITS = "usr/lib/systemd/system"
-KEYRING = "-----BEGIN CERTIFICATE-----\nof the test\n-----END CERTIFICATE-----\n"
+KEYRING = issue("Update Root CA", authority=True, unit=DEVELOPMENT).pem
+"""A keyring as `pki init` makes it for development."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,10 @@ class Bench:
 
 
 def bench(work: Path) -> Bench:
-    """Return a bench whose keyring is a file of its own."""
+    """Return a bench with the keyring of a development PKI, a file of its own."""
     keyring = work / "product-keyring.pem"
     keyring.write_text(KEYRING)
-    return Bench(work / "build", {"EVEREST_RAUC_KEYRING": str(keyring)})
+    return Bench(work / "build", {"EVEREST_RAUC_KEYRING_DEVELOPMENT": str(keyring)})
 
 
 def production() -> Parameters:

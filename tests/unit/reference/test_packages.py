@@ -4,8 +4,9 @@ import pytest
 
 from everest_secure.paths import data
 from everest_secure.reference.packages import _closure, _installable, base_packages, debian_version
+from everest_secure.reference.recipes.harness import Offer
 from everest_secure.run import HostTools, run
-from support.reference import package, require
+from support.reference import require
 
 
 @pytest.mark.parametrize(("version", "debian"), [("1.0", "1.0"), ("git", "0+git"), ("2026.02.1+gitAUTOINC", "2026.02.1+gitAUTOINC")])
@@ -20,15 +21,16 @@ def test_a_version_without_number_is_older_than_any_with_one() -> None:
     run(["dpkg", "--compare-versions", debian_version("git"), "lt", debian_version("0.1")])
 
 
-def test_what_is_depended_on_or_recommended_comes_along_however_far(tmp_path: Path) -> None:
-    packages = {
-        "image": package(tmp_path, depends=("config (>= 1.0)", "of-another-layer"), recommends=("policy",)),
-        "config": package(tmp_path, depends=("user",)),
-        "user": package(tmp_path, depends=("config",)),
-        "policy": package(tmp_path),
-        "not-asked-for": package(tmp_path),
+def test_what_is_depended_on_or_recommended_comes_along_however_far() -> None:
+    needs = {
+        "image": ("config", "of-another-layer", "policy"),
+        "config": ("user",),
+        "user": ("config",),
+        "policy": (),
+        "not-asked-for": (),
     }
-    assert _closure({"image"}, packages) == ["config", "image", "policy", "user"]
+    offers = {name: Offer(name, name, frozenset(wanted)) for name, wanted in needs.items()}
+    assert _closure({"image"}, offers) == ["config", "image", "policy", "user"]
 
 
 def test_images_and_bundles_are_no_packages() -> None:

@@ -12,6 +12,9 @@ UPDATE = {
     "description": "RAUC_BUNDLE_DESCRIPTION",
 }
 """Keys of the manifest's section `[update]` and the variables of meta-rauc's bundle.bbclass that set them."""
+META = "everest-secure"
+META_KEYS = ("version", "image", "everest", "policy")
+"""What the class says in the manifest's section `[meta.everest-secure]` whatever was built; `version` is what the device's guard reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class BundleSlot:
     filename: str
     """Its name inside the bundle; the ending decides how RAUC writes it."""
     fstype: str
-    """The image's format as BitBake names it: `squashfs.verity`."""
+    """The image's format as BitBake names it: `squashfs-zst.verity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +40,14 @@ class BundleRecipe:
     format: str
     """Bundle format: `verity`."""
     slots: tuple[BundleSlot, ...]
+    hook: Path
+    """The program that RAUC asks on the device (RAUC_BUNDLE_HOOKS)."""
+    install_check: bool
+    """Whether it is asked if the bundle may be installed at all."""
+    meta: Mapping[str, Mapping[str, str]]
+    """Sections `[meta.NAME]` that do not depend on what was built."""
     arguments: tuple[str, ...]
     """Further arguments of `rauc bundle` (BUNDLE_ARGS): intermediate certificate, keyring, purpose."""
-
-    def manifest(self) -> str:
-        """Return the text of `manifest.raucm`."""
-        sections = {
-            "update": dict(self.update),
-            "bundle": {"format": self.format},
-            **{f"image.{slot.name}": {"filename": slot.filename} for slot in self.slots},
-        }
-        return "\n".join(
-            f"[{section}]\n" + "".join(f"{key}={value}\n" for key, value in values.items()) for section, values in sections.items()
-        )
 
 
 def bundle_manifest(name: str = "everest-secure-bundle", *, layer: Path, work: Path, settings: Mapping[str, str]) -> BundleRecipe:
@@ -58,9 +56,11 @@ def bundle_manifest(name: str = "everest-secure-bundle", *, layer: Path, work: P
     def read(*variables: str) -> Mapping[str, str]:
         return read_recipe(name, variables, layer=layer, work=work, settings=settings)
 
-    general = read(*UPDATE.values(), "RAUC_BUNDLE_FORMAT", "RAUC_BUNDLE_SLOTS", "BUNDLE_ARGS")
+    hook = ("RAUC_BUNDLE_HOOKS[file]", "RAUC_BUNDLE_HOOKS[hooks]")
+    general = read(*UPDATE.values(), *hook, "RAUC_BUNDLE_FORMAT", "RAUC_BUNDLE_SLOTS", "BUNDLE_ARGS", "FILESPATH")
     slots = general["RAUC_BUNDLE_SLOTS"].split()
-    flags = read(*(f"RAUC_SLOT_{slot}{flag}" for slot in slots for flag in ("", "[rename]", "[fstype]")))
+    slot_flags = [f"RAUC_SLOT_{slot}{flag}" for slot in slots for flag in ("", "[rename]", "[fstype]")]
+    flags = read(*slot_flags, *(f"RAUC_META_{META}[{key}]" for key in META_KEYS))
     return BundleRecipe(
         update={key: general[variable] for key, variable in UPDATE.items()},
         format=general["RAUC_BUNDLE_FORMAT"],
@@ -73,5 +73,14 @@ def bundle_manifest(name: str = "everest-secure-bundle", *, layer: Path, work: P
             )
             for slot in slots
         ),
+        hook=_find(general[hook[0]], general["FILESPATH"]),
+        install_check="install-check" in general[hook[1]].split(";"),
+        meta={META: {key: flags[f"RAUC_META_{META}[{key}]"] for key in META_KEYS}},
         arguments=tuple(general["BUNDLE_ARGS"].split()),
     )
+
+
+def _find(name: str, path: str) -> Path:
+    """Return the first file of that name in a list of directories separated by colons, as BitBake's fetcher does."""
+    found = (Path(directory) / name for directory in path.split(":"))
+    return next(file for file in found if file.is_file())

@@ -27,6 +27,10 @@ class RecipeError(Exception):
         self.where = where
 
 
+class RecipeSkippedError(RecipeError):
+    """A recipe that this configuration leaves out."""
+
+
 @dataclass(frozen=True)
 class Layers:
     """The parsed configuration of some layers."""
@@ -39,7 +43,7 @@ class Layers:
     """All bbappend files, in the order of the layers."""
 
     def parse(self, name: str) -> Data:
-        """Parse one recipe with its bbappends; raises RecipeError when it is unknown, skipped or wrong."""
+        """Parse one recipe with its bbappends; raises RecipeError when it is unknown or wrong, RecipeSkippedError."""
         if name not in self.recipes:
             raise RecipeError(name, "the layer", f"no recipe has this name; known are {', '.join(sorted(self.recipes))}")
         file = self.recipes[name]
@@ -50,7 +54,7 @@ class Layers:
             raise RecipeError(name, f"{error.filename}:{error.lineno}" if error.lineno else str(error.filename), str(error.msg)) from None
         skipped = d.getVar("__SKIPPED", False)
         if skipped:
-            raise RecipeError(name, file, f"it is skipped, {skipped}")
+            raise RecipeSkippedError(name, file, f"it is skipped, {skipped}")
         return d
 
 

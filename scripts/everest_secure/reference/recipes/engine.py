@@ -16,7 +16,7 @@ import bb
 import bb.build
 import bb.utils
 
-from everest_secure.reference.recipes.datastore import Data, Layers, RecipeError, load
+from everest_secure.reference.recipes.datastore import Data, Layers, RecipeError, RecipeSkippedError, load
 
 MAX_LOG = 64 * 1024
 """Bytes at the end of a task's log that are searched for its last words."""
@@ -152,10 +152,20 @@ def run_hooks(layers: Layers, name: str, rootfs: str, variables: Sequence[str], 
     return describe(d, variables)
 
 
+def survey(layers: Layers, name: str) -> list[dict[str, Any]]:
+    """Describe one recipe, or nothing when this configuration leaves it out."""
+    try:
+        return [describe(layers.parse(name), ())]
+    except RecipeSkippedError:
+        return []
+
+
 def answer(request: Mapping[str, Any], complaints: Complaints) -> dict[str, Any]:
     """Do what a request asks; raises RecipeError."""
     layers = load(layers=[Path(layer) for layer in request["layers"]], top=Path(request["work"]), settings=request["settings"])
     variables = request["variables"]
+    if request["action"] == "survey":
+        return {"recipes": [described for name in request["names"] for described in survey(layers, name)]}
     actions: dict[str, Callable[[str], dict[str, Any]]] = {
         "build": lambda name: build(layers, name, variables, complaints),
         "describe": lambda name: describe(layers.parse(name), variables),

@@ -94,6 +94,25 @@ def build_recipes(
     return [_built(recipe, work) for recipe in _ask("build", names, workshop, variables)]
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A package that a recipe can make, before it is built."""
+
+    name: str
+    recipe: str
+    needs: frozenset[str]
+    """Names of the packages that it depends on or recommends."""
+
+
+def survey(names: Sequence[str], *, layer: Path, work: Path, settings: Mapping[str, str]) -> list[Offer]:
+    """Return what recipes offer without running a task; those that this configuration leaves out offer nothing. Raises RecipeError."""
+    return [
+        Offer(package["name"], recipe["name"], frozenset(entry.split()[0] for entry in (*package["depends"], *package["recommends"])))
+        for recipe in _ask("survey", names, Workshop(layer, work, settings), ())
+        for package in recipe["packages"]
+    ]
+
+
 def read_recipe(name: str, variables: Sequence[str], *, layer: Path, work: Path, settings: Mapping[str, str]) -> Mapping[str, str]:
     """Return expanded variables of a recipe, an image or a bundle without running a task; raises RecipeError."""
     (recipe,) = _ask("describe", [name], Workshop(layer, work, settings), variables)

@@ -1,0 +1,101 @@
+# An update bundle of a hardened charger.
+#
+# Purpose: one bundle with root and boot chain of an image that inherits everest-secure-image (RAUC-01, RAUC-03), refused by a device of another
+# product or with a newer version (RAUC-05), with the firmware of the safety MCU where there is one (RAUC-07), and with what an auditor asks of
+# it in its manifest. For product bundles as for this layer's own.
+#
+# Usage:
+#   inherit everest-secure-bundle
+#   EVEREST_BUNDLE_IMAGE = "my-image"
+#
+# The build signs with EVEREST_BUNDLE_KEY and verifies as the device will. With EVEREST_BUNDLE_RESIGN the signer is one that devices do not trust,
+# and the release host signs again: `everest-secure bundle resign`.
+
+EVEREST_BUNDLE_IMAGE ??= "everest-secure-image"
+EVEREST_BUNDLE_IMAGE[doc] = "Image recipe whose root and boot chain go into the bundle."
+EVEREST_BUNDLE_DEVICE_KEYRING ??= "${@d.getVar('EVEREST_RAUC_KEYRING' if d.getVar('EVEREST_PRODUCTION') == '1' else 'EVEREST_RAUC_KEYRING_DEVELOPMENT')}"
+EVEREST_BUNDLE_DEVICE_KEYRING[doc] = "Keyring of the devices that the bundle is for, by default that of the variant being built; it verifies the bundle unless EVEREST_BUNDLE_RESIGN is 1."
+EVEREST_BUNDLE_BOOT_SLOT = "${@{'uki': 'efi', 'fit': 'fit'}[d.getVar('EVEREST_BOOT_CHAIN')]}"
+EVEREST_BUNDLE_BOOT_SLOT[doc] = "Slot class, and image type, of the boot chain."
+
+inherit bundle everest-secure-signing
+
+FILESEXTRAPATHS:prepend := "${EVEREST_SECURE_LAYER}/recipes-core/everest-update-guard/files:"
+SRC_URI += "file://everest-update-guard"
+
+RAUC_BUNDLE_COMPATIBLE = "${EVEREST_COMPATIBLE}"
+RAUC_BUNDLE_VERSION = "${EVEREST_IMAGE_VERSION}"
+# RAUC-01, RAUC-08
+RAUC_BUNDLE_FORMAT = "${@bb.utils.contains('EVEREST_CRYPT_BUNDLE', '1', 'crypt', 'verity', d)}"
+
+# Slots are written as they are: squashfs with its verity tree, and the boot chain signed for it.
+RAUC_BUNDLE_SLOTS = "rootfs ${EVEREST_BUNDLE_BOOT_SLOT} ${@'mcu' if d.getVar('EVEREST_MCU_IMAGE') else ''}"
+RAUC_SLOT_rootfs = "${EVEREST_BUNDLE_IMAGE}"
+RAUC_SLOT_rootfs[fstype] = "squashfs-zst.verity"
+RAUC_SLOT_rootfs[rename] = "rootfs.img"
+RAUC_SLOT_efi = "${EVEREST_BUNDLE_IMAGE}"
+RAUC_SLOT_efi[fstype] = "efi"
+RAUC_SLOT_efi[rename] = "efi.img"
+RAUC_SLOT_fit = "${EVEREST_BUNDLE_IMAGE}"
+RAUC_SLOT_fit[fstype] = "fit"
+RAUC_SLOT_fit[rename] = "fit.img"
+# RAUC-07: written by the device's own handler
+RAUC_SLOT_mcu = "${EVEREST_MCU_IMAGE_RECIPE}"
+RAUC_SLOT_mcu[type] = "file"
+RAUC_SLOT_mcu[file] = "${EVEREST_MCU_IMAGE}"
+RAUC_SLOT_mcu[rename] = "mcu.img"
+RAUC_SLOT_mcu[hooks] = "install"
+
+# RAUC-05: with an install-check RAUC leaves the comparison of the product to the hook, which makes it.
+RAUC_BUNDLE_HOOKS[file] = "everest-update-guard"
+RAUC_BUNDLE_HOOKS[hooks] = "install-check"
+
+# The version once more: of the manifest a pre-install handler sees its meta sections alone. Policy and origin are for whoever holds the bundle.
+RAUC_META_SECTIONS = "everest-secure"
+RAUC_META_everest-secure[version] = "${RAUC_BUNDLE_VERSION}"
+RAUC_META_everest-secure[image] = "${EVEREST_BUNDLE_IMAGE}"
+RAUC_META_everest-secure[everest] = "${EVEREST_VERSION}"
+RAUC_META_everest-secure[policy] = "${DISTRO_VERSION}"
+do_configure[vardeps] += "RAUC_BUNDLE_VERSION RAUC_BUNDLE_COMPATIBLE RAUC_BUNDLE_FORMAT EVEREST_BUNDLE_IMAGE EVEREST_VERSION DISTRO_VERSION"
+do_configure[prefuncs] += "everest_secure_bundle_origin"
+
+# RAUC-03: chain in the bundle, signature verified as the device does
+RAUC_KEY_FILE = "${EVEREST_BUNDLE_KEY}"
+RAUC_CERT_FILE = "${EVEREST_BUNDLE_CERT}"
+EVEREST_SIGNING_FILES = "EVEREST_BUNDLE_KEY EVEREST_BUNDLE_CERT EVEREST_BUNDLE_INTERMEDIATE EVEREST_BUNDLE_VERIFIER EVEREST_BUNDLE_RECIPIENTS"
+EVEREST_BUNDLE_VERIFIER = "${@d.getVar('EVEREST_BUNDLE_KEYRING' if d.getVar('EVEREST_BUNDLE_RESIGN') == '1' else 'EVEREST_BUNDLE_DEVICE_KEYRING')}"
+BUNDLE_ARGS = "${@'--intermediate=${EVEREST_BUNDLE_INTERMEDIATE} ' if d.getVar('EVEREST_BUNDLE_INTERMEDIATE') else ''}--signing-keyring=${EVEREST_BUNDLE_VERIFIER} -C keyring:check-purpose=codesign"
+BUNDLE_BASENAME = "${PN}${@'-to-be-signed-again' if d.getVar('EVEREST_BUNDLE_RESIGN') == '1' else ''}"
+
+# RAUC-08
+do_bundle[postfuncs] += "${@'everest_secure_bundle_encrypt' if d.getVar('RAUC_BUNDLE_FORMAT') == 'crypt' and d.getVar('EVEREST_BUNDLE_RECIPIENTS') else ''}"
+
+python () {
+    if d.getVar("RAUC_BUNDLE_FORMAT") not in ("verity", "crypt"):
+        raise bb.parse.SkipRecipe("RAUC-01: RAUC_BUNDLE_FORMAT is '%s', whose payload is not under the signature block by block; leave it to "
+                                  "everest-secure-bundle.bbclass" % d.getVar("RAUC_BUNDLE_FORMAT"))
+    if d.getVar("EVEREST_BUNDLE_RESIGN") == "1" and not d.getVar("EVEREST_BUNDLE_KEYRING"):
+        raise bb.parse.SkipRecipe("RAUC-03: EVEREST_BUNDLE_RESIGN is 1 and EVEREST_BUNDLE_KEYRING empty; set it to the keyring of the build's signer")
+}
+
+python everest_secure_bundle_origin() {
+    import glob
+    import hashlib
+
+    import oe.buildcfg
+
+    meta = "RAUC_META_everest-secure"
+    d.setVarFlag(meta, "revision", oe.buildcfg.get_metadata_git_revision(d.getVar("EVEREST_SECURE_LAYER")))
+    name = d.expand("${DEPLOY_DIR_IMAGE}/${EVEREST_BUNDLE_IMAGE}${IMAGE_MACHINE_SUFFIX}${IMAGE_NAME_SUFFIX}.spdx")
+    for bill in sorted(glob.glob(name + ".json") or glob.glob(name + ".tar.*")):
+        with open(bill, "rb") as file:
+            d.setVarFlag(meta, "sbom-sha256", hashlib.sha256(file.read()).hexdigest())
+}
+everest_secure_bundle_origin[doc] = "Puts the layer's revision and the digest of the image's bill of materials into the manifest"
+
+everest_secure_bundle_encrypt() {
+    ${STAGING_BINDIR_NATIVE}/rauc encrypt -C keyring:check-purpose=codesign --keyring=${EVEREST_BUNDLE_VERIFIER} \
+        --to=${EVEREST_BUNDLE_RECIPIENTS} ${B}/bundle.raucb ${B}/bundle-encrypted.raucb
+    mv ${B}/bundle-encrypted.raucb ${B}/bundle.raucb
+}
+everest_secure_bundle_encrypt[doc] = "Encrypts the bundle's key for the devices named by EVEREST_BUNDLE_RECIPIENTS"

@@ -1,0 +1,16 @@
+# Requirements: RAUC-05, RAUC-06, RAUC-07
+SUMMARY = "What a charger asks of an update before it is written"
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
+
+SRC_URI = "file://everest-update-guard"
+
+inherit allarch
+
+S = "${WORKDIR}"
+
+do_install() {
+    install -D -m 0755 ${WORKDIR}/everest-update-guard ${D}${libexecdir}/everest-secure/everest-update-guard
+}
+
+RDEPENDS:${PN} = "everest-state"
