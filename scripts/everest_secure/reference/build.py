@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from everest_secure.bundle.create import create
-from everest_secure.bundle.description import Description, Image
+from everest_secure.bundle.description import Description, Hooks, Image
 from everest_secure.bundle.signing import Signer
 from everest_secure.image.artefact import open_artefact
 from everest_secure.paths import data
@@ -15,9 +15,10 @@ from everest_secure.pki.store import Store
 from everest_secure.reference import mkosi
 from everest_secure.reference.archive import find_archive
 from everest_secure.reference.disk import Layout, build_disk, build_efi
-from everest_secure.reference.packages import IMAGE, base_packages, make_packages
+from everest_secure.reference.packages import IMAGE, INITRAMFS, base_packages, make_packages
 from everest_secure.reference.recipes.bundle import bundle_manifest
 from everest_secure.reference.recipes.harness import run_image_hooks
+from everest_secure.reference.recipes.image import ImageRecipe, image_recipe
 from everest_secure.reference.rootfs import VerityImage, pack
 from everest_secure.reference.toolsroot import ToolsRoot, prepare
 from everest_secure.reference.uki import SecureBootKey, build_uki, command_line
@@ -66,7 +67,9 @@ def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None
         tools = prepare(workspace.cache, archive)
     settings = _settings(keys, now)
     with step("recipes"):
-        packages = make_packages(layer=layer, work=workspace.work, settings=settings, tools=tools)
+        recipe = image_recipe(IMAGE, layer=layer, work=workspace.work / "image", settings=settings)
+        packages = make_packages(IMAGE, layer=layer, work=workspace.work / "packages", settings=settings, tools=tools)
+        early = make_packages(INITRAMFS, layer=layer, work=workspace.work / "early", settings=settings, tools=tools)
     with step("root tree"):
         base = base_packages(workspace.cache, tools=tools)
         tree = mkosi.build_tree(
@@ -80,14 +83,27 @@ def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None
         )
         run_image_hooks(IMAGE, rootfs=tree, layer=layer, work=workspace.work / "hooks", settings=settings)
     with step("initrd"):
-        initrd = mkosi.build_initrd(base=base, cache=workspace.cache, archive=archive, tools=tools)
-    with step("verity slot"):
-        root = pack(tree, workspace.work / "rootfs.img", epoch=int(now.timestamp()), tools=tools)
-    with step("signed boot programs and disk"):
-        efi = _efi(
-            root, tree=tree, kernel=workspace.work / "tree" / "root.vmlinuz", initrd=initrd, keys=keys, work=workspace.work, tools=tools
+        initrd = mkosi.build_initrd(
+            base=base,
+            packages=early.directory,
+            names=early.names,
+            output=workspace.work / "initrd",
+            cache=workspace.cache,
+            archive=archive,
+            tools=tools,
         )
-        disk = build_disk(output / f"{IMAGE}.raw", efi=efi, rootfs=root.path, layout=Layout(), work=workspace.work, tools=tools)
+    with step("verity slot"):
+        root = pack(tree, workspace.work / "rootfs.img", left_out=recipe.left_out, epoch=int(now.timestamp()), tools=tools)
+    with step("signed boot programs and disk"):
+        layout = Layout(efi=recipe.efi, rootfs=recipe.rootfs, data=recipe.data)
+        programs = _Programs(
+            kernel=workspace.work / "tree" / "root.vmlinuz",
+            initrd=initrd,
+            os_release=tree / "usr/lib/os-release",
+            signer=SecureBootKey(keys.key(DB), keys.certificate(DB)),
+        )
+        efi = _efi(recipe, root, programs, layout=layout, work=workspace.work, tools=tools)
+        disk = build_disk(output / f"{IMAGE}.raw", efi=efi, rootfs=root.path, layout=layout, work=workspace.work, tools=tools)
     with step("signed bundle"):
         bundle = output / f"{IMAGE}.raucb"
         _bundle(bundle, root=root, efi=efi, keys=keys, layer=layer, settings=settings, now=now, work=workspace.work, tools=tools)
@@ -101,30 +117,43 @@ def _settings(keys: Store, now: datetime) -> dict[str, str]:
     return {
         "MACHINE": "qemux86-64",
         "EVEREST_IMAGE_VARIANT": "everest-secure-reference",
-        "EVEREST_RAUC_KEYRING": str(keys.keyring.resolve()),
+        "EVEREST_RAUC_KEYRING_DEVELOPMENT": str(keys.keyring.resolve()),
         "EVEREST_BUNDLE_KEY": str(keys.key(SIGNER).resolve()),
         "EVEREST_BUNDLE_CERT": str(keys.certificate(SIGNER).resolve()),
         "EVEREST_BUNDLE_INTERMEDIATE": str(keys.chain(SIGNER).resolve()),
         "REPRODUCIBLE_TIMESTAMP_ROOTFS": str(int(now.timestamp())),
+        # Debian's initrd is larger than OE-Core's and its root smaller than a product's.
+        "EVEREST_EFI_SIZE": "192",
+        "EVEREST_ROOTFS_SIZE": "192",
     }
 
 
-def _efi(root: VerityImage, *, tree: Path, kernel: Path, initrd: Path, keys: Store, work: Path, tools: ToolsRoot) -> Path:
-    """Build the file system of the EFI partitions: a UKI for each slot; the firmware's fallback name starts slot A."""
-    signer = SecureBootKey(keys.key(DB), keys.certificate(DB))
-    programs = {
-        target: build_uki(
+@dataclass(frozen=True, slots=True)
+class _Programs:
+    """What the UKIs of both slots have in common."""
+
+    kernel: Path
+    initrd: Path
+    os_release: Path
+    signer: SecureBootKey
+
+
+def _efi(recipe: ImageRecipe, root: VerityImage, parts: _Programs, *, layout: Layout, work: Path, tools: ToolsRoot) -> Path:
+    """Build the file system of the EFI partitions as the layer's everest-secure-disk.bbclass does."""
+    made = {
+        slot: build_uki(
             work / f"everest-{slot}.efi",
-            kernel=kernel,
-            initrd=initrd,
-            os_release=tree / "usr/lib/os-release",
-            command=command_line(slot, root),
-            signer=signer,
+            kernel=parts.kernel,
+            initrd=parts.initrd,
+            os_release=parts.os_release,
+            command=command_line(recipe.command_line, slot, root),
+            signer=parts.signer,
             tools=tools,
         )
-        for slot, target in (("a", "/EFI/BOOT/BOOTX64.EFI"), ("b", "/EFI/Linux/everest-b.efi"))
+        for slot in ("a", "b")
     }
-    return build_efi(work / "efi.img", programs=programs, layout=Layout(), tools=tools)
+    programs = {recipe.fallback: made["a"], **{f"/EFI/Linux/everest-{slot}.efi": program for slot, program in made.items()}}
+    return build_efi(work / "efi.img", programs=programs, layout=layout, tools=tools)
 
 
 def _bundle(
@@ -151,6 +180,8 @@ def _bundle(
             version=recipe.update["version"],
             images=tuple(Image(slot.name, files[slot.name], slot.filename) for slot in recipe.slots),
             description=recipe.update["description"],
+            hooks=Hooks(recipe.hook, recipe.install_check),
+            meta=recipe.meta,
         ),
         output=output,
         signer=Signer(keys.key(SIGNER), keys.certificate(SIGNER), (keys.chain(SIGNER),)),
