@@ -1,0 +1,36 @@
+"""The layer's kernel fragments, read as the audit's class reads them but by other means."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from support.layer import LAYER
+
+FEATURES = LAYER / "recipes-kernel/linux/files/everest-kmeta/everest-secure"
+EVERY_MACHINE = "everest-secure"
+MACHINES: Mapping[str, tuple[str, Sequence[str]]] = {
+    "qemux86-64": ("x86_64", (EVERY_MACHINE, "hardening-x86", "tpm-acpi", "qemu", "efi")),
+    "qemuarm64": ("arm64", (EVERY_MACHINE, "hardening-arm64", "qemu", "efi")),
+    "raspberrypi4-64": ("arm64", (EVERY_MACHINE, "hardening-arm64", "tpm-spi", "raspberrypi")),
+    "imx8mp-lpddr4-evk": ("arm64", (EVERY_MACHINE, "hardening-arm64", "tpm-spi", "imx8m")),
+}
+"""Machine to the kernel's name of its architecture and the features that the layer gives it."""
+
+
+def fragments(*features: str) -> list[Path]:
+    """Return the fragments of features and of all that they include, in the order in which they are merged."""
+    return [fragment for feature in features for fragment in _fragments(FEATURES / f"{feature}.scc")]
+
+
+def _fragments(feature: Path) -> Iterator[Path]:
+    for kind, name in re.findall(r"^(include|kconf hardware) (\S+)$", feature.read_text(), re.MULTILINE):
+        if kind == "include":
+            yield from _fragments(FEATURES / name)
+        else:
+            yield FEATURES / name
+
+
+def options(text: str) -> dict[str, str]:
+    """Return the options of a fragment or of a finished configuration; `n` for one that must not be set."""
+    found = dict(re.findall(r"^(CONFIG_\w+)=(.+)$", text, re.MULTILINE))
+    return found | dict.fromkeys(re.findall(r"^# (CONFIG_\w+) is not set$", text, re.MULTILINE), "n")
