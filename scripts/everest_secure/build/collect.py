@@ -9,9 +9,11 @@ from pathlib import Path
 
 from everest_secure.build.errors import BuildError
 
-PREFERENCE = ((".wic",), (".squashfs.verity", ".erofs.verity", ".ext4.verity"), (".squashfs", ".erofs", ".ext4"))
+PREFERENCE = ((".wic",), (".squashfs-zst.verity", ".squashfs.verity", ".erofs.verity", ".ext4.verity"), (".squashfs", ".erofs", ".ext4"))
 """File systems by completeness: what a disk or a verity image carries is not checked once more without it."""
 BUNDLE = ".raucb"
+UNRELEASED = "-to-be-signed-again"
+"""What everest-secure-bundle.bbclass adds to the name of a bundle whose signer no device trusts."""
 COMPANIONS = (".manifest", ".spdx.tar.zst", ".spdx.json")
 """Lists of what is in an image; kept beside it."""
 IMAGE_SUFFIX = ".rootfs"
@@ -37,7 +39,7 @@ def find(deploy: Path, *, targets: Sequence[str]) -> Collection:
     artefacts: list[Path] = []
     companions: list[Path] = []
     for target in targets:
-        found = _of_target(deploy, f"{target}-{deploy.name}")
+        found = _of_target(deploy, target)
         if not found:
             known = ", ".join(suffix for suffixes in (*PREFERENCE, (BUNDLE,)) for suffix in suffixes)
             raise BuildError(f"the target {target} left nothing to check in {deploy} ({known}); add one of these to its IMAGE_FSTYPES")
@@ -61,9 +63,10 @@ def collect(found: Collection, *, into: Path) -> Collection:
     return Collection(tuple(into / path.name for path in found.artefacts), tuple(into / path.name for path in found.companions))
 
 
-def _of_target(deploy: Path, name: str) -> list[Path]:
+def _of_target(deploy: Path, target: str) -> list[Path]:
+    name = f"{target}-{deploy.name}"
     images = next((present for suffixes in PREFERENCE if (present := _existing(deploy, name, suffixes))), [])
-    return images + _existing(deploy, name, (BUNDLE,))
+    return images + _existing(deploy, name, (BUNDLE,)) + _existing(deploy, f"{target}{UNRELEASED}-{deploy.name}", (BUNDLE,))
 
 
 def _existing(deploy: Path, name: str, suffixes: Sequence[str]) -> list[Path]:

@@ -34,6 +34,11 @@ def test_an_image_and_its_bundle_are_found_by_their_links(deploy: Path) -> None:
     assert names(found.companions) == ["image-qemux86-64.rootfs.manifest"]
 
 
+def test_a_bundle_that_is_to_be_signed_again_is_the_target_s(deploy: Path) -> None:
+    deployed(deploy, "bundle-to-be-signed-again-qemux86-64.raucb")
+    assert names(find(deploy, targets=["bundle"]).artefacts) == ["bundle-to-be-signed-again-qemux86-64.raucb"]
+
+
 def test_an_image_whose_name_begins_alike_is_another(deploy: Path) -> None:
     deployed(deploy, "image-qemux86-64.rootfs.squashfs", "image-dev-qemux86-64.rootfs.squashfs")
     assert names(find(deploy, targets=["image"]).artefacts) == ["image-qemux86-64.rootfs.squashfs"]
@@ -44,6 +49,7 @@ def test_an_image_whose_name_begins_alike_is_another(deploy: Path) -> None:
     [
         ((".wic", ".squashfs", ".squashfs.verity"), ".wic"),
         ((".squashfs", ".squashfs.verity"), ".squashfs.verity"),
+        ((".squashfs-zst", ".squashfs-zst.verity", ".efi"), ".squashfs-zst.verity"),
         ((".ext4",), ".ext4"),
     ],
 )
