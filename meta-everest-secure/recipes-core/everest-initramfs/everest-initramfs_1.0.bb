@@ -1,9 +1,10 @@
-# Requirements: FS-02, NET-07, LOG-02
+# Requirements: FS-02, FS-04, NET-07, LOG-02
 SUMMARY = "What systemd does in the initial RAM disk of a charger: restart on failure, never a shell, the machine's id"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
 SRC_URI = "file://50-restart.conf \
+           file://50-verified-root.conf \
            file://everest-machine-id \
            file://everest-machine-id.service"
 
@@ -19,6 +20,9 @@ do_install() {
     install -D -m 0644 ${WORKDIR}/everest-machine-id.service ${D}${systemd_system_unitdir}/everest-machine-id.service
     install -d ${D}${systemd_system_unitdir}/initrd.target.wants ${D}${sysconfdir}/systemd/system
     ln -s ../everest-machine-id.service ${D}${systemd_system_unitdir}/initrd.target.wants/everest-machine-id.service
+
+    # FS-04
+    install -D -m 0644 ${WORKDIR}/50-verified-root.conf ${D}${systemd_system_unitdir}/systemd-repart.service.d/50-verified-root.conf
 
     # FS-02: a root that is missing or refused ends in a restart, as a new slot then falls back to the old one.
     install -D -m 0644 ${WORKDIR}/50-restart.conf ${D}${systemd_system_unitdir}/initrd.target.d/50-restart.conf

@@ -1,4 +1,7 @@
-"""The disk: two EFI partitions and two root slots for A and B, and one data partition (labels in docs/architecture.md)."""
+"""The disk: two EFI partitions and two root slots for A and B, and room for the data partition (labels in docs/architecture.md).
+
+The machine makes the data partition itself, at first boot.
+"""
 
 import shutil
 from collections.abc import Mapping
@@ -15,9 +18,15 @@ MIB = 1 << 20
 class Layout:
     """Sizes of the partitions in MiB."""
 
-    efi: int = 128
-    rootfs: int = 192
-    data: int = 64
+    efi: int
+    rootfs: int
+    data: int
+    """What is left free for it."""
+
+    @property
+    def disk(self) -> int:
+        """Size of the disk in MiB; the partition table and its copy take one each."""
+        return 2 * (self.efi + self.rootfs) + self.data + 2
 
 
 def build_efi(output: Path, *, programs: Mapping[str, Path], layout: Layout, tools: Tools) -> Path:
@@ -44,8 +53,9 @@ def build_disk(output: Path, *, efi: Path, rootfs: Path, layout: Layout, work: P
     for number, (name, text) in enumerate(_partitions(efi, rootfs, layout).items()):
         (definitions / f"{number}0-{name}.conf").write_text(f"[Partition]\nLabel={name}\n{text}")
     output.unlink(missing_ok=True)
+    options = ["--empty=create", f"--size={layout.disk}M", "--offline=yes", "--dry-run=no", f"--definitions={definitions}"]
     tools.run(
-        ["systemd-repart", "--empty=create", "--size=auto", "--offline=yes", "--dry-run=no", f"--definitions={definitions}", output],
+        ["systemd-repart", *options, output],
         paths=[efi.parent, rootfs.parent, work, output.parent],
     )
     return output
@@ -72,7 +82,6 @@ def _partitions(efi: Path, rootfs: Path, layout: Layout) -> Mapping[str, str]:
         "efi-b": esp,
         "rootfs-a": f"{root}CopyBlocks={rootfs}\n",
         "rootfs-b": root,
-        "data": f"Type=linux-generic\nFormat=ext4\n{_size(layout.data)}",
     }
 
 

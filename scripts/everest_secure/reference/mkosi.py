@@ -1,6 +1,5 @@
 """Runs mkosi: the root tree from Debian packages with this layer's packages on top, and the initial RAM disk."""
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,23 +18,24 @@ def build_tree(*, base: Path, packages: Path, names: Sequence[str], output: Path
     The tree of Debian's packages, with the local ones in the directory `base`, is kept in `cache`; those of `packages` called `names` are
     installed on top each time. Beside the tree lie `root.manifest` (JSON, every package with its version) and `root.vmlinuz`. Raises ToolError.
     """
-    options: list[Argument] = ["--incremental=yes", "--package-directory", base, "--volatile-package-directory", packages]
-    for name in names:
-        options += ["--volatile-package", name]
+    options = _options(base, packages, names)
     _mkosi("root", options, output=output, cache=cache, archive=archive, tools=tools, paths=[base, packages])
     return output / "root"
 
 
-def build_initrd(*, base: Path, cache: Path, archive: Archive, tools: Tools) -> Path:
-    """Return the compressed initrd below `cache`, built first when it is missing or its configuration has changed; raises ToolError."""
-    digest = hashlib.sha256((CONFIGURATIONS / "initrd" / "mkosi.conf").read_bytes()).hexdigest()[:12]
-    final = cache / f"initrd-{digest}.cpio.zst"
-    if not final.exists():
-        output = cache / "initrd-output"
-        _mkosi("initrd", ["--package-directory", base], output=output, cache=cache, archive=archive, tools=tools, paths=[base])
-        (output / "initrd.cpio.zst").rename(final)
-        shutil.rmtree(output)
-    return final
+def build_initrd(*, base: Path, packages: Path, names: Sequence[str], output: Path, cache: Path, archive: Archive, tools: Tools) -> Path:
+    """Build the compressed initrd below `output`, of Debian's packages and those of `packages` called `names`; see `build_tree`. Raises ToolError."""
+    options = _options(base, packages, names)
+    _mkosi("initrd", options, output=output, cache=cache, archive=archive, tools=tools, paths=[base, packages])
+    return output / "initrd.cpio.zst"
+
+
+def _options(base: Path, packages: Path, names: Sequence[str]) -> list[Argument]:
+    """Return the options by which mkosi keeps the tree of Debian's packages and puts ours on top."""
+    options: list[Argument] = ["--incremental=yes", "--package-directory", base, "--volatile-package-directory", packages]
+    for name in names:
+        options += ["--volatile-package", name]
+    return options
 
 
 def _mkosi(

@@ -3,8 +3,10 @@
 The format is what `veritysetup format --hash-offset` writes and `systemd-veritysetup` attaches with the option `hash-offset=`.
 """
 
+import hashlib
 import re
-import secrets
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from everest_secure.run import Tools
 
 BLOCK = 4096
 """Bytes of a data and of a hash block."""
-LEFT_OUT = ("var/*", "boot/*", "usr/lib/modules/*/vmlinuz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +28,25 @@ class VerityImage:
     """Byte at which the superblock starts: the data ends there."""
 
 
-def pack(tree: Path, image: Path, *, epoch: int, tools: Tools) -> VerityImage:
-    """Pack `tree` as squashfs at `image` and append its hash tree; `epoch` (seconds) is the time of the file system. Raises ToolError."""
+def pack(tree: Path, image: Path, *, left_out: Sequence[str], epoch: int, tools: Tools) -> VerityImage:
+    """Pack `tree` without the patterns `left_out` as squashfs at `image` and append its hash tree. Raises ToolError.
+
+    `epoch` (seconds) is the time of the file system. Salt and UUID are the SHA-256 of the data, as the layer's everest-secure-verity.bbclass has it.
+    """
     image.unlink(missing_ok=True)
     times = ["-mkfs-time", str(epoch), "-all-time", str(epoch)]
     quiet = ["-noappend", "-no-progress", "-quiet"]
     tools.run(
-        # The contents of /var stay out, where the data partition is mounted, and the kernel, which is in the UKI.
-        ["mksquashfs", tree, image, "-comp", "zstd", "-Xcompression-level", "9", *quiet, *times, "-wildcards", "-e", *LEFT_OUT],
+        ["mksquashfs", tree, image, "-comp", "zstd", "-Xcompression-level", "9", *quiet, *times, "-wildcards", "-e", *left_out],
         paths=[tree, image.parent],
     )
     with image.open("r+b") as file:
         size = -(-image.stat().st_size // BLOCK) * BLOCK
         file.truncate(size)
-    salt = secrets.token_hex(32)
-    said = tools.run(
-        ["veritysetup", "format", image, image, f"--hash-offset={size}", f"--data-blocks={size // BLOCK}", f"--salt={salt}"],
-        paths=[image.parent],
-    )
+    with image.open("rb") as file:
+        salt = hashlib.file_digest(file, "sha256").digest()
+    options = [f"--hash-offset={size}", f"--data-blocks={size // BLOCK}", f"--salt={salt.hex()}", f"--uuid={uuid.UUID(bytes=salt[:16])}"]
+    said = tools.run(["veritysetup", "format", image, image, *options], paths=[image.parent])
     root_hash = re.search(rb"^Root hash:\s+([0-9a-f]{64})$", said, flags=re.MULTILINE)
     if root_hash is None:
         raise ToolError(f"veritysetup named no root hash for {image}; run it by hand to see what it says")

@@ -15,28 +15,16 @@ class SecureBootKey:
     certificate: Path
 
 
-def command_line(slot: str, root: VerityImage, *, extra: str = "") -> str:
-    """Return the kernel command line of slot `a` or `b`.
+def command_line(template: str, slot: str, root: VerityImage) -> str:
+    """Return the kernel command line of slot `a` or `b`, as the layer's everest-secure-verity.bbclass fills it in.
 
     The root hash is authenticated by the UKI's signature; nothing is discovered by partition type, and a corrupt block is a panic.
     """
-    partition = f"PARTLABEL=rootfs-{slot}"
-    words = [
-        "ro",
-        "root=/dev/mapper/root",
-        "rootfstype=squashfs",
-        f"roothash={root.root_hash}",
-        f"systemd.verity_root_data={partition}",
-        f"systemd.verity_root_hash={partition}",
-        f"systemd.verity_root_options=hash-offset={root.hash_offset},panic-on-corruption",
-        "systemd.gpt_auto=0",
-        f"rauc.slot={slot.upper()}",
-        "lockdown=integrity",
-        "usbcore.authorized_default=0",
-        "panic=10",
-        "quiet",
-    ]
-    return " ".join([*words, *extra.split()])
+    values = {"@slot@": slot, "@SLOT@": slot.upper(), "@ROOT_HASH@": root.root_hash, "@HASH_OFFSET@": str(root.hash_offset)}
+    line = template
+    for name, value in values.items():
+        line = line.replace(name, value)
+    return line
 
 
 def build_uki(output: Path, *, kernel: Path, initrd: Path, os_release: Path, command: str, signer: SecureBootKey, tools: Tools) -> Path:

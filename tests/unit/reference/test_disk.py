@@ -12,7 +12,8 @@ from support.images import only_tree
 from support.reference import require
 
 SMALL = Layout(efi=40, rootfs=8, data=16)
-LABELS = ["efi-a", "efi-b", "rootfs-a", "rootfs-b", "data"]
+LABELS = ["efi-a", "efi-b", "rootfs-a", "rootfs-b"]
+UNIQUE = "0f6ac4a5-3e4b-4f0e-8f6c-5b1d9a7e2c31"
 OFFLINE = 254
 """The first systemd-repart that needs neither root nor loop devices (`--offline=yes`)."""
 
@@ -59,7 +60,7 @@ def test_programs_that_do_not_fit_are_one_sentence(tmp_path: Path) -> None:
         build_efi(tmp_path / "efi.img", programs={"/EFI/BOOT/BOOTX64.EFI": program}, layout=SMALL, tools=HostTools())
 
 
-def test_repart_reads_the_definitions_as_the_two_slots_and_one_data_partition(tmp_path: Path, images: tuple[Path, Path]) -> None:
+def test_repart_reads_the_definitions_as_the_two_slots(tmp_path: Path, images: tuple[Path, Path]) -> None:
     repart_version()
     definitions = tmp_path / "repart.d"
     definitions.mkdir()
@@ -68,8 +69,8 @@ def test_repart_reads_the_definitions_as_the_two_slots_and_one_data_partition(tm
     command = ["systemd-repart", "--empty=create", "--size=auto", "--dry-run=yes", "--json=short", "--no-pager"]
     plan = json.loads(run([*command, f"--definitions={definitions}", tmp_path / "disk.raw"]))
     assert [entry["label"] for entry in plan] == LABELS
-    assert [entry["type"] for entry in plan] == ["esp", "esp", "linux-generic", "linux-generic", "linux-generic"]
-    assert [entry["raw_size"] // MIB for entry in plan] == [40, 40, 8, 8, 16]
+    assert [entry["type"] for entry in plan] == ["esp", "esp", "linux-generic", "linux-generic"]
+    assert [entry["raw_size"] // MIB for entry in plan] == [40, 40, 8, 8]
 
 
 def test_slot_a_is_filled_and_slot_b_is_empty(tmp_path: Path, images: tuple[Path, Path]) -> None:
@@ -83,7 +84,21 @@ def test_slot_a_is_filled_and_slot_b_is_empty(tmp_path: Path, images: tuple[Path
         blob = parts[label].blob
         assert blob is not None
         assert blob.read(0, image.stat().st_size) == image.read_bytes()
-    assert {label: parts[label].kind for label in ("efi-b", "rootfs-b", "data")} == {"efi-b": "empty", "rootfs-b": "empty", "data": "ext4"}
+    assert {label: parts[label].kind for label in ("efi-b", "rootfs-b")} == {"efi-b": "empty", "rootfs-b": "empty"}
+
+
+def test_the_machine_finds_room_for_its_data_partition_behind_the_slots(tmp_path: Path, images: tuple[Path, Path]) -> None:
+    if repart_version() < OFFLINE:
+        pytest.skip(f"systemd-repart is older than {OFFLINE}")
+    efi, rootfs = images
+    made = build_disk(tmp_path / "disk.raw", efi=efi, rootfs=rootfs, layout=SMALL, work=tmp_path / "work", tools=HostTools())
+    definitions = tmp_path / "on-the-machine"
+    definitions.mkdir()
+    (definitions / "50-data.conf").write_text(f"[Partition]\nType={UNIQUE}\nLabel=data\nSizeMinBytes={SMALL.data}M\n")
+    plan = json.loads(run(["systemd-repart", "--dry-run=yes", "--json=short", "--no-pager", f"--definitions={definitions}", made]))
+    (data,) = [entry for entry in plan if entry["label"] == "data"]
+    assert data["raw_size"] // MIB >= SMALL.data
+    assert data["activity"] == "create"
 
 
 @pytest.mark.parametrize("which", [0, 1])

@@ -6,9 +6,14 @@ from pathlib import Path
 
 from everest_secure.reference.recipes.harness import read_recipe
 
-SIZES = {"efi": "EVEREST_EFI_SIZE", "rootfs": "EVEREST_ROOTFS_SIZE", "data": "EVEREST_DATA_MIN_SIZE"}
-TEXTS = {"command_line": "UKI_CMDLINE", "fallback": "EVEREST_EFI_FALLBACK"}
-LEFT_OUT = "EVEREST_IMAGE_LEFT_OUT"
+VARIABLES = (
+    "UKI_CMDLINE",
+    "EVEREST_EFI_FALLBACK",
+    "EVEREST_IMAGE_LEFT_OUT",
+    "EVEREST_EFI_SIZE",
+    "EVEREST_ROOTFS_SIZE",
+    "EVEREST_DATA_MIN_SIZE",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,6 @@ class ImageRecipe:
 
 def image_recipe(name: str, *, layer: Path, work: Path, settings: Mapping[str, str]) -> ImageRecipe:
     """Read an image recipe; raises RecipeError when it cannot be parsed."""
-    found = read_recipe(name, [*SIZES.values(), *TEXTS.values(), LEFT_OUT], layer=layer, work=work, settings=settings)
-    return ImageRecipe(
-        **{name: " ".join(found[variable].split()) for name, variable in TEXTS.items()},
-        **{name: int(found[variable]) for name, variable in SIZES.items()},
-        left_out=tuple(found[LEFT_OUT].split()),
-    )
+    found = read_recipe(name, VARIABLES, layer=layer, work=work, settings=settings)
+    command_line, fallback, left_out, efi, rootfs, data = (" ".join(found[variable].split()) for variable in VARIABLES)
+    return ImageRecipe(command_line, fallback, tuple(left_out.split()), efi=int(efi), rootfs=int(rootfs), data=int(data))
