@@ -1,5 +1,6 @@
 """Builds the reference image: recipes, root tree, verity slot, signed UKIs, disk and update bundle."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None
     layer = layer or data("meta-everest-secure")
     require_space(workspace.cache, NEEDED_BYTES, "the reference image")
     now = datetime.now(UTC)
+    shutil.rmtree(workspace.work, ignore_errors=True)
     archive = find_archive()
     with step("tools root"):
         tools = prepare(workspace.cache, archive)

@@ -16,7 +16,9 @@ BASE = Deb(
     provides=("linux-initramfs-tool",),
 )
 IMAGE = "everest-secure-image-development"
-VARIABLES = ("IMAGE_INSTALL",)
+INITRAMFS = "everest-secure-initramfs"
+VARIABLES = ("IMAGE_INSTALL", "PACKAGE_INSTALL")
+"""What names an image's packages; an initramfs has the second alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,15 @@ class LocalPackages:
     recipes: tuple[BuiltRecipe, ...]
 
 
-def make_packages(*, layer: Path, work: Path, settings: Mapping[str, str], tools: Tools) -> LocalPackages:
-    """Build every recipe whose packages the image installs from this layer or from the stand-ins, and pack the results.
+def make_packages(image: str, *, layer: Path, work: Path, settings: Mapping[str, str], tools: Tools) -> LocalPackages:
+    """Build every recipe whose packages an image installs from this layer or from the stand-ins, and pack the results.
 
     What other layers bring is in the base tree. Raises RecipeError or ToolError.
     """
     recipes_work = work / "recipes"
     shutil.rmtree(work, ignore_errors=True)
-    wanted = set(read_recipe(IMAGE, VARIABLES, layer=layer, work=recipes_work, settings=settings)["IMAGE_INSTALL"].split())
+    variables = read_recipe(image, VARIABLES, layer=layer, work=recipes_work, settings=settings)
+    wanted = {name for names in variables.values() for name in names.split()}
     offers = {offer.name: offer for offer in survey(_installable(layer), layer=layer, work=recipes_work, settings=settings)}
     reached = _closure(wanted & offers.keys(), offers)
     needed = sorted({offers[name].recipe for name in reached})
