@@ -11,7 +11,7 @@ pytestmark = pytest.mark.layer
 
 
 def bundle(layer: Bench, **settings: str) -> BundleRecipe:
-    return bundle_manifest(layer=LAYER, work=layer.work, settings={**layer.settings, **settings})
+    return bundle_manifest("everest-secure-bundle", layer=LAYER, work=layer.work, settings={**layer.settings, **settings})
 
 
 def variable(layer: Bench, name: str, **settings: str) -> str:
