@@ -26,6 +26,10 @@ class Machine:
     """Variable store made by `firmware.enroll`; the guest changes it."""
     work: Path
     """An empty directory for the state of the TPM, its socket and the console."""
+    second_disk: Path | None = None
+    """Raw disk image that the guest sees as virtio-second below /dev/disk/by-id."""
+    restarts: bool = False
+    """Whether the machine goes on when the guest resets it; disk and firmware variables stay as the guest left them until QEMU ends."""
     memory: int = 1024
     """MiB."""
     processors: int = 2
@@ -38,13 +42,19 @@ class Machine:
     def command(self, tpm_socket: Path) -> list[Argument]:
         """Return QEMU's command line."""
         flash = "if=pflash,format=raw"
+        second: list[Argument] = []
+        if self.second_disk is not None:
+            second += ["-drive", f"if=none,id=second,format=raw,snapshot=on,file={_value(self.second_disk)}"]
+            second += ["-device", "virtio-blk-pci,drive=second,serial=second"]
         return [
             *("qemu-system-x86_64", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max", "-nodefaults"),
-            *("-m", str(self.memory), "-smp", str(self.processors), "-display", "none", "-no-reboot"),
+            *("-m", str(self.memory), "-smp", str(self.processors), "-display", "none"),
+            *(() if self.restarts else ("-no-reboot",)),
             *("-global", "driver=cfi.pflash01,property=secure,value=on"),
             *("-drive", f"{flash},unit=0,readonly=on,file={_value(self.firmware.code)}"),
             *("-drive", f"{flash},unit=1,file={_value(self.variables)}"),
             *("-drive", f"if=virtio,format=raw,snapshot=on,file={_value(self.disk)}", "-device", "virtio-rng-pci"),
+            *second,
             *("-chardev", f"socket,id=tpm,path={tpm_socket}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"),
             *("-netdev", "user,id=management,restrict=on", "-device", "virtio-net-pci,netdev=management"),
             *("-serial", f"file:{self.console}"),

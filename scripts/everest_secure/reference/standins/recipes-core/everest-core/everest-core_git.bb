@@ -5,7 +5,8 @@ LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = ""
 
 SRC_URI = "file://manager.py file://everest.service file://stand-ins.json file://default_logging.cfg \
-           file://everest-reference-report file://everest-reference-report.service"
+           file://everest-reference-report file://everest-reference-report.service \
+           file://everest-reference-update file://everest-reference-update.service"
 
 inherit systemd allarch
 
@@ -26,10 +27,12 @@ do_install() {
     install -D -m 0644 ${WORKDIR}/everest.service ${D}${systemd_system_unitdir}/everest.service
     install -D -m 0644 ${WORKDIR}/stand-ins.json ${D}${nonarch_libdir}/everest-secure/stand-ins.json
     install -D -m 0644 ${WORKDIR}/default_logging.cfg ${D}${sysconfdir}/everest/default_logging.cfg
-    install -D -m 0755 ${WORKDIR}/everest-reference-report ${D}${libexecdir}/everest-reference-report
-    install -D -m 0644 ${WORKDIR}/everest-reference-report.service ${D}${systemd_system_unitdir}/everest-reference-report.service
-    install -d ${D}${systemd_system_unitdir}/multi-user.target.wants
-    ln -s ../everest-reference-report.service ${D}${systemd_system_unitdir}/multi-user.target.wants/
+    install -d ${D}${libexecdir} ${D}${systemd_system_unitdir}/multi-user.target.wants
+    for name in everest-reference-report everest-reference-update; do
+        install -m 0755 ${WORKDIR}/$name ${D}${libexecdir}/$name
+        install -m 0644 ${WORKDIR}/$name.service ${D}${systemd_system_unitdir}/$name.service
+        ln -s ../$name.service ${D}${systemd_system_unitdir}/multi-user.target.wants/
+    done
     install -d ${D}${datadir}/everest/www ${D}${sysconfdir}/everest/certs
 }
 
