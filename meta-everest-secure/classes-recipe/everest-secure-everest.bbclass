@@ -12,28 +12,15 @@ inherit everest-secure-configuration
 EVEREST_MODULES = "${@' '.join(dict.fromkeys(everest_secure_modules(d) + d.getVar('EVEREST_EXTRA_MODULES').split()))}"
 EVEREST_MODULES[doc] = "Types of the modules that are built: those of EVEREST_CONFIG and EVEREST_EXTRA_MODULES (BIN-02)."
 
-EVEREST_CSR_OPTIONS = "${@everest_secure_csr_options(d)}"
+EVEREST_CSR_OPTIONS = "\
+    ${@'-DCSR_DNS_NAME=${EVEREST_CSR_DNS_NAME}' if d.getVar('EVEREST_CSR_DNS_NAME') else ''} \
+    ${@'-DCSR_IP_ADDRESS=${EVEREST_CSR_IP_ADDRESS}' if d.getVar('EVEREST_CSR_IP_ADDRESS') else ''} \
+"
 EVEREST_CSR_OPTIONS[doc] = "CMake's definitions of the names in signing requests; none by default (CERT-05)."
 
-def everest_secure_csr_options(d):
+python () {
     import re
 
-    label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-    number = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
-    forms = {
-        "EVEREST_CSR_DNS_NAME": (r"(?=.{1,253}$)%s(\.%s)*" % (label, label), "CSR_DNS_NAME", "a DNS name"),
-        "EVEREST_CSR_IP_ADDRESS": (r"%s(\.%s){3}" % (number, number), "CSR_IP_ADDRESS", "an IPv4 address"),
-    }
-    options = []
-    for knob, (form, option, what) in forms.items():
-        value = d.getVar(knob)
-        if value and not re.fullmatch(form, value):
-            bb.fatal("CERT-05: %s is '%s', which is not %s; correct it or leave it empty" % (knob, value, what))
-        if value:
-            options.append("-D%s=%s" % (option, value))
-    return " ".join(options)
-
-python () {
     settings = (d.getVar("PACKAGECONFIG") or "").split()
     if "admin-panel" in settings:
         raise bb.parse.SkipRecipe("NET-03: the admin panel lets everyone on the network change the configuration; take 'admin-panel' out of \
@@ -41,4 +28,13 @@ PACKAGECONFIG of everest-core")
     if "tpm2" not in settings:
         raise bb.parse.SkipRecipe("TPM-02: without 'tpm2' in PACKAGECONFIG of everest-core, EVerest keeps its keys in files; leave it in, and the distro \
 feature of that name")
+    label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    number = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
+    names = {
+        "EVEREST_CSR_DNS_NAME": (r"(?=.{1,253}$)%s(\.%s)*" % (label, label), "a DNS name"),
+        "EVEREST_CSR_IP_ADDRESS": (r"%s(\.%s){3}" % (number, number), "an IPv4 address"),
+    }
+    for name, (form, what) in names.items():
+        if d.getVar(name) and not re.fullmatch(form, d.getVar(name)):
+            raise bb.parse.SkipRecipe("CERT-05: %s is '%s', which is not %s; correct it or leave it empty" % (name, d.getVar(name), what))
 }

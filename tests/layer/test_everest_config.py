@@ -281,12 +281,12 @@ def test_a_variable_that_everest_does_not_have_stops_the_build(layer: Bench, tmp
     file = tmp_path / "components/InternalCtrlr.json"
     file.write_text(file.read_text().replace("UseTPM", "UseTpm"))
     with pytest.raises(UserError, match=r"InternalCtrlr\.UseTPM does not exist in this release"):
-        layer.build("everest-config", {"EVEREST_OCPP_COMPONENTS:pn-everest-config": str(tmp_path / "components")})
+        layer.build("everest-config", {"EVEREST_OCPP_COMPONENTS": str(tmp_path / "components")})
 
 
 def test_without_everest_s_components_there_is_no_ocpp(layer: Bench, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="names no directory"):
-        layer.build("everest-config", {"EVEREST_OCPP_COMPONENTS:pn-everest-config": str(tmp_path / "none")})
+        layer.build("everest-config", {"EVEREST_OCPP_COMPONENTS": str(tmp_path / "none")})
 
 
 @pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="systemd-tmpfiles is missing")
