@@ -1,4 +1,4 @@
-# Requirements: NET-04, NET-05
+# Requirements: NET-02, NET-04, NET-05, LOG-03
 SUMMARY = "Packet filter of a charger"
 DESCRIPTION = "Nothing comes in but what ISO 15118 needs on the PLC interface; without it there is no network."
 LICENSE = "Apache-2.0"
@@ -22,4 +22,4 @@ FILES:${PN} += "${systemd_system_unitdir}/systemd-networkd.service.d"
 
 RDEPENDS:${PN} = "nftables"
 # Where the kernel has them as modules: without them the rules cannot be loaded.
-RRECOMMENDS:${PN} = "kernel-module-nf-tables kernel-module-nft-ct"
+RRECOMMENDS:${PN} = "kernel-module-nf-log-syslog kernel-module-nf-tables kernel-module-nft-ct kernel-module-nft-limit kernel-module-nft-log"

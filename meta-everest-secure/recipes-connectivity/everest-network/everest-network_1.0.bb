@@ -1,17 +1,18 @@
 # Requirement: NET-05
-SUMMARY = "Network on the vehicle's side: link-local and nothing else"
+SUMMARY = "Networks of a charger: an address from the operator, link-local and nothing else with the vehicle"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
-SRC_URI = "file://10-everest-plc.network"
+SRC_URI = "file://10-everest-plc.network \
+           file://15-everest-management.network \
+           file://79-everest-other.network"
 
-inherit everest-secure-template
-
-EVEREST_TEMPLATES = "10-everest-plc.network"
-EVEREST_TEMPLATE_VARIABLES = "EVEREST_PLC_INTERFACE"
+inherit everest-secure-network
 
 do_install() {
     install -D -m 0644 ${B}/10-everest-plc.network ${D}${systemd_unitdir}/network/10-everest-plc.network
+    install -m 0644 ${B}/15-everest-management.network ${D}${systemd_unitdir}/network/15-everest-management.network
+    install -m 0644 ${WORKDIR}/79-everest-other.network ${D}${systemd_unitdir}/network/79-everest-other.network
 }
 
 FILES:${PN} += "${systemd_unitdir}/network"
