@@ -5,7 +5,7 @@
 # checkout that is built, so that none of EVerest's is copied here and none that it does not know is set.
 #
 # Usage:
-#   SRC_URI = "file://ocpp-1.6.json file://device-model.json file://device-model-2.0.1.json"
+#   SRC_URI = "file://ocpp-1.6.json file://device-model.json file://device-model-2.0.1.json file://everest-logs.conf"
 #   inherit everest-secure-ocpp
 #   do_install() { everest_secure_install_configuration }
 #
@@ -14,7 +14,7 @@
 
 inherit everest-secure-configuration everest-secure-template
 
-EVEREST_TEMPLATES = "config.yaml ${@'ocpp-1.6.json' if d.getVar('EVEREST_OCPP_VERSION') == '1.6' else '${EVEREST_DEVICE_MODEL}'}"
+EVEREST_TEMPLATES = "config.yaml everest-logs.conf ${@'ocpp-1.6.json' if d.getVar('EVEREST_OCPP_VERSION') == '1.6' else '${EVEREST_DEVICE_MODEL}'}"
 EVEREST_TEMPLATE_VARIABLES = "EVEREST_CERT_CHAIN_SIZE EVEREST_CERT_STORE_LENGTH EVEREST_CHARGE_POINT_ID EVEREST_CHARGE_POINT_MODEL \
     EVEREST_CHARGE_POINT_VENDOR EVEREST_COUNTRY EVEREST_CSMS_URL EVEREST_IMAGE_VERSION EVEREST_OCPP_CIPHERS EVEREST_OCPP_CIPHERS_JSON \
     EVEREST_OCPP_CIPHERSUITES EVEREST_OCPP_CIPHERSUITES_JSON EVEREST_OCPP_LOG_BYTES EVEREST_OCPP_LOG_COUNT EVEREST_ORGANIZATION \
@@ -127,6 +127,7 @@ def everest_secure_change(component, variable, change, where):
 
 everest_secure_install_configuration() {
     install -D -m 0644 ${B}/config.yaml ${D}${sysconfdir}/everest/config.yaml
+    install -D -m 0644 ${B}/everest-logs.conf ${D}${nonarch_libdir}/tmpfiles.d/everest-logs.conf
     install -d ${D}${sysconfdir}/everest/ocpp
     if [ "${EVEREST_OCPP_VERSION}" = 1.6 ]; then
         install -m 0644 ${B}/ocpp-1.6.json ${D}${sysconfdir}/everest/ocpp/config.json
@@ -135,4 +136,6 @@ everest_secure_install_configuration() {
         install -m 0644 ${B}/component_config/standardized/*.json ${D}${sysconfdir}/everest/ocpp/component_config/standardized
     fi
 }
-everest_secure_install_configuration[doc] = "Installs EVerest's configuration and that of OCPP"
+everest_secure_install_configuration[doc] = "Installs EVerest's configuration, that of OCPP, and how long logs are kept"
+
+FILES:${PN} += "${nonarch_libdir}/tmpfiles.d"

@@ -9,13 +9,8 @@ SRC_URI = "file://ocpp-1.6.json file://device-model.json file://device-model-2.0
 
 inherit everest-secure-ocpp
 
-EVEREST_TEMPLATES += "everest-logs.conf"
-
 do_install() {
     everest_secure_install_configuration
-    install -D -m 0644 ${B}/everest-logs.conf ${D}${nonarch_libdir}/tmpfiles.d/everest-logs.conf
 }
-
-FILES:${PN} += "${nonarch_libdir}/tmpfiles.d"
 
 RDEPENDS:${PN} = "everest-identity everest-user"
