@@ -161,7 +161,8 @@ def test_every_path_that_is_written_is_absolute_and_on_the_data_partition(layer:
         for entry in modules
         for group in (entry.get("config_module", {}), *entry.get("config_implementation", {}).values())
         for key, value in group.items()
-        if (key.lower().endswith("path") or "database" in key.lower()) and key not in ("DeviceModelConfigPath", "ChargePointConfigPath")
+        if (key.lower().endswith("path") or "database" in key.lower())
+        and key not in ("DeviceModelConfigPath", "ChargePointConfigPath", "VerifyUpdateScriptPath")
     }
     assert len(options) >= 7
     assert [name for name, value in options.items() if not value.startswith(("/var/lib/everest/", "/var/log/everest/"))] == []
