@@ -1,8 +1,8 @@
 # Turns one list of writable state into what systemd needs to have it.
 #
 # Purpose: whatever a charger writes and keeps is declared in one file (FS-03, CERT-01). From it come the directories
-# (tmpfiles.d), the mount of the data partition, and a bind mount for each path that programs expect elsewhere. The list itself is installed
-# too, for whoever verifies the image.
+# (tmpfiles.d), the mount of the data partition, a bind mount for each path that programs expect elsewhere, and the preset that enables these
+# mounts (NET-06). The list itself is installed too, for whoever verifies the image.
 #
 # Usage:
 #   SRC_URI = "file://state.tsv"
@@ -32,7 +32,7 @@ INHIBIT_DEFAULT_DEPS = "1"
 
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
-SYSTEMD_SERVICE:${PN} = "var.mount ${@' '.join(everest_secure_unit(row['bind']) for row in everest_secure_state(d) if row['bind'] != '-')}"
+SYSTEMD_SERVICE:${PN} = "${@' '.join(everest_secure_mounts(d))}"
 
 def everest_secure_state(d):
     """Rows of the list as dictionaries; a wrong one stops the build with file and line."""
@@ -70,6 +70,10 @@ def everest_secure_unit(path):
     """Name of the mount unit of a path."""
     return everest_secure_escape(path) + ".mount"
 
+def everest_secure_mounts(d):
+    """Names of all mount units."""
+    return ["var.mount"] + [everest_secure_unit(row["bind"]) for row in everest_secure_state(d) if row["bind"] != "-"]
+
 python do_everest_secure_state() {
     from pathlib import Path
 
@@ -79,6 +83,9 @@ python do_everest_secure_state() {
 
     lines = ["d %(path)s %(mode)s %(user)s %(group)s -" % row for row in rows]
     (build / "everest-state.conf").write_text("# Generated from the list of state (FS-03, CERT-01).\n" + "\n".join(lines) + "\n")
+
+    enabled = "".join("enable %s\n" % unit for unit in everest_secure_mounts(d))
+    (build / "10-everest-state.preset").write_text("# Generated from the list of state: its mounts (FS-03, NET-06).\n" + enabled)
 
     device = d.getVar("EVEREST_DATA_DEVICE")
     fsck = "systemd-fsck@%s.service" % everest_secure_escape(device)
@@ -128,6 +135,7 @@ addtask everest_secure_state after do_patch before do_configure
 everest_secure_install_state() {
     install -D -m 0644 ${WORKDIR}/${EVEREST_STATE_LIST} ${D}${datadir}/everest-secure/state.tsv
     install -D -m 0644 ${B}/everest-state.conf ${D}${nonarch_libdir}/tmpfiles.d/everest-state.conf
+    install -D -m 0644 ${B}/10-everest-state.preset ${D}${systemd_unitdir}/system-preset/10-everest-state.preset
     install -d ${D}${systemd_system_unitdir}
     install -m 0644 ${B}/*.mount ${D}${systemd_system_unitdir}
     for directory in ${@' '.join(row['bind'] for row in everest_secure_state(d) if row['bind'] != '-')}; do
@@ -137,4 +145,4 @@ everest_secure_install_state() {
 
 everest_secure_install_state[doc] = "Installs the list and what was generated from it"
 
-FILES:${PN} += "${datadir}/everest-secure ${nonarch_libdir}/tmpfiles.d"
+FILES:${PN} += "${datadir}/everest-secure ${nonarch_libdir}/tmpfiles.d ${systemd_unitdir}/system-preset"

@@ -1,6 +1,6 @@
 import pytest
 
-from support.layer import Bench, production
+from support.layer import LAYER, Bench, production
 
 pytestmark = pytest.mark.layer
 
@@ -20,7 +20,23 @@ def test_the_preset_enables_a_list_and_nothing_else(layer: Bench) -> None:
     rules = [line.split() for line in preset.read_text().splitlines() if line and not line.startswith("#")]
     assert rules[-1] == ["disable", "*"]
     assert all(verb == "enable" for verb, _ in rules[:-1])
-    assert {"everest.service", "mosquitto.service", "everest-firewall.service", "var.mount"} <= {unit for _, unit in rules}
+    assert {"everest.service", "mosquitto.service", "everest-firewall.service"} <= {unit for _, unit in rules}
+
+
+def test_presets_enable_every_unit_that_a_package_of_this_layer_enables(layer: Bench) -> None:
+    recipes = {path.stem.split("_")[0] for path in LAYER.rglob("*.bb") if "SYSTEMD_SERVICE" in path.read_text()} | {"everest-state"}
+    enabled = {unit for name in recipes for package in layer.build(name).packages if package.enabled for unit in package.services}
+    directory = "usr/lib/systemd/system-preset"
+    presets = [layer.package(name).files / directory for name in ("everest-state", "everest-unit-policy")]
+    listed = [line.split()[1] for place in presets for file in place.iterdir() for line in file.read_text().splitlines() if line[:1] == "e"]
+    assert {"everest-firewall.service", "everest-reboot.socket", "var.mount"} <= enabled
+    assert enabled <= set(listed)
+
+
+def test_the_preset_of_the_mounts_is_read_before_the_one_that_ends_the_list(layer: Bench) -> None:
+    (mounts,) = (layer.package("everest-state").files / "usr/lib/systemd/system-preset").iterdir()
+    assert mounts.name < "20-everest-secure.preset"
+    assert mounts.read_text().splitlines()[1:] == ["enable var.mount", "enable etc-everest-certs.mount"]
 
 
 def test_no_unit_is_both_enabled_and_masked(layer: Bench) -> None:

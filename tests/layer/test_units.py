@@ -64,6 +64,19 @@ def test_systemd_accepts_mounts_and_firewall(layer: Bench, tmp_path: Path) -> No
     assert verify(place, "var.mount", "etc-everest-certs.mount", "everest-firewall.service") == ""
 
 
+def test_systemd_accepts_the_units_of_the_mqtt_api_and_its_relays(layer: Bench, tmp_path: Path) -> None:
+    place = stage(layer, tmp_path, "everest-mqtt-api", "everest-broker-conf", "everest-firewall", mosquitto=BROKER)
+    assert verify(place, *(path.name for path in place.glob("everest-mqtt-api*"))) == ""
+
+
+def test_systemd_accepts_the_pipe_that_reboots_and_the_broker_of_the_tpm(layer: Bench, tmp_path: Path) -> None:
+    tpm = "[Service]\nType=dbus\nBusName=com.intel.tss2.Tabrmd\nUser=root\nExecStart=/bin/true\n"
+    place = stage(layer, tmp_path, "everest-reboot", "everest-tpm-broker", **{"tpm2-abrmd": tpm})
+    for unit in place.glob("*.socket"):
+        unit.write_text(unit.read_text().replace("=everest\n", "=root\n"))
+    assert verify(place, "everest-reboot.socket", "everest-reboot.service", "tpm2-abrmd.service") == ""
+
+
 def test_the_service_is_hardly_exposed(layer: Bench, tmp_path: Path) -> None:
     place = stage(layer, tmp_path, "everest-service-hardening", everest=EVEREST)
     said = subprocess.run(

@@ -14,13 +14,19 @@ RDEPENDS:${PN} = "\
     everest-data-partition \
     everest-firewall \
     everest-gpio-access \
+    everest-journal \
     everest-network \
     everest-openssl-policy \
     everest-rauc-dbus-policy \
+    everest-reboot \
     everest-service-hardening \
     everest-state \
+    everest-sysctl \
+    everest-tpm-broker \
     everest-unit-policy \
+    everest-usb-policy \
     everest-user \
+    everest-watchdog \
     libtss2-tcti-device \
     rauc \
     rauc-conf \
@@ -29,3 +35,6 @@ RDEPENDS:${PN} = "\
     tpm2-openssl \
     tpm2-tss \
 "
+
+# NET-02
+RDEPENDS:${PN} += "${@bb.utils.contains('EVEREST_MQTT_API', '1', 'everest-mqtt-api', '', d)}"
