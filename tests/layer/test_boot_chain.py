@@ -1,0 +1,172 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from everest_secure.errors import ToolError, UserError
+from everest_secure.image.artefact import open_artefact
+from everest_secure.image.uki import Uki
+from everest_secure.parse.cmdline import CommandLine, parse_cmdline
+from everest_secure.run import run
+from support.bootchain import Made, Parts, make, parts
+from support.images import only_tree
+from support.layer import Bench
+
+pytestmark = pytest.mark.layer
+
+SLOTS = ("a", "b")
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return parts(tmp_path_factory.mktemp("parts"))
+
+
+@pytest.fixture(scope="module")
+def made(layer: Bench, image: Parts, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The image as it comes, in a place where no other build goes."""
+    fresh = make(layer, image)
+    kept = tmp_path_factory.mktemp("made")
+    shutil.copytree(fresh.images, kept / "images", symlinks=True)
+    return Made(kept / "images", {slot: Path(shutil.copy(uki, kept)) for slot, uki in fresh.ukis.items()})
+
+
+def verify(image: Path, root: Made) -> None:
+    run(["veritysetup", "verify", image, image, root.root["root_hash"], f"--hash-offset={root.root['hash_offset']}"])
+
+
+def uki(path: Path) -> Uki:
+    facts = open_artefact(path).facts
+    assert isinstance(facts, Uki)
+    return facts
+
+
+def line(made: Made, slot: str) -> CommandLine:
+    return parse_cmdline(uki(made.ukis[slot]).cmdline)
+
+
+def test_the_root_verifies_by_the_hash_that_lies_beside_it(made: Made) -> None:
+    verify(made.slot, made)
+    tree = only_tree(open_artefact(made.slot))
+    assert tree.get("/usr/bin/manager") is not None
+    assert [node.path for node in tree.nodes() if node.path.startswith(("/var/", "/boot/"))] == []
+
+
+@pytest.mark.parametrize("at", [100, 4096 + 1, -1])
+def test_one_changed_byte_of_data_or_hash_tree_is_seen(made: Made, tmp_path: Path, at: int) -> None:
+    copy = tmp_path / "slot"
+    content = bytearray(made.slot.read_bytes())
+    content[at if at >= 0 else int(made.root["hash_offset"]) + 4096] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(ToolError):
+        verify(copy, made)
+
+
+def test_the_same_parts_give_the_same_slot_and_the_same_efi_partition(layer: Bench, image: Parts, made: Made) -> None:
+    again = make(layer, image)
+    assert again.slot.read_bytes() == made.slot.read_bytes()
+    assert again.efi.read_bytes() == made.efi.read_bytes()
+
+
+def test_a_root_larger_than_its_slot_stops_the_build(layer: Bench, image: Parts, tmp_path: Path) -> None:
+    large = tmp_path / "rootfs"
+    shutil.copytree(image.root, large)
+    (large / "usr/bin/large").write_bytes(os.urandom(3 * MIB))
+    with pytest.raises(
+        UserError, match=r"verity takes \d+ MiB and its slot has 2 MiB; install less in the image or raise EVEREST_ROOTFS_SIZE"
+    ):
+        make(layer, image, TEST_ROOT=str(large))
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_each_uki_carries_kernel_initramfs_and_the_name_of_the_image(made: Made, image: Parts, slot: str) -> None:
+    facts = uki(made.ukis[slot])
+    assert facts.initrd is not None
+    assert facts.initrd.read(0, facts.initrd.size) == (image.deploy / "everest-secure-initramfs-qemux86-64.cpio.zst").read_bytes()
+    assert facts.linux.read(0, facts.linux.size) == (image.deploy / "bzImage").read_bytes()
+    assert facts.os_release == 'ID="everest-secure"'
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_slot_boots_its_own_partition_read_only_by_the_signed_hash(made: Made, slot: str) -> None:
+    found = line(made, slot)
+    assert found.root_read_only
+    assert found.values("root") == ("/dev/mapper/root",)
+    assert found.values("rootfstype") == ("squashfs",)
+    assert found.values("roothash") == (made.root["root_hash"],)
+    assert found.values("systemd.verity_root_data") == found.values("systemd.verity_root_hash") == (f"PARTLABEL=rootfs-{slot}",)
+    assert found.values("systemd.verity_root_options") == (f"hash-offset={made.root['hash_offset']},panic-on-corruption",)
+    assert found.values("rauc.slot") == (slot.upper(),)
+
+
+def test_nothing_is_discovered_no_console_is_named_and_the_kernel_is_locked_down(made: Made) -> None:
+    found = line(made, "a")
+    safe = {"systemd.gpt_auto": "0", "lockdown": "integrity", "usbcore.authorized_default": "0", "panic": "10"}
+    assert {name: found.values(name) for name in safe} == {name: (value,) for name, value in safe.items()}
+    assert not [name for name in ("console", "init", "rd.shell", "systemd.debug_shell") if found.has(name)]
+
+
+def test_the_command_lines_differ_in_nothing_but_the_slot(made: Made) -> None:
+    one, two = (uki(made.ukis[slot]).cmdline for slot in SLOTS)
+    assert "@" not in one
+    assert one.replace("rootfs-a", "rootfs-b").replace("rauc.slot=A", "rauc.slot=B") == two
+
+
+def test_words_of_a_product_come_last(layer: Bench, image: Parts) -> None:
+    found = uki(make(layer, image, EVEREST_COMMAND_LINE_EXTRA="  quirk=1   other ").ukis["a"]).cmdline
+    assert found.endswith(" quiet quirk=1 other")
+
+
+def test_without_verity_the_root_is_mounted_from_the_partition_itself(layer: Bench, image: Parts) -> None:
+    found = parse_cmdline(uki(make(layer, image, EVEREST_VERITY="0").ukis["b"]).cmdline)
+    assert found.root_read_only
+    assert found.values("root") == ("PARTLABEL=rootfs-b",)
+    assert not found.has("roothash")
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_the_firmware_s_certificate_verifies_a_uki_and_refuses_it_once_it_is_altered(
+    made: Made, image: Parts, tmp_path: Path, slot: str
+) -> None:
+    run(["sbverify", "--cert", image.certificate, made.ukis[slot]])
+    content = made.ukis[slot].read_bytes()
+    altered = tmp_path / "altered.efi"
+    altered.write_bytes(content.replace(b"lockdown=integrity", b"lockdown=integritx"))
+    assert altered.read_bytes() != content
+    with pytest.raises(ToolError):
+        run(["sbverify", "--cert", image.certificate, altered])
+
+
+def test_a_uki_is_unsigned_only_when_that_is_asked_for(layer: Bench, image: Parts) -> None:
+    assert not uki(make(layer, image, EVEREST_SECURE_BOOT="0").ukis["a"]).program.certificates
+
+
+@pytest.mark.parametrize("missing", ["KEY", "CERT"])
+def test_a_key_that_is_not_there_stops_the_build(layer: Bench, image: Parts, missing: str) -> None:
+    with pytest.raises(UserError, match=rf"UKI_SB_{missing} '/nowhere' is no readable file; set EVEREST_SECURE_BOOT_KEY"):
+        make(layer, image, **{f"EVEREST_SECURE_BOOT_{missing}": "/nowhere"})
+
+
+def test_bitbake_watches_what_is_in_the_files_of_key_and_certificate(layer: Bench, image: Parts) -> None:
+    built = layer.build("charger", image.settings(), variables=("do_uki[file-checksums]",), extra_layers=(image.layer,))
+    assert built.variables["do_uki[file-checksums]"].split() == [f"{image.key}:True", f"{image.certificate}:True"]
+
+
+def test_the_efi_partition_holds_both_slots_and_the_firmware_falls_back_to_slot_a(made: Made) -> None:
+    tree = only_tree(open_artefact(made.efi))
+    assert tree.kind == "vfat"
+    assert {node.path: tree.read(node.path) for node in tree.nodes() if node.is_file} == {
+        "/EFI/BOOT/BOOTX64.EFI": made.ukis["a"].read_bytes(),
+        "/EFI/Linux/everest-a.efi": made.ukis["a"].read_bytes(),
+        "/EFI/Linux/everest-b.efi": made.ukis["b"].read_bytes(),
+    }
+
+
+def test_kernel_images_that_do_not_fit_stop_the_build(layer: Bench, image: Parts, tmp_path: Path) -> None:
+    deploy = tmp_path / "deploy"
+    shutil.copytree(image.deploy, deploy)
+    (deploy / "everest-secure-initramfs-qemux86-64.cpio.zst").write_bytes(bytes(25 * MIB))
+    with pytest.raises(UserError, match=r"/EFI/Linux/everest-b\.efi does not fit in an EFI partition of 40 MiB; .* raise EVEREST_EFI_SIZE"):
+        make(layer, image, TEST_DEPLOY=str(deploy))

@@ -1,0 +1,30 @@
+import pytest
+
+from support.layer import UNITS, Bench, contents
+
+pytestmark = pytest.mark.layer
+
+
+def test_nothing_in_the_initrd_leads_to_a_shell(layer: Bench) -> None:
+    package = layer.package("everest-initramfs")
+    links = {path.name: str(path.readlink()) for path in (package.files / "etc/systemd/system").iterdir()}
+    assert links == {
+        "debug-shell.service": "/dev/null",
+        "emergency.service": "/dev/null",
+        "emergency.target": "/usr/lib/systemd/system/reboot.target",
+        "rescue.service": "/dev/null",
+        "rescue.target": "/usr/lib/systemd/system/reboot.target",
+    }
+
+
+def test_the_initrd_makes_the_data_partition_only_once_the_root_is_mounted(layer: Bench) -> None:
+    text = (layer.package("everest-initramfs").files / UNITS / "systemd-repart.service.d/50-verified-root.conf").read_text()
+    assert "After=sysroot.mount\n" in text
+    assert "ConditionDirectoryNotEmpty=/sysroot/usr/lib/repart.d\n" in text
+
+
+def test_the_machine_s_id_is_there_before_the_system_starts(layer: Bench) -> None:
+    package = layer.package("everest-initramfs")
+    wanted = package.files / UNITS / "initrd.target.wants/everest-machine-id.service"
+    assert (wanted.parent / wanted.readlink()).is_file()
+    assert contents(package)["/usr/libexec/everest-machine-id"] == 0o755
