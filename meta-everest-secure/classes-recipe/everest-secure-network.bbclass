@@ -2,13 +2,13 @@
 #
 # Purpose: the lines of its .network file that EVEREST_MANAGEMENT_IPV6 decides (NET-05). For everest-network alone.
 #
-# Usage: inherit everest-secure-network; name @EVEREST_MANAGEMENT_DHCP@ and @EVEREST_MANAGEMENT_LINK_LOCAL@ in the file.
+# Usage: inherit everest-secure-network; name the variables below between @ signs in the file.
 
 inherit everest-secure-template
 
 EVEREST_TEMPLATES = "10-everest-plc.network 15-everest-management.network"
-EVEREST_TEMPLATE_VARIABLES = "EVEREST_PLC_INTERFACE EVEREST_MANAGEMENT_INTERFACE EVEREST_MANAGEMENT_DHCP EVEREST_MANAGEMENT_LINK_LOCAL"
-EVEREST_TEMPLATE_VARIABLES += "EVEREST_MANAGEMENT_ROUTER"
+EVEREST_TEMPLATE_VARIABLES = "EVEREST_MANAGEMENT_DHCP EVEREST_MANAGEMENT_INTERFACE EVEREST_MANAGEMENT_LINK_LOCAL EVEREST_MANAGEMENT_ROUTER \
+                              EVEREST_PLC_INTERFACE"
 
 EVEREST_MANAGEMENT_DHCP = "${@everest_secure_with_ipv6('yes', 'ipv4', d)}"
 EVEREST_MANAGEMENT_DHCP[doc] = "DHCP= of the management interface."

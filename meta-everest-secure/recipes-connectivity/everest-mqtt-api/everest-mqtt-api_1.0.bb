@@ -1,5 +1,5 @@
 # Requirement: NET-02
-SUMMARY = "EVerest's MQTT API for clients with a certificate: off until started, and off again by itself"
+SUMMARY = "MQTT API for clients with a certificate, off until started, then for minutes"
 DESCRIPTION = "A broker of its own in a network of its own. One relay brings it TLS connections from the management interface, another leads its \
 bridge to EVerest's broker. `systemctl start everest-mqtt-api` turns all of it on; a timer turns it off."
 LICENSE = "Apache-2.0"

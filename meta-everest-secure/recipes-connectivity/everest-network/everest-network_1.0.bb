@@ -1,5 +1,5 @@
 # Requirement: NET-05
-SUMMARY = "Networks of a charger: an address from the operator, link-local and nothing else with the vehicle"
+SUMMARY = "Networks: an address from the operator, link-local alone with the vehicle"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 

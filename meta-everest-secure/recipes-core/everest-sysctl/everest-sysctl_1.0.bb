@@ -1,5 +1,5 @@
 # Requirements: NET-05, KERN-01, BOOT-05
-SUMMARY = "Kernel settings of a charger: interfaces kept apart, little shown, nothing to load from outside"
+SUMMARY = "Kernel settings: interfaces kept apart, little shown, a crash restarts"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 

@@ -1,5 +1,5 @@
 # Requirement: NET-08
-SUMMARY = "USB devices of a charger: those that its maker lists, and no storage, keyboard or gadget at all"
+SUMMARY = "USB devices that the maker lists, and never storage, keyboard or gadget"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 

@@ -15,6 +15,7 @@ RDEPENDS:${PN} = "\
     everest-firewall \
     everest-gpio-access \
     everest-journal \
+    ${@bb.utils.contains('EVEREST_MQTT_API', '1', 'everest-mqtt-api', '', d)} \
     everest-network \
     everest-openssl-policy \
     everest-rauc-dbus-policy \
@@ -35,6 +36,3 @@ RDEPENDS:${PN} = "\
     tpm2-openssl \
     tpm2-tss \
 "
-
-# NET-02
-RDEPENDS:${PN} += "${@bb.utils.contains('EVEREST_MQTT_API', '1', 'everest-mqtt-api', '', d)}"
