@@ -9,9 +9,12 @@ SRC_URI = "file://everest-reboot \
            file://everest-reboot.service \
            file://everest-reboot.socket"
 
-inherit allarch systemd update-alternatives
+inherit systemd update-alternatives
 
 S = "${WORKDIR}"
+
+# Nothing is compiled; not allarch, as what it depends on is built for one architecture.
+INHIBIT_DEFAULT_DEPS = "1"
 
 SYSTEMD_SERVICE:${PN} = "everest-reboot.socket"
 

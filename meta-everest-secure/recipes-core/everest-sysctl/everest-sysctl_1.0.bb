@@ -14,5 +14,3 @@ do_install() {
 }
 
 FILES:${PN} += "${nonarch_libdir}/sysctl.d"
-
-RDEPENDS:${PN} = "systemd"

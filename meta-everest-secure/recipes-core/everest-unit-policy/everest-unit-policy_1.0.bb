@@ -31,5 +31,3 @@ do_install() {
 }
 
 FILES:${PN} += "${systemd_unitdir}/system-preset"
-
-RDEPENDS:${PN} = "systemd"

@@ -5,9 +5,10 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 
 SRC_URI = "file://everest-rauc.conf"
 
-inherit allarch
-
 S = "${WORKDIR}"
+
+# Nothing is compiled; not allarch, as what it depends on is built for one architecture.
+INHIBIT_DEFAULT_DEPS = "1"
 
 do_install() {
     install -D -m 0644 ${WORKDIR}/everest-rauc.conf ${D}${sysconfdir}/dbus-1/system.d/everest-rauc.conf
