@@ -5,7 +5,8 @@
 #
 # Usage: inherit everest-secure-everest in the recipe's append.
 #
-# A setting that contradicts these skips the recipe with one sentence, so that an image which needs it is not built.
+# A setting that contradicts these skips the recipe with one sentence, so that an image which needs it is not built. A module that the checkout
+# does not have stops the build: CMake would leave it out without a word.
 
 inherit everest-secure-configuration
 
@@ -17,6 +18,19 @@ EVEREST_CSR_OPTIONS = "\
     ${@'-DCSR_IP_ADDRESS=${EVEREST_CSR_IP_ADDRESS}' if d.getVar('EVEREST_CSR_IP_ADDRESS') else ''} \
 "
 EVEREST_CSR_OPTIONS[doc] = "CMake's definitions of the names in signing requests; none by default (CERT-05)."
+
+# BIN-02
+python everest_secure_modules_exist() {
+    from pathlib import Path
+
+    there = {manifest.parent.name for manifest in Path(d.getVar("S")).glob("modules/**/manifest.yaml")}
+    unknown = [name for name in d.getVar("EVEREST_MODULES").split() if name not in there | set(d.getVar("EVEREST_OWN_MODULES").split())]
+    if unknown:
+        bb.fatal("BIN-02: EVEREST_CONFIG or EVEREST_EXTRA_MODULES names the module %s, which this release of EVerest does not have; choose another \
+(OCPPmulti is younger than 2026.02.1), or add it to EVEREST_OWN_MODULES where a recipe of the product builds it" % unknown[0])
+}
+everest_secure_modules_exist[doc] = "Refuses a module that neither EVerest nor the product has"
+do_patch[postfuncs] += "everest_secure_modules_exist"
 
 python () {
     import re

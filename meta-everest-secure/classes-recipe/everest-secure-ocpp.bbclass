@@ -9,8 +9,8 @@
 #   inherit everest-secure-ocpp
 #   do_install() { everest_secure_install_configuration }
 #
-# device-model*.json: component -> variable -> what is changed of it: `value` (null takes value and default away), `mutability`, `values`
-# (the list of allowed ones). A component or variable that the release does not have stops the build.
+# device-model*.json: component -> variable -> what is changed of it: `value` (null for none; EVerest's own default goes in any case),
+# `mutability`, `values` (the list of allowed ones). A component or variable that the release does not have stops the build.
 
 inherit everest-secure-configuration everest-secure-template
 
@@ -115,10 +115,10 @@ def everest_secure_change(component, variable, change, where):
     if len(found) != 1 or len(actual) != 1:
         bb.fatal("OCPP-01: %s does not exist in this release of EVerest; see what took its place and mend the file" % where)
     value = change["value"]
-    if value is None:
-        actual[0].pop("value", None)
-        found[0].pop("default", None)
-    else:
+    # Nothing falls back to a value of EVerest's examples.
+    found[0].pop("default", None)
+    actual[0].pop("value", None)
+    if value is not None:
         actual[0]["value"] = json.dumps(value) if isinstance(value, (dict, list)) else value
     if "mutability" in change:
         actual[0]["mutability"] = change["mutability"]

@@ -19,8 +19,9 @@ PACKAGECONFIG[applications] = ",,"
 PACKAGECONFIG[python] = ",,"
 PACKAGECONFIG[tpm2] = ",,"
 
-# No code of EVerest is here that could be changed; manager.py hands out what the changed one does (ACC-04).
+# No code of EVerest is here that could be changed; manager.py hands out what the changed one does (ACC-04) and stands for every module.
 EVEREST_SUBSTITUTIONS = ""
+EVEREST_OWN_MODULES = "${EVEREST_MODULES}"
 
 do_install() {
     install -D -m 0755 ${WORKDIR}/manager.py ${D}${bindir}/manager

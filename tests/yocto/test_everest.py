@@ -1,0 +1,139 @@
+"""Our configuration as the real EVerest, at the pinned commit, reads it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from everest_secure.errors import UserError
+from everest_secure.reference.recipes.harness import BuiltPackage
+from support.everest import COMPONENTS, Manifests, component_faults, fetch, ocpp16_faults
+from support.layer import Bench, bench
+
+pytestmark = pytest.mark.yocto
+
+CHOICES = [
+    {"EVEREST_OCPP_VERSION": "2.0.1"},
+    {"EVEREST_OCPP_VERSION": "1.6"},
+    {"EVEREST_ISO15118": "2+20"},
+    {"EVEREST_ISO15118": "2+20", "EVEREST_OCPP_VERSION": "1.6", "EVEREST_V2G_TLS": "force"},
+]
+
+
+@pytest.fixture(scope="module")
+def everest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fetch(tmp_path_factory.mktemp("everest"))
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return bench(tmp_path_factory.mktemp("layer"))
+
+
+def made(layer: Bench, everest: Path, **settings: str) -> BuiltPackage:
+    return layer.package("everest-config", EVEREST_OCPP_COMPONENTS=str(everest / COMPONENTS), **settings)
+
+
+def configuration(package: BuiltPackage) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((package.files / "etc/everest/config.yaml").read_text())
+    return document
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(choice.values()))
+def test_everest_knows_every_module_key_value_and_connection(layer: Bench, everest: Path, choice: dict[str, str]) -> None:
+    assert Manifests(everest).faults(configuration(made(layer, everest, **choice))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("tls_security: allow", "tls_negotiation_strategy: allow", "iso15118_charger: tls_negotiation_strategy is no key"),
+        ("tls_security: allow", "tls_security: always", "iso15118_charger: tls_security: 'always' is not one of"),
+        ("module: EvseSlac", "module: EvseSlack", "slac: EVerest has no module EvseSlack"),
+        ("implementation_id: charger", "implementation_id: extensions", "evse_manager: hlc wants ISO15118_charger"),
+        ("run_as_user", "runs_as_user", "'runs_as_user' was unexpected"),
+    ],
+)
+def test_a_fault_in_the_configuration_would_be_seen(layer: Bench, everest: Path, old: str, new: str, fault: str) -> None:
+    text = yaml.safe_dump(configuration(made(layer, everest)))
+    assert old in text
+    found = Manifests(everest).faults(yaml.safe_load(text.replace(old, new)))
+    assert any(fault in each for each in found)
+
+
+def test_the_configuration_of_ocpp_16_satisfies_libocpp_s_schemas(layer: Bench, everest: Path) -> None:
+    file = made(layer, everest, EVEREST_OCPP_VERSION="1.6").files / "etc/everest/ocpp/config.json"
+    document = json.loads(file.read_text())
+    assert ocpp16_faults(everest, document) == []
+    document["Security"]["SecurityProfil"] = 3
+    document["Internal"]["UseTPM"] = "yes"
+    assert len(ocpp16_faults(everest, document)) == 2
+
+
+def test_the_components_of_ocpp_201_are_everest_s_with_our_values(layer: Bench, everest: Path) -> None:
+    theirs = {path.name: json.loads(path.read_text()) for path in (everest / COMPONENTS).iterdir()}
+    place = made(layer, everest).files / "etc/everest/ocpp/component_config/standardized"
+    ours = {path.name: json.loads(path.read_text()) for path in place.iterdir()}
+    assert ours.keys() == theirs.keys()
+    assert len(ours) >= 20
+    assert {name: component_faults(component) for name, component in ours.items()} == {
+        name: [fault for fault in component_faults(component) if fault in component_faults(theirs[name])]
+        for name, component in ours.items()
+    }
+    changed = {name for name in ours if ours[name] != theirs[name]}
+    assert changed == {"SecurityCtrlr.json", "InternalCtrlr.json", "OCPPCommCtrlr.json", "ISO15118Ctrlr.json"}
+
+
+def test_no_password_of_everest_s_remains(layer: Bench, everest: Path) -> None:
+    assert any("DEADBEEF" in path.read_text() for path in (everest / COMPONENTS).iterdir())
+    written = [path.read_text() for path in made(layer, everest).files.rglob("*.json")]
+    assert len(written) >= 20
+    assert not [text for text in written if "DEADBEEF" in text or "cp001" in text or "Pionix" in text or "ws://" in text]
+
+
+def test_this_release_has_no_ocppmulti_and_says_so(layer: Bench, everest: Path) -> None:
+    with pytest.raises(UserError, match="sets the component NetworkConfiguration_1, which EVerest does not have"):
+        made(layer, everest, EVEREST_OCPP_VERSION="multi")
+
+
+def code(place: Path, everest: Path) -> Path:
+    """A copy of what the recipe's task reads and changes."""
+    for name in ("cmake", "lib/everest/framework/src", "lib/everest/evse_security"):
+        shutil.copytree(everest / name, place / name, symlinks=True)
+    for manifest in everest.glob("modules/**/manifest.yaml"):
+        target = place / manifest.relative_to(everest)
+        target.parent.mkdir(parents=True)
+        target.write_text(manifest.read_text())
+    return place
+
+
+def patched(layer: Bench, place: Path, everest: Path, **settings: str) -> Path:
+    """EVerest's code after the recipe's own task."""
+    tree, append = code(place / "code", everest), place / "append"
+    (append / "conf").mkdir(parents=True)
+    (append / "conf/layer.conf").write_text('BBFILES += "${LAYERDIR}/*.bbappend"\nBBFILE_COLLECTIONS += "test"\n')
+    (append / "everest-core_%.bbappend").write_text(
+        f'EVEREST_SUBSTITUTIONS = "substitutions.json"\nEVEREST_OWN_MODULES = ""\nS = "{tree}"\n'
+    )
+    layer.build("everest-core", settings, extra_layers=(append,))
+    return tree
+
+
+def test_every_substitution_fits_the_code(layer: Bench, everest: Path, tmp_path: Path) -> None:
+    tree = patched(layer, tmp_path, everest, EVEREST_CERT_STORE_MIB="20")
+    header = "lib/everest/evse_security/include/evse_security/evse_security.hpp"
+    before, after = ((place / header).read_text().splitlines() for place in (everest, tree))
+    differing = [new.strip() for old, new in zip(before, after, strict=True) if old != new]
+    assert differing == [
+        "static constexpr std::uintmax_t DEFAULT_MAX_FILESYSTEM_SIZE = 1024ULL * 1024 * 20;",
+        "static constexpr std::chrono::seconds DEFAULT_CSR_EXPIRY(60 * 60);",
+        "static constexpr std::chrono::seconds DEFAULT_GARBAGE_COLLECT_TIME(60 * 20);",
+    ]
+
+
+def test_a_module_that_everest_does_not_have_stops_the_build(layer: Bench, everest: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"BIN-02: .* names the module OCPPmulti, which this release of EVerest does not have"):
+        patched(layer, tmp_path, everest, EVEREST_OCPP_VERSION="multi")
