@@ -18,7 +18,16 @@ EVEREST_BUNDLE_DEVICE_KEYRING[doc] = "Keyring of the devices that the bundle is 
 EVEREST_BUNDLE_BOOT_SLOT = "${@{'uki': 'efi', 'fit': 'fit'}[d.getVar('EVEREST_BOOT_CHAIN')]}"
 EVEREST_BUNDLE_BOOT_SLOT[doc] = "Slot class, and image type, of the boot chain."
 
-inherit bundle everest-secure-signing
+inherit bundle everest-secure-policy everest-secure-signing
+
+# RAUC-02, RAUC-03: the signer is there, in date, of the authority that verifies, and in production none of the workshop's unless signed again
+EVEREST_POLICY += "everest_policy.image.variant"
+EVEREST_POLICY_AT_START += "everest_policy.material.certificates everest_policy.material.keys everest_policy.material.development"
+EVEREST_POLICY_AT_START += "everest_policy.material.chains"
+EVEREST_POLICY_CERTIFICATES += "EVEREST_BUNDLE_CERT"
+EVEREST_POLICY_KEYS += "EVEREST_BUNDLE_KEY:EVEREST_BUNDLE_CERT"
+EVEREST_POLICY_CHAINS += "EVEREST_BUNDLE_CERT:EVEREST_BUNDLE_INTERMEDIATE:EVEREST_BUNDLE_VERIFIER"
+EVEREST_POLICY_RELEASE += "${@bb.utils.contains('EVEREST_BUNDLE_RESIGN', '1', '', 'EVEREST_BUNDLE_CERT', d)}"
 
 FILESEXTRAPATHS:prepend := "${EVEREST_SECURE_LAYER}/recipes-core/everest-update-guard/files:"
 SRC_URI += "file://everest-update-guard"

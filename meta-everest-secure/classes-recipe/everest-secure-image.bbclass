@@ -25,14 +25,16 @@ EVEREST_POLICY += "everest_policy.image.features everest_policy.image.packages e
 EVEREST_POLICY += "everest_policy.production.verity everest_policy.production.knobs"
 EVEREST_POLICY_AT_START += "everest_policy.checkout.everest everest_policy.material.certificates everest_policy.material.keys"
 EVEREST_POLICY_AT_START += "everest_policy.material.development"
-EVEREST_POLICY_CERTIFICATES += "${EVEREST_IMAGE_KEYRING_KNOB}"
+EVEREST_POLICY_CERTIFICATES += "${EVEREST_IMAGE_KEYRING_KNOB} ${@'EVEREST_SECURE_BOOT_CERT' if everest_secure_signs_efi(d) else ''}"
+EVEREST_POLICY_KEYS += "${@'EVEREST_SECURE_BOOT_KEY:EVEREST_SECURE_BOOT_CERT' if everest_secure_signs_efi(d) else ''}"
 EVEREST_POLICY_RELEASE += "${EVEREST_POLICY_CERTIFICATES}"
+
+def everest_secure_signs_efi(d):
+    return d.getVar("EVEREST_SECURE_BOOT") == "1" and d.getVar("EVEREST_BOOT_CHAIN") == "uki"
 
 # NET-03, NET-06, BIN-02: not even as what another package wants
 PACKAGE_EXCLUDE += "${@' '.join(everest_policy.image.PACKAGES)}"
 
-EVEREST_IMAGE_PRODUCTION ??= "${EVEREST_PRODUCTION}"
-EVEREST_IMAGE_PRODUCTION[doc] = "1 in an image recipe that is for the field, 0 in one for the workshop; a recipe that does not say is for what is being built."
 EVEREST_IMAGE_VARIANT ??= "everest-secure${@bb.utils.contains('EVEREST_PRODUCTION', '1', '', '-development', d)}"
 EVEREST_IMAGE_VARIANT[doc] = "VARIANT_ID in os-release; in the workshop it ends with -development."
 EVEREST_IMAGE_KEYRING_KNOB = "EVEREST_RAUC_KEYRING${@bb.utils.contains('EVEREST_PRODUCTION', '1', '', '_DEVELOPMENT', d)}"

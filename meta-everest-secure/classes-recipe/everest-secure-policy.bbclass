@@ -28,6 +28,9 @@ EVEREST_POLICY_CHAINS[doc] = "CERTIFICATE:INTERMEDIATE:KEYRING, three variables 
 EVEREST_POLICY_RELEASE ?= ""
 EVEREST_POLICY_RELEASE[doc] = "Variables that name PEM files with certificates, none of them of a development authority in a production build."
 
+EVEREST_IMAGE_PRODUCTION ?= "${EVEREST_PRODUCTION}"
+EVEREST_IMAGE_PRODUCTION[doc] = "1 in the recipe of an image or a bundle for the field, 0 in one for the workshop; where it is not said, what is being built."
+
 BB_DONT_CACHE = "1"
 
 python () {

@@ -9,13 +9,17 @@ from support.layer import LAYER, Bench
 
 pytestmark = pytest.mark.layer
 
+PRODUCTION = {"EVEREST_PRODUCTION": "1"}
+
 
 def bundle(layer: Bench, **settings: str) -> BundleRecipe:
-    return bundle_manifest("everest-secure-bundle", layer=LAYER, work=layer.work, settings={**layer.settings, **settings})
+    return bundle_manifest("everest-secure-bundle", layer=LAYER, work=layer.work, settings={**layer.settings, **PRODUCTION, **settings})
 
 
 def variable(layer: Bench, name: str, **settings: str) -> str:
-    return read_recipe("everest-secure-bundle", [name], layer=LAYER, work=layer.work, settings={**layer.settings, **settings})[name]
+    return read_recipe(
+        "everest-secure-bundle", [name], layer=LAYER, work=layer.work, settings={**layer.settings, **PRODUCTION, **settings}
+    )[name]
 
 
 def test_the_bundle_is_a_verity_bundle_with_both_slots_of_the_image(layer: Bench) -> None:
@@ -48,7 +52,7 @@ def test_the_device_is_asked_by_the_program_that_it_asks_itself(layer: Bench) ->
 
 
 def test_the_bundle_carries_the_intermediate_and_is_verified_as_the_device_does(layer: Bench) -> None:
-    made = bundle(layer, EVEREST_BUNDLE_INTERMEDIATE="/keys/intermediate.pem", EVEREST_RAUC_KEYRING_DEVELOPMENT="/keys/keyring.pem")
+    made = bundle(layer, EVEREST_BUNDLE_INTERMEDIATE="/keys/intermediate.pem", EVEREST_RAUC_KEYRING="/keys/keyring.pem")
     assert made.arguments == (
         "--intermediate=/keys/intermediate.pem",
         "--signing-keyring=/keys/keyring.pem",
@@ -86,9 +90,9 @@ def test_a_changed_key_at_the_same_path_makes_the_bundle_anew(layer: Bench, tmp_
     def digest(content: str) -> str:
         key.write_text(content)
         settings = {"EVEREST_BUNDLE_KEY": str(key)}
-        return read_recipe("everest-secure-bundle", ["EVEREST_SIGNING_DIGEST"], layer=LAYER, work=layer.work, settings=settings)[
-            "EVEREST_SIGNING_DIGEST"
-        ]
+        return read_recipe(
+            "everest-secure-bundle", ["EVEREST_SIGNING_DIGEST"], layer=LAYER, work=layer.work, settings=PRODUCTION | settings
+        )["EVEREST_SIGNING_DIGEST"]
 
     assert digest("one") != digest("other")
     assert digest("one") == digest("one")

@@ -9,7 +9,8 @@ pytestmark = pytest.mark.layer
 
 
 def table(name: str) -> dict[str, list[str]]:
-    return {line.split(":")[0]: line.split(":") for line in (LAYER / "files" / name).read_text().splitlines()}
+    lines = [line for line in (LAYER / "files" / name).read_text().splitlines() if not line.startswith("#")]
+    return {line.split(":")[0]: line.split(":") for line in lines}
 
 
 def test_every_user_and_group_that_recipes_declare_has_a_static_id(layer: Bench) -> None:
@@ -19,7 +20,7 @@ def test_every_user_and_group_that_recipes_declare_has_a_static_id(layer: Bench)
 
 
 def test_the_tables_know_the_accounts_of_everything_in_the_image() -> None:
-    users = {"everest", "messagebus", "mosquitto", "systemd-network", "systemd-resolve", "systemd-timesync", "tss"}
+    users = {"everest", "messagebus", "mosquitto", "rauc-hawkbit", "systemd-network", "systemd-resolve", "systemd-timesync", "tss"}
     assert table("everest-secure-passwd").keys() == users
     assert table("everest-secure-group").keys() == users | {"systemd-journal", "render", "gpio"}
 

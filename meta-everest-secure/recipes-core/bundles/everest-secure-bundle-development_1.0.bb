@@ -7,4 +7,5 @@ inherit everest-secure-bundle
 
 # RAUC-02: another image, which trusts the development authority alone
 EVEREST_BUNDLE_IMAGE = "everest-secure-image-development"
+EVEREST_IMAGE_PRODUCTION = "0"
 EVEREST_BUNDLE_DEVICE_KEYRING = "${EVEREST_RAUC_KEYRING_DEVELOPMENT}"

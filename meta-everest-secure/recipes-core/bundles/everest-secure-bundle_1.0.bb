@@ -6,3 +6,4 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 inherit everest-secure-bundle
 
 EVEREST_BUNDLE_IMAGE = "everest-secure-image"
+EVEREST_IMAGE_PRODUCTION = "1"
