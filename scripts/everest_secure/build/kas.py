@@ -12,8 +12,8 @@ from everest_secure.build.errors import BuildError
 from everest_secure.run import Argument, attempt, stream
 
 KAS: tuple[Argument, ...] = (sys.executable, "-m", "kas")
-OFFLINE = ("repo_setup_loop", "finish_setup_repos", "repos_checkout")
-"""Steps that kas leaves out when it shall only read its files; includes from other repositories are then not followed."""
+LEFT_OUT = ("finish_setup_repos", "repos_checkout")
+"""Steps that kas leaves out when it shall only read its files. It still fetches a repository from which a file is included."""
 
 RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d - (?P<level>[A-Z]+) +- (?P<message>.*)")
 """A line of kas's log; lines without this head belong to the record before."""
@@ -43,11 +43,11 @@ class Kas:
         return {**self.variables, **places, "KAS_TARGET": "", "KAS_TASK": "build"}
 
     def configuration(self) -> Configuration:
-        """Return what the files say, read by kas without a network.
+        """Return what the files say, read by kas without a network unless they include files of other repositories.
 
         Raises BuildError with kas's own words when a file is missing or wrong.
         """
-        skip = [word for step in OFFLINE for word in ("--skip", step)]
+        skip = [word for step in LEFT_OUT for word in ("--skip", step)]
         return parse(self._ask("dump", "--format", "json", *skip, self._chain(), purpose="read"))
 
     def build(self) -> None:
