@@ -46,5 +46,6 @@ ROOTFS_POSTPROCESS_COMMAND += "everest_secure_initrd_release"
 everest_secure_initrd_release() {
 	ln -sf ../usr/lib/os-release ${IMAGE_ROOTFS}${sysconfdir}/initrd-release
 	rm -f ${IMAGE_ROOTFS}${sysconfdir}/fstab
+	: > ${IMAGE_ROOTFS}${sysconfdir}/machine-id
 }
-everest_secure_initrd_release[doc] = "Marks the tree as an initrd, which mounts nothing by itself"
+everest_secure_initrd_release[doc] = "Marks the tree as an initrd, which mounts nothing by itself and has no first boot"

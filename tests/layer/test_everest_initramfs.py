@@ -23,6 +23,13 @@ def test_the_initrd_makes_the_data_partition_only_once_the_root_is_mounted(layer
     assert "ConditionDirectoryNotEmpty=/sysroot/usr/lib/repart.d\n" in text
 
 
+def test_the_build_enables_nothing_in_the_initrd(layer: Bench) -> None:
+    package = layer.package("everest-initramfs")
+    (preset,) = (package.files / "usr/lib/systemd/system-preset").iterdir()
+    assert preset.name < "20"
+    assert [line for line in preset.read_text().splitlines() if not line.startswith("#")] == ["disable *"]
+
+
 def test_the_machine_s_id_is_there_before_the_system_starts(layer: Bench) -> None:
     package = layer.package("everest-initramfs")
     wanted = package.files / UNITS / "initrd.target.wants/everest-machine-id.service"

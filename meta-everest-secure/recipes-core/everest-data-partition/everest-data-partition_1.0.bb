@@ -20,3 +20,5 @@ do_install() {
 }
 
 FILES:${PN} += "${nonarch_libdir}/repart.d"
+
+RDEPENDS:${PN} = "e2fsprogs-e2fsck systemd ${@'cryptsetup libtss2 libtss2-tcti-device systemd-crypt' if d.getVar('EVEREST_DATA_ENCRYPT') == 'tpm2' else ''}"

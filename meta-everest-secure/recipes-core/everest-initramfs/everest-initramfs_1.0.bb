@@ -1,9 +1,10 @@
-# Requirements: FS-02, FS-04, NET-07, LOG-02
+# Requirements: FS-02, FS-04, NET-06, NET-07, LOG-02
 SUMMARY = "What systemd does in the initial RAM disk of a charger: restart on failure, never a shell, the machine's id"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
-SRC_URI = "file://50-restart.conf \
+SRC_URI = "file://10-everest-initramfs.preset \
+           file://50-restart.conf \
            file://50-verified-root.conf \
            file://everest-machine-id \
            file://everest-machine-id.service"
@@ -21,6 +22,9 @@ do_install() {
     install -d ${D}${systemd_system_unitdir}/initrd.target.wants ${D}${sysconfdir}/systemd/system
     ln -s ../everest-machine-id.service ${D}${systemd_system_unitdir}/initrd.target.wants/everest-machine-id.service
 
+    # NET-06
+    install -D -m 0644 ${WORKDIR}/10-everest-initramfs.preset ${D}${systemd_unitdir}/system-preset/10-everest-initramfs.preset
+
     # FS-04
     install -D -m 0644 ${WORKDIR}/50-verified-root.conf ${D}${systemd_system_unitdir}/systemd-repart.service.d/50-verified-root.conf
 
@@ -33,4 +37,4 @@ do_install() {
     done
 }
 
-FILES:${PN} += "${libexecdir} ${systemd_system_unitdir}"
+FILES:${PN} += "${libexecdir} ${systemd_system_unitdir} ${systemd_unitdir}/system-preset"
