@@ -103,6 +103,14 @@ def test_slac_alone_holds_a_capability_and_that_is_raw_packets(processes: dict[s
     assert {module: mask for module, mask in held.items() if mask} == {"slac": CAP_NET_RAW}
 
 
+def test_the_machine_has_made_its_data_partition_and_has_its_id_from_there(console: list[str]) -> None:
+    (said,) = [line.removeprefix(f"{SAYS}machine ").split() for line in console if line.startswith(f"{SAYS}machine ")]
+    machine, _, partition, _, file_system, _, *journals = said
+    assert machine == partition.replace("-", "")
+    assert file_system == "ext4"
+    assert journals == [machine]
+
+
 def test_a_machine_with_the_keys_of_others_refuses_the_image(disk: Path, tmp_path: Path) -> None:
     others = pki.make(tmp_path / "keys", chosen=pki.small(key=KeyType.RSA_2048))
     done = target_run(disk, others.directory, "--until", REFUSED, "--seconds", str(FIRMWARE_SECONDS))
