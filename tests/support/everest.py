@@ -1,9 +1,11 @@
 """EVerest at the pinned commit, and what its own manifests and schemas say of a configuration."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from referencing.jsonschema import DRAFT7
 from everest_secure.build import upstream
 from everest_secure.build.kas import Kas
 from support.kas import KAS_DIRECTORY
+from support.layer import Bench
 
 COMPONENTS = "lib/everest/ocpp/config/v2/component_config/standardized"
 PROFILES = "lib/everest/ocpp/config/v16/profile_schemas"
@@ -46,9 +49,7 @@ class Manifests:
 
     def module(self, name: str) -> dict[str, Any] | None:
         """Return a module's manifest; None when there is no such module."""
-        found = [path for path in self.checkout.glob("modules/**/manifest.yaml") if path.parent.name == name]
-        document: dict[str, Any] | None = yaml.safe_load(found[0].read_text()) if found else None
-        return document
+        return _modules(self.checkout).get(name)
 
     def faults(self, configuration: Mapping[str, Any]) -> list[str]:
         """Return everything that EVerest would refuse, or ignore with a line in its log, in a configuration."""
@@ -83,6 +84,11 @@ class Manifests:
                 offered = target.get("provides", {}).get(end["implementation_id"], {}).get("interface")
                 if offered != need["interface"]:
                     yield f"{name} wants {need['interface']} and {end['module_id']}.{end['implementation_id']} is {offered}"
+
+
+@cache
+def _modules(checkout: Path) -> dict[str, dict[str, Any]]:
+    return {path.parent.name: yaml.safe_load(path.read_text()) for path in checkout.glob("modules/**/manifest.yaml")}
 
 
 def _values(values: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
@@ -120,3 +126,26 @@ def component_faults(component: Mapping[str, Any]) -> list[str]:
         if name in component.get("required", []) and not values and "default" not in entry:
             found.append(f"{name} is required and has no value")
     return found
+
+
+def _code(place: Path, everest: Path) -> Path:
+    """Copy what the recipe's task reads and changes, and return the copy."""
+    for name in ("cmake", "lib/everest/framework/src", "lib/everest/evse_security"):
+        shutil.copytree(everest / name, place / name, symlinks=True)
+    for manifest in everest.glob("modules/**/manifest.yaml"):
+        target = place / manifest.relative_to(everest)
+        target.parent.mkdir(parents=True)
+        target.write_text(manifest.read_text())
+    return place
+
+
+def patched(layer: Bench, place: Path, everest: Path, **settings: str) -> Path:
+    """Return EVerest's code after the recipe's own task."""
+    tree, append = _code(place / "code", everest), place / "append"
+    (append / "conf").mkdir(parents=True)
+    (append / "conf/layer.conf").write_text('BBFILES += "${LAYERDIR}/*.bbappend"\nBBFILE_COLLECTIONS += "test"\n')
+    (append / "everest-core_%.bbappend").write_text(
+        f'EVEREST_SUBSTITUTIONS = "substitutions.json"\nEVEREST_OWN_MODULES = ""\nS = "{tree}"\n'
+    )
+    layer.build("everest-core", settings, extra_layers=(append,))
+    return tree

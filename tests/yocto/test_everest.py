@@ -1,7 +1,6 @@
 """Our configuration as the real EVerest, at the pinned commit, reads it."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import yaml
 
 from everest_secure.errors import UserError
 from everest_secure.reference.recipes.harness import BuiltPackage
-from support.everest import COMPONENTS, Manifests, component_faults, fetch, ocpp16_faults
+from support.everest import COMPONENTS, Manifests, component_faults, fetch, ocpp16_faults, patched
 from support.layer import Bench, bench
 
 pytestmark = pytest.mark.yocto
@@ -97,29 +96,6 @@ def test_no_password_of_everest_s_remains(layer: Bench, everest: Path) -> None:
 def test_this_release_has_no_ocppmulti_and_says_so(layer: Bench, everest: Path) -> None:
     with pytest.raises(UserError, match="sets the component NetworkConfiguration_1, which EVerest does not have"):
         made(layer, everest, EVEREST_OCPP_VERSION="multi")
-
-
-def code(place: Path, everest: Path) -> Path:
-    """A copy of what the recipe's task reads and changes."""
-    for name in ("cmake", "lib/everest/framework/src", "lib/everest/evse_security"):
-        shutil.copytree(everest / name, place / name, symlinks=True)
-    for manifest in everest.glob("modules/**/manifest.yaml"):
-        target = place / manifest.relative_to(everest)
-        target.parent.mkdir(parents=True)
-        target.write_text(manifest.read_text())
-    return place
-
-
-def patched(layer: Bench, place: Path, everest: Path, **settings: str) -> Path:
-    """EVerest's code after the recipe's own task."""
-    tree, append = code(place / "code", everest), place / "append"
-    (append / "conf").mkdir(parents=True)
-    (append / "conf/layer.conf").write_text('BBFILES += "${LAYERDIR}/*.bbappend"\nBBFILE_COLLECTIONS += "test"\n')
-    (append / "everest-core_%.bbappend").write_text(
-        f'EVEREST_SUBSTITUTIONS = "substitutions.json"\nEVEREST_OWN_MODULES = ""\nS = "{tree}"\n'
-    )
-    layer.build("everest-core", settings, extra_layers=(append,))
-    return tree
 
 
 def test_every_substitution_fits_the_code(layer: Bench, everest: Path, tmp_path: Path) -> None:
