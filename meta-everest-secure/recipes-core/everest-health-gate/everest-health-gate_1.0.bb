@@ -6,8 +6,7 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 SRC_URI = "file://everest-health-check \
            file://everest-update-gate \
            file://everest-update-gate.service \
-           file://everest-update-gate.timer \
-           file://50-everest-start-limit.conf"
+           file://everest-update-gate.timer"
 
 inherit systemd everest-secure-template
 
@@ -21,10 +20,9 @@ do_install() {
     install -m 0755 ${WORKDIR}/everest-update-gate ${D}${libexecdir}/everest-secure/everest-update-gate
     install -D -m 0644 ${WORKDIR}/everest-update-gate.service ${D}${systemd_system_unitdir}/everest-update-gate.service
     install -m 0644 ${B}/everest-update-gate.timer ${D}${systemd_system_unitdir}/everest-update-gate.timer
-    install -D -m 0644 ${WORKDIR}/50-everest-start-limit.conf ${D}${systemd_system_unitdir}/sysinit.target.d/50-everest-start-limit.conf
 }
 
 FILES:${PN} += "${systemd_system_unitdir}"
 
-# openssl asks the TPM.
-RDEPENDS:${PN} = "everest-state everest-update-guard openssl-bin tpm2-openssl"
+# openssl asks the TPM; a start that hangs is ended by everest-watchdog.
+RDEPENDS:${PN} = "everest-state everest-update-guard everest-watchdog openssl-bin tpm2-openssl"

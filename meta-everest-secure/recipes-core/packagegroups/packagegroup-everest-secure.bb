@@ -14,6 +14,7 @@ RDEPENDS:${PN} = "\
     everest-data-partition \
     everest-firewall \
     everest-gpio-access \
+    ${@bb.utils.contains('EVEREST_HAWKBIT', '1', 'everest-hawkbit', '', d)} \
     everest-journal \
     ${@bb.utils.contains('EVEREST_MQTT_API', '1', 'everest-mqtt-api', '', d)} \
     everest-network \

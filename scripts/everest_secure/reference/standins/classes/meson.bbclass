@@ -1,0 +1,1 @@
+# Stand-in for OE-Core's meson.bbclass: nothing is compiled here.
