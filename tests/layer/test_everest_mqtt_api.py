@@ -102,14 +102,13 @@ def api(layer: Bench, place: Path) -> Iterator[Api]:
         pytest.skip(f"missing: {', '.join(missing)}")
     make_certificates(place)
     own = layer.package("everest-mqtt-api", **WRITABLE).files / "etc/mosquitto"
-    shutil.copy(own / "everest-mqtt-api.acl", place)
+    shutil.copy(own / "everest-mqtt-api.acl", place / "acl")
     port, back = free_port(), free_port()
     root = "user root\n" if os.geteuid() == 0 else ""
     replaced = {
         "listener 8883 ": f"listener {port} ",
         "127.0.0.1:1883": f"127.0.0.1:{back}",
         "/run/credentials/everest-mqtt-api.service": str(place),
-        "/etc/mosquitto/everest-mqtt-api.acl": str(place / "everest-mqtt-api.acl"),
         "/run/mosquitto/everest.sock": str(place / "everest.sock"),
     }
     for name, file in (

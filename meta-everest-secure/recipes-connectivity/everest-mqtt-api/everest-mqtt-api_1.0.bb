@@ -23,7 +23,7 @@ EVEREST_TEMPLATE_VARIABLES = "EVEREST_MANAGEMENT_INTERFACE EVEREST_MQTT_API_ACL 
 # No unit has an [Install] section: nothing can enable them.
 do_install() {
     install -D -m 0644 ${B}/everest-mqtt-api.conf ${D}${sysconfdir}/mosquitto/everest-mqtt-api.conf
-    install -m 0644 ${B}/everest-mqtt-api.acl ${D}${sysconfdir}/mosquitto/everest-mqtt-api.acl
+    install -m 0600 ${B}/everest-mqtt-api.acl ${D}${sysconfdir}/mosquitto/everest-mqtt-api.acl
     install -d ${D}${systemd_system_unitdir}
     install -m 0644 ${WORKDIR}/everest-mqtt-api*.service ${WORKDIR}/everest-mqtt-api-back.socket ${D}${systemd_system_unitdir}
     install -m 0644 ${B}/everest-mqtt-api-front.socket ${B}/everest-mqtt-api-off.timer ${D}${systemd_system_unitdir}
