@@ -52,9 +52,13 @@ class Ordinary:
         """Copy directories into this user's."""
         for source in sources:
             shutil.copytree(source, self.directory / source.name)
-            if self.become:
-                for path in (self.directory / source.name, *(self.directory / source.name).rglob("*")):
-                    os.chown(path, NOBODY, NOBODY)
+            self.own(self.directory / source.name)
+
+    def own(self, directory: Path) -> None:
+        """Let a directory and all that is in it belong to this user."""
+        if self.become:
+            for path in (directory, *directory.rglob("*")):
+                os.chown(path, NOBODY, NOBODY)
 
 
 @contextmanager

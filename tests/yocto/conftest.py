@@ -1,0 +1,23 @@
+"""Fixtures of the tests on real layers."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from everest_secure.build import upstream
+from everest_secure.build.kas import Kas
+from support.kas import TOP_FILES
+from support.ordinary import ordinary_user
+from support.yocto import PROJECT, Checkout, prepare
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Iterator[Checkout]:
+    """The project and its layers, checked out once; mirrors named by GITCONFIG_FILE or KAS_PREMIRRORS serve as well."""
+    repositories = [repository for top in TOP_FILES for repository in Kas((top,), PROJECT).configuration().repositories]
+    away = upstream.unreachable(repositories, environment=os.environ)
+    if away:
+        pytest.skip(f"upstream is out of reach: {upstream.hosts(away)}")
+    with ordinary_user() as user:
+        yield prepare(user, user.python())
