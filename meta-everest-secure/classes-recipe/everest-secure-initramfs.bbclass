@@ -44,8 +44,8 @@ ROOTFS_POSTPROCESS_COMMAND += "everest_secure_initrd_release"
 
 # systemd takes a tree for an initrd when it has this file, and else would start a login.
 everest_secure_initrd_release() {
-	ln -sf ../usr/lib/os-release ${IMAGE_ROOTFS}${sysconfdir}/initrd-release
-	rm -f ${IMAGE_ROOTFS}${sysconfdir}/fstab
-	: > ${IMAGE_ROOTFS}${sysconfdir}/machine-id
+    ln -sf ../usr/lib/os-release ${IMAGE_ROOTFS}${sysconfdir}/initrd-release
+    rm -f ${IMAGE_ROOTFS}${sysconfdir}/fstab
+    : > ${IMAGE_ROOTFS}${sysconfdir}/machine-id
 }
 everest_secure_initrd_release[doc] = "Marks the tree as an initrd, which mounts nothing by itself and has no first boot"

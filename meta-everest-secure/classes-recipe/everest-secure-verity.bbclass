@@ -22,27 +22,27 @@ EXTRA_IMAGECMD:squashfs-zst = "-no-progress -Xcompression-level 15 -wildcards -e
 
 # FS-02
 everest_secure_verity() {
-	image=$1.verity
-	cp "$1" "$image"
-	truncate --size=%4096 "$image"
-	offset=$(stat --format=%s "$image")
-	digest=$(sha256sum < "$image" | cut -c 1-64)
-	uuid=$(printf '%s' "$digest" | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/\1-\2-\3-\4-\5/')
-	veritysetup format "$image" "$image" --hash=sha256 --data-block-size=4096 --hash-block-size=4096 \
-		--hash-offset="$offset" --data-blocks="$(expr "$offset" / 4096)" --salt="$digest" --uuid="$uuid" --root-hash-file="$image.roothash"
-	printf '{"root_hash": "%s", "hash_offset": %s}\n' "$(cat "$image.roothash")" "$offset" > ${IMAGE_NAME}.verity.json
-	rm "$image.roothash"
-	ln -sf ${IMAGE_NAME}.verity.json ${IMAGE_LINK_NAME}.verity.json
-	everest_secure_require_fit "$image" ${EVEREST_ROOTFS_SIZE} EVEREST_ROOTFS_SIZE
+    image=$1.verity
+    cp "$1" "$image"
+    truncate --size=%4096 "$image"
+    offset=$(stat --format=%s "$image")
+    digest=$(sha256sum < "$image" | cut -c 1-64)
+    uuid=$(printf '%s' "$digest" | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/\1-\2-\3-\4-\5/')
+    veritysetup format "$image" "$image" --hash=sha256 --data-block-size=4096 --hash-block-size=4096 \
+        --hash-offset="$offset" --data-blocks="$(expr "$offset" / 4096)" --salt="$digest" --uuid="$uuid" --root-hash-file="$image.roothash"
+    printf '{"root_hash": "%s", "hash_offset": %s}\n' "$(cat "$image.roothash")" "$offset" > ${IMAGE_NAME}.verity.json
+    rm "$image.roothash"
+    ln -sf ${IMAGE_NAME}.verity.json ${IMAGE_LINK_NAME}.verity.json
+    everest_secure_require_fit "$image" ${EVEREST_ROOTFS_SIZE} EVEREST_ROOTFS_SIZE
 }
 everest_secure_verity[doc] = "Appends a hash tree to an image in the current directory: FILE becomes FILE.verity"
 
 # A slot that is too small would show in the field, when an update does not fit.
 everest_secure_require_fit() {
-	size=$(stat --format=%s "$1")
-	if [ "$size" -gt "$(expr "$2" \* 1048576)" ]; then
-		bbfatal "$1 takes $(expr "$size" / 1048576 + 1) MiB and its slot has $2 MiB; install less in the image or raise $3"
-	fi
+    size=$(stat --format=%s "$1")
+    if [ "$size" -gt "$(expr "$2" \* 1048576)" ]; then
+        bbfatal "$1 takes $(expr "$size" / 1048576 + 1) MiB and its slot has $2 MiB; install less in the image or raise $3"
+    fi
 }
 everest_secure_require_fit[doc] = "Stops when FILE is larger than MEBIBYTES of its slot, which VARIABLE sets"
 

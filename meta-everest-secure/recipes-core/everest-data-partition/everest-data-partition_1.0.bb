@@ -1,5 +1,5 @@
 # Requirements: FS-03, FS-04
-SUMMARY = "Data partition, made at first boot to the end of the disk, and encrypted where the product decides so"
+SUMMARY = "Data partition, made at first boot and encrypted if the product says so"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
@@ -21,4 +21,5 @@ do_install() {
 
 FILES:${PN} += "${nonarch_libdir}/repart.d"
 
-RDEPENDS:${PN} = "e2fsprogs-e2fsck systemd ${@'cryptsetup libtss2 libtss2-tcti-device systemd-crypt' if d.getVar('EVEREST_DATA_ENCRYPT') == 'tpm2' else ''}"
+RDEPENDS:${PN} = "e2fsprogs-e2fsck systemd"
+RDEPENDS:${PN} += "${@'cryptsetup libtss2 libtss2-tcti-device systemd-crypt' if d.getVar('EVEREST_DATA_ENCRYPT') == 'tpm2' else ''}"

@@ -1,5 +1,5 @@
 # Requirements: FS-02, FS-04, NET-06, NET-07, LOG-02
-SUMMARY = "What systemd does in the initial RAM disk of a charger: restart on failure, never a shell, the machine's id"
+SUMMARY = "Units of the initial RAM disk: restart on failure, never a shell"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
@@ -37,4 +37,4 @@ do_install() {
     done
 }
 
-FILES:${PN} += "${libexecdir} ${systemd_system_unitdir} ${systemd_unitdir}/system-preset"
+FILES:${PN} += "${systemd_system_unitdir} ${systemd_unitdir}/system-preset"

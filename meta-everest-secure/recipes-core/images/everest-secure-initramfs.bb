@@ -1,5 +1,5 @@
 # Requirements: FS-02, FS-04, BOOT-01, NET-07, LOG-02
-SUMMARY = "Initial RAM disk of a hardened charger: checks the root, mounts it, makes the data partition, and has no shell to drop into"
+SUMMARY = "Initial RAM disk of a hardened charger: checks the root and mounts it"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 

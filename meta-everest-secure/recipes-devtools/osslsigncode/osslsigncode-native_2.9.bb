@@ -12,4 +12,5 @@ SRCREV = "76ee550c9d3b9f0e559f044e18136b74c167fef2"
 
 S = "${WORKDIR}/git"
 
-inherit cmake native
+inherit cmake
+inherit_defer native
