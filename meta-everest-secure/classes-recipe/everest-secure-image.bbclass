@@ -13,7 +13,6 @@
 # EVEREST_PRODUCTION decides whether an image is for the field or for the workshop: keyring and VARIANT_ID follow it (RAUC-02).
 
 inherit core-image everest-secure-units everest-secure-policy
-# nooelint: oelint.var.improperinherit - uki or fit, by the machine
 inherit_defer everest-secure-${EVEREST_BOOT_CHAIN} everest-secure-disk
 
 REQUIRED_DISTRO_FEATURES = "everest-secure rauc seccomp systemd usrmerge"

@@ -21,5 +21,4 @@ do_install() {
 
 FILES:${PN} += "${nonarch_libdir}/repart.d"
 
-RDEPENDS:${PN} = "e2fsprogs-e2fsck systemd"
-RDEPENDS:${PN} += "${@'cryptsetup libtss2 libtss2-tcti-device systemd-crypt' if d.getVar('EVEREST_DATA_ENCRYPT') == 'tpm2' else ''}"
+RDEPENDS:${PN} = "cryptsetup e2fsprogs-e2fsck libtss2 libtss2-tcti-device systemd systemd-crypt"
