@@ -29,9 +29,6 @@ EVEREST_POLICY_KEYS += "EVEREST_BUNDLE_KEY:EVEREST_BUNDLE_CERT"
 EVEREST_POLICY_CHAINS += "EVEREST_BUNDLE_CERT:EVEREST_BUNDLE_INTERMEDIATE:EVEREST_BUNDLE_VERIFIER"
 EVEREST_POLICY_RELEASE += "${@bb.utils.contains('EVEREST_BUNDLE_RESIGN', '1', '', 'EVEREST_BUNDLE_CERT', d)}"
 
-FILESEXTRAPATHS:prepend := "${EVEREST_SECURE_LAYER}/recipes-core/everest-update-guard/files:"
-SRC_URI += "file://everest-update-guard"
-
 RAUC_BUNDLE_COMPATIBLE = "${EVEREST_COMPATIBLE}"
 RAUC_BUNDLE_VERSION = "${EVEREST_IMAGE_VERSION}"
 # RAUC-01, RAUC-08
@@ -55,7 +52,9 @@ RAUC_SLOT_mcu[file] = "${EVEREST_MCU_IMAGE}"
 RAUC_SLOT_mcu[rename] = "mcu.img"
 RAUC_SLOT_mcu[hooks] = "install"
 
-# RAUC-05: with an install-check RAUC leaves the comparison of the product to the hook, which makes it.
+# RAUC-05: with an install-check RAUC leaves the comparison of the product to the hook, which makes it. The device has the same program.
+EVEREST_BUNDLE_HOOK = "${EVEREST_SECURE_LAYER}/recipes-core/everest-update-guard/files/everest-update-guard"
+EVEREST_BUNDLE_HOOK[doc] = "The program in the bundle that RAUC asks on the device."
 RAUC_BUNDLE_HOOKS[file] = "everest-update-guard"
 RAUC_BUNDLE_HOOKS[hooks] = "install-check"
 
@@ -66,7 +65,8 @@ RAUC_META_everest-secure[image] = "${EVEREST_BUNDLE_IMAGE}"
 RAUC_META_everest-secure[everest] = "${EVEREST_VERSION}"
 RAUC_META_everest-secure[policy] = "${DISTRO_VERSION}"
 do_configure[vardeps] += "RAUC_BUNDLE_VERSION RAUC_BUNDLE_COMPATIBLE RAUC_BUNDLE_FORMAT EVEREST_BUNDLE_IMAGE EVEREST_VERSION DISTRO_VERSION"
-do_configure[prefuncs] += "everest_secure_bundle_origin"
+do_configure[prefuncs] += "everest_secure_bundle_hook everest_secure_bundle_origin"
+do_configure[file-checksums] += "${EVEREST_BUNDLE_HOOK}:True"
 
 # RAUC-03: chain in the bundle, signature verified as the device does
 RAUC_KEY_FILE = "${EVEREST_BUNDLE_KEY}"
@@ -86,6 +86,11 @@ python () {
     if d.getVar("EVEREST_BUNDLE_RESIGN") == "1" and not d.getVar("EVEREST_BUNDLE_KEYRING"):
         raise bb.parse.SkipRecipe("RAUC-03: EVEREST_BUNDLE_RESIGN is 1 and EVEREST_BUNDLE_KEYRING empty; set it to the keyring of the build's signer")
 }
+
+everest_secure_bundle_hook() {
+    install -m 0755 ${EVEREST_BUNDLE_HOOK} ${WORKDIR}/everest-update-guard
+}
+everest_secure_bundle_hook[doc] = "Puts the hook where bundle.bbclass looks for it"
 
 python everest_secure_bundle_origin() {
     import glob

@@ -23,7 +23,7 @@ EVEREST_TEMPLATE_VARIABLES = "EVEREST_COMPATIBLE EVEREST_HAWKBIT_SERVER EVEREST_
 TARGET_NAME = "@TARGET_NAME@"
 EVEREST_HAWKBIT_RESTART_WORD = "${@bb.utils.contains('EVEREST_HAWKBIT_RESTART', '1', 'true', 'false', d)}"
 EVEREST_HAWKBIT_CAPABILITIES = "${@bb.utils.contains('EVEREST_HAWKBIT_RESTART', '1', 'CAP_SYS_BOOT', '', d)}"
-EVEREST_HAWKBIT_SYSTEM_CALLS = "${@bb.utils.contains('EVEREST_HAWKBIT_RESTART', '1', ' reboot', '', d)}"
+EVEREST_HAWKBIT_SYSTEM_CALLS = "${@bb.utils.contains('EVEREST_HAWKBIT_RESTART', '1', '@system-service reboot', '@system-service', d)}"
 
 do_install() {
     case "${EVEREST_HAWKBIT_SERVER}" in

@@ -56,8 +56,8 @@ def bundle_manifest(name: str = "everest-secure-bundle-development", *, layer: P
     def read(*variables: str) -> Mapping[str, str]:
         return read_recipe(name, variables, layer=layer, work=work, settings=settings)
 
-    hook = ("RAUC_BUNDLE_HOOKS[file]", "RAUC_BUNDLE_HOOKS[hooks]")
-    general = read(*UPDATE.values(), *hook, "RAUC_BUNDLE_FORMAT", "RAUC_BUNDLE_SLOTS", "BUNDLE_ARGS", "FILESPATH")
+    hook = ("EVEREST_BUNDLE_HOOK", "RAUC_BUNDLE_HOOKS[hooks]")
+    general = read(*UPDATE.values(), *hook, "RAUC_BUNDLE_FORMAT", "RAUC_BUNDLE_SLOTS", "BUNDLE_ARGS")
     slots = general["RAUC_BUNDLE_SLOTS"].split()
     slot_flags = [f"RAUC_SLOT_{slot}{flag}" for slot in slots for flag in ("", "[rename]", "[fstype]")]
     flags = read(*slot_flags, *(f"RAUC_META_{META}[{key}]" for key in META_KEYS))
@@ -73,14 +73,8 @@ def bundle_manifest(name: str = "everest-secure-bundle-development", *, layer: P
             )
             for slot in slots
         ),
-        hook=_find(general[hook[0]], general["FILESPATH"]),
+        hook=Path(general[hook[0]]),
         install_check="install-check" in general[hook[1]].split(";"),
         meta={META: {key: flags[f"RAUC_META_{META}[{key}]"] for key in META_KEYS}},
         arguments=tuple(general["BUNDLE_ARGS"].split()),
     )
-
-
-def _find(name: str, path: str) -> Path:
-    """Return the first file of that name in a list of directories separated by colons, as BitBake's fetcher does."""
-    found = (Path(directory) / name for directory in path.split(":"))
-    return next(file for file in found if file.is_file())
