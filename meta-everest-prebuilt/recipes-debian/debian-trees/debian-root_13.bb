@@ -1,0 +1,21 @@
+SUMMARY = "Root file system of Debian 13 packages, below what this project's recipes install"
+
+inherit deploy debian-tree
+
+require debian-packages.inc
+
+SRC_URI = "file://prepare-tree"
+
+# BIN-02: what a package manager, an init system and a shell of Debian bring along.
+DEBIAN_LEFT_OUT += "/etc/cron.*/* /etc/init.d/* /usr/share/bash-completion/* /usr/share/zsh/*"
+
+# ACC-02: the ids of this distro and not those that Debian would give.
+PASSWD_TABLE = "${@bb.utils.which(d.getVar('BBPATH'), d.getVar('USERADD_UID_TABLES'))}"
+GROUP_TABLE = "${@bb.utils.which(d.getVar('BBPATH'), d.getVar('USERADD_GID_TABLES'))}"
+DEBIAN_OPTIONS = "--essential-hook='sh ${WORKDIR}/prepare-tree $1 ${PASSWD_TABLE} ${GROUP_TABLE}'"
+do_debian_tree[file-checksums] += "${PASSWD_TABLE}:True ${GROUP_TABLE}:True"
+
+do_deploy() {
+    install -D -m 0644 ${DEBIAN_TREE} ${DEPLOYDIR}/debian-root.tar
+}
+addtask deploy after do_debian_tree before do_build

@@ -1,0 +1,12 @@
+SUMMARY = "This machine's dpkg, with maintainer scripts run as OE-Core's dpkg runs them"
+LICENSE = "CLOSED"
+
+SRC_URI = "file://dpkg"
+
+inherit native
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+do_install() {
+    install -D -m 0755 ${WORKDIR}/dpkg ${D}${bindir}/dpkg
+}
