@@ -17,6 +17,7 @@ EVEREST_INITRAMFS_MODULES ??= "\
     kernel-module-dm-verity \
     kernel-module-efivarfs \
     kernel-module-ext4 \
+    kernel-module-loop \
     kernel-module-nvme \
     kernel-module-sha256-generic \
     kernel-module-squashfs \
