@@ -1,5 +1,8 @@
+import hashlib
 import os
+import re
 import shutil
+import uuid
 from pathlib import Path
 
 import pytest
@@ -7,11 +10,16 @@ import pytest
 from everest_secure.errors import ToolError, UserError
 from everest_secure.image.artefact import open_artefact
 from everest_secure.image.uki import Uki
+from everest_secure.image.verity import Verity
 from everest_secure.parse.cmdline import CommandLine, parse_cmdline
+from everest_secure.reference.packages import IMAGE
+from everest_secure.reference.recipes.image import image_recipe
+from everest_secure.reference.rootfs import VerityImage
+from everest_secure.reference.uki import command_line
 from everest_secure.run import run
 from support.bootchain import Made, Parts, make, parts
 from support.images import only_tree
-from support.layer import Bench
+from support.layer import LAYER, Bench
 
 pytestmark = pytest.mark.layer
 
@@ -112,6 +120,23 @@ def test_the_command_lines_differ_in_nothing_but_the_slot(made: Made) -> None:
     one, two = (uki(made.ukis[slot]).cmdline for slot in SLOTS)
     assert "@" not in one
     assert one.replace("rootfs-a", "rootfs-b").replace("rauc.slot=A", "rauc.slot=B") == two
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_the_reference_image_boots_by_the_same_line(layer: Bench, made: Made, slot: str) -> None:
+    recipe = image_recipe(IMAGE, layer=LAYER, work=layer.work, settings=layer.settings)
+    root = VerityImage(made.slot, made.root["root_hash"], int(made.root["hash_offset"]))
+    assert command_line(recipe.command_line, slot, root) == uki(made.ukis[slot]).cmdline
+    assert recipe.fallback == "/EFI/BOOT/BOOTX64.EFI"
+
+
+def test_salt_and_uuid_of_the_hash_tree_follow_from_the_data(made: Made) -> None:
+    facts = open_artefact(made.slot).facts
+    assert isinstance(facts, Verity)
+    digest = hashlib.sha256(facts.tree.data.read(0, facts.tree.data.size)).hexdigest()
+    said = run(["veritysetup", "dump", made.slot, f"--hash-offset={facts.hash_offset}"]).decode()
+    assert facts.tree.salt.hex() == digest
+    assert re.findall(r"^UUID:\s+(\S+)$", said, re.MULTILINE) == [str(uuid.UUID(digest[:32]))]
 
 
 def test_words_of_a_product_come_last(layer: Bench, image: Parts) -> None:
