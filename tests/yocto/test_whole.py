@@ -1,0 +1,66 @@
+"""The layer as a whole against all of upstream: what it needs resolves, the Yocto Project's own check passes, OE-Core's testimage finds the cases."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from support.yocto import LAYER, Checkout, complaints
+
+pytestmark = pytest.mark.yocto
+
+OPTIONS = ("secure-boot", "data-encryption", "mqtt-api", "hawkbit", "crypt-bundle")
+NEIGHBOURS = (
+    "meta-openembedded/meta-oe",
+    "meta-openembedded/meta-python",
+    "meta-openembedded/meta-networking",
+    "meta-security/meta-tpm",
+    "meta-rauc",
+)
+"""LAYERDEPENDS of the layer."""
+LOADER = Path(__file__).parent.parent / "support/load_oeqa.py"
+
+
+@pytest.mark.full
+def test_everything_that_image_and_bundle_need_with_all_options_exists_and_has_static_ids(checkout: Checkout) -> None:
+    chain = ":".join(["kas/qemux86-64.yml", *(f"kas/opt/{option}.yml" for option in OPTIONS)])
+    done = checkout.shell(chain, "bitbake -g everest-secure-image-development everest-secure-bundle-development")
+    assert done.returncode == 0, done.stdout
+    assert complaints(done.stdout, LAYER) == []
+    needed = set((checkout.user.directory / "build/pn-buildlist").read_text().split())
+    assert {"everest-core", "everest-mqtt-api", "rauc-hawkbit-updater", "tpm2-openssl", "linux-yocto"} <= needed
+    assert not needed & {"avahi", "bluez5", "dropbear", "gdb", "nodejs", "openssh", "polkit", "strace", "wpa-supplicant"}
+    chosen = set(
+        re.findall(
+            r'label="tpm2-openssl do_package\\n[^"]*?([^/"]+)\.bb"', (checkout.user.directory / "build/task-depends.dot").read_text()
+        )
+    )
+    assert [version for version in chosen if not version.endswith(("_1.2.0", "_1.3.0"))] == []
+    assert chosen
+
+
+@pytest.mark.full
+def test_the_layer_is_compatible_by_the_yocto_project_s_own_check(checkout: Checkout) -> None:
+    layers = checkout.user.directory / "layers"
+    script = (
+        f". {layers}/openembedded-core/oe-init-build-env {checkout.user.directory}/check-layer > /dev/null"
+        ' && printf \'BB_NO_NETWORK = "1"\\nCONNECTIVITY_CHECK_URIS = ""\\n\' >> conf/local.conf'
+        f" && yocto-check-layer --no-auto-dependency {checkout.user.directory / LAYER}"
+        f" --dependency {' '.join(str(layers / name) for name in NEIGHBOURS)}"
+    )
+    done = checkout.user.run("bash", "-c", script, env={"LC_ALL": "en_US.UTF-8"})
+    assert done.returncode == 0, done.stdout
+    assert re.search(rf"INFO: {LAYER} \.+ PASS", done.stdout), done.stdout
+
+
+def test_testimage_finds_the_cases_and_each_waits_for_a_login(checkout: Checkout) -> None:
+    layers = checkout.user.directory / "layers"
+    libraries = (layers / "openembedded-core/meta/lib", layers / "bitbake/lib")
+    cases = (libraries[0] / "oeqa/runtime/cases", checkout.user.directory / LAYER / "lib/oeqa/runtime/cases")
+    done = checkout.user.run("/usr/bin/python3", "-c", LOADER.read_text(), *libraries, *cases, env={"PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 0, done.stdout
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    ours = [name for name in loaded if name.startswith("everest_hardening.")]
+    assert len(ours) >= 20
+    assert loaded[:2] == ["ping.PingTest.test_ping", "ssh.SSHTest.test_ssh"], "cases that depend on a login come after it"
