@@ -10,6 +10,9 @@ inherit systemd
 
 S = "${WORKDIR}"
 
+# Nothing is compiled.
+INHIBIT_DEFAULT_DEPS = "1"
+
 SYSTEMD_SERVICE:${PN} = "everest-boot-entries.service"
 
 do_install() {

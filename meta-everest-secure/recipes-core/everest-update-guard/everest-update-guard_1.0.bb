@@ -5,9 +5,11 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 
 SRC_URI = "file://everest-update-guard"
 
-inherit allarch
-
 S = "${WORKDIR}"
+
+# Nothing is compiled; the state that it needs may be a machine's own.
+INHIBIT_DEFAULT_DEPS = "1"
+PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 do_install() {
     install -D -m 0755 ${WORKDIR}/everest-update-guard ${D}${libexecdir}/everest-secure/everest-update-guard

@@ -8,6 +8,9 @@ SRC_URI = "file://openssl.cnf \
 
 S = "${WORKDIR}"
 
+# Nothing is compiled.
+INHIBIT_DEFAULT_DEPS = "1"
+
 do_install() {
     install -D -m 0644 ${WORKDIR}/openssl.cnf ${D}${sysconfdir}/rauc/openssl.cnf
     install -D -m 0644 ${WORKDIR}/50-everest-decryption.conf ${D}${systemd_system_unitdir}/rauc.service.d/50-everest-decryption.conf
