@@ -1,0 +1,1 @@
+require ${@bb.utils.contains('EVEREST_BOOT_CHAIN', 'fit', bb.utils.contains('DISTRO_FEATURES', 'everest-secure', 'everest-secure-u-boot.inc', '', d), '', d)}
