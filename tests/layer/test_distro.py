@@ -43,7 +43,12 @@ def test_without_the_distro_feature_rauc_keeps_its_own_configuration(layer: Benc
 
 def test_the_bench_tools_of_everest_are_off_even_when_asked_for(layer: Bench) -> None:
     recipe = layer.build("everest-core", {"PACKAGECONFIG": "applications javascript python tpm2"}, variables=("PACKAGECONFIG",))
-    assert recipe.variables["PACKAGECONFIG"].split() == ["python", "tpm2"]
+    assert recipe.variables["PACKAGECONFIG"].split() == ["tpm2"]
+
+
+def test_an_interpreter_is_there_only_for_modules_that_need_it(layer: Bench) -> None:
+    recipe = layer.build("everest-core", {"EVEREST_PYTHON": "1"}, variables=("PACKAGECONFIG",))
+    assert "python" in recipe.variables["PACKAGECONFIG"].split()
 
 
 def test_the_distribution_has_the_boot_variables_that_rauc_needs(layer: Bench) -> None:

@@ -132,10 +132,10 @@ def _code(place: Path, everest: Path) -> Path:
     """Copy what the recipe's task reads and changes, and return the copy."""
     for name in ("cmake", "lib/everest/framework/src", "lib/everest/evse_security"):
         shutil.copytree(everest / name, place / name, symlinks=True)
-    for manifest in everest.glob("modules/**/manifest.yaml"):
-        target = place / manifest.relative_to(everest)
-        target.parent.mkdir(parents=True)
-        target.write_text(manifest.read_text())
+    for file in (path for name in ("manifest.yaml", "module.py") for path in everest.glob(f"modules/**/{name}")):
+        target = place / file.relative_to(everest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(file.read_text())
     return place
 
 

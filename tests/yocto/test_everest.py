@@ -113,3 +113,9 @@ def test_every_substitution_fits_the_code(layer: Bench, everest: Path, tmp_path:
 def test_a_module_that_everest_does_not_have_stops_the_build(layer: Bench, everest: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"BIN-02: .* names the module OCPPmulti, which this release of EVerest does not have"):
         patched(layer, tmp_path, everest, EVEREST_OCPP_VERSION="multi")
+
+
+def test_a_module_in_python_needs_the_interpreter(layer: Bench, everest: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="BIN-02: the module PyExampleErrorRaiser is written in Python"):
+        patched(layer, tmp_path / "without", everest, EVEREST_EXTRA_MODULES="PyExampleErrorRaiser")
+    patched(layer, tmp_path / "with", everest, EVEREST_EXTRA_MODULES="PyExampleErrorRaiser", EVEREST_PYTHON="1")
