@@ -11,8 +11,9 @@ READY := $(VENV)/.ready
 DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := ovmf qemu-system-x86 swtpm
-TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils chromium cryptsetup-bin dosfstools e2fsprogs fakeroot fdisk kmod \
-	libtss2-tcti-swtpm0 mosquitto mosquitto-clients mtools nftables rauc sbsigntool squashfs-tools systemd systemd-boot-efi tpm2-openssl
+TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils chromium cryptsetup-bin device-tree-compiler dosfstools e2fsprogs fakeroot fdisk kmod \
+	libtss2-tcti-swtpm0 mosquitto mosquitto-clients mtools nftables qemu-system-arm rauc sbsigntool squashfs-tools systemd systemd-boot-efi tpm2-openssl \
+	u-boot-qemu u-boot-tools
 
 .PHONY: help
 help: ## List the targets
