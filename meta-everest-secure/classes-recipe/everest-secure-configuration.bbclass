@@ -7,13 +7,11 @@
 #   inherit everest-secure-configuration
 #   everest_secure_modules(d)              types of all modules
 #   everest_secure_module_capabilities(d)  all that they list
+# A variable made of these needs [vardepvalue]: a task that uses it runs again when the file changes, and not only when its name does.
 #
 # EVEREST_CONFIG is read line by line, as no host that runs BitBake must have a YAML library. What is not written in the plain block style of
 # EVerest's own configurations stops the build, so that nothing can be there which this reader overlooks: two spaces per level, `NAME:` for a
 # module, `module:` and `capabilities:` below it, no anchors, no merging.
-
-EVEREST_CONFIG_FILES = "${@' '.join(everest_secure_configuration_files(d))}"
-EVEREST_CONFIG_FILES[doc] = "EVEREST_CONFIG as absolute paths."
 
 def everest_secure_configuration_files(d):
     """Absolute paths of the configuration's parts; one that no layer has stops the build."""

@@ -11,6 +11,7 @@
 inherit everest-secure-configuration
 
 EVEREST_MODULES = "${@' '.join(dict.fromkeys(everest_secure_modules(d) + d.getVar('EVEREST_EXTRA_MODULES').split()))}"
+EVEREST_MODULES[vardepvalue] = "${EVEREST_MODULES}"
 EVEREST_MODULES[doc] = "Types of the modules that are built: those of EVEREST_CONFIG and EVEREST_EXTRA_MODULES (BIN-02)."
 
 EVEREST_CSR_OPTIONS = "\

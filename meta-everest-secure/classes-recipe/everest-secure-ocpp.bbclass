@@ -22,6 +22,8 @@ EVEREST_TEMPLATE_VARIABLES = "EVEREST_CERT_CHAIN_SIZE EVEREST_CERT_STORE_LENGTH 
 
 EVEREST_DEVICE_MODEL ??= "device-model.json device-model-${EVEREST_OCPP_VERSION}.json"
 EVEREST_DEVICE_MODEL[doc] = "Files of SRC_URI with the values that are changed in EVerest's OCPP components, the later over the earlier."
+# What counts is what the directory holds (file-checksums), not where it lies on this machine.
+EVEREST_OCPP_COMPONENTS[vardepvalue] = ""
 EVEREST_OCPP_CIPHERS = "${@':'.join(d.getVar('EVEREST_CSMS_CIPHERS').split())}"
 EVEREST_OCPP_CIPHERS[doc] = "EVEREST_CSMS_CIPHERS as OCPP 2.0.1 takes them."
 EVEREST_OCPP_CIPHERS_JSON = "${@everest_secure_json_list('EVEREST_CSMS_CIPHERS', d)}"

@@ -10,6 +10,7 @@ EVEREST_TEMPLATES = "50-everest-secure.conf"
 EVEREST_TEMPLATE_VARIABLES = "EVEREST_SERVICE_CAPABILITIES EVEREST_SERVICE_DEVICES EVEREST_ADDRESS_FAMILIES"
 
 EVEREST_SERVICE_CAPABILITIES = "${@everest_secure_capabilities(d)}"
+EVEREST_SERVICE_CAPABILITIES[vardepvalue] = "${EVEREST_SERVICE_CAPABILITIES}"
 EVEREST_SERVICE_CAPABILITIES[doc] = "The bounding set: setgroups, setgid and setuid; securebits when a module keeps capabilities; those of the modules."
 EVEREST_SERVICE_DEVICES = "${@everest_secure_devices(d)}"
 EVEREST_SERVICE_DEVICES[doc] = "One DeviceAllow= line for each of EVEREST_DEVICES."

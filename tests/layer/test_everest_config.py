@@ -75,6 +75,16 @@ def test_the_modules_that_are_built_are_those_that_the_configuration_names(layer
     assert f'-DEVEREST_INCLUDE_MODULES="{";".join(sorted(named))}"' in recipe.variables["EXTRA_OECMAKE"]
 
 
+def test_what_follows_from_the_configuration_is_made_anew_when_it_changes(layer: Bench, tmp_path: Path) -> None:
+    product = own_configuration(tmp_path / "product", "active_modules:\n  one:\n    module: Setup\n    capabilities: [CAP_NET_ADMIN]\n")
+    hashed = layer.build("everest-core", variables=("EVEREST_MODULES[vardepvalue]",), extra_layers=(product,)).variables
+    assert hashed == {"EVEREST_MODULES[vardepvalue]": "Setup"}
+    hashed = layer.build(
+        "everest-service-hardening", variables=("EVEREST_SERVICE_CAPABILITIES[vardepvalue]",), extra_layers=(product,)
+    ).variables
+    assert "CAP_NET_ADMIN" in hashed["EVEREST_SERVICE_CAPABILITIES[vardepvalue]"]
+
+
 def test_a_module_can_be_built_that_the_configuration_does_not_name(layer: Bench) -> None:
     recipe = layer.build("everest-core", {"EVEREST_EXTRA_MODULES": "EvseSlac DPM1000"}, variables=("EVEREST_MODULES",))
     modules = recipe.variables["EVEREST_MODULES"].split()
