@@ -26,12 +26,9 @@ EVEREST_POLICY += "everest_policy.image.features everest_policy.image.packages e
 EVEREST_POLICY += "everest_policy.production.verity everest_policy.production.knobs"
 EVEREST_POLICY_AT_START += "everest_policy.checkout.everest everest_policy.material.certificates everest_policy.material.keys"
 EVEREST_POLICY_AT_START += "everest_policy.material.development"
-EVEREST_POLICY_CERTIFICATES += "${EVEREST_IMAGE_KEYRING_KNOB} ${@'EVEREST_SECURE_BOOT_CERT' if everest_secure_signs_efi(d) else ''}"
-EVEREST_POLICY_KEYS += "${@'EVEREST_SECURE_BOOT_KEY:EVEREST_SECURE_BOOT_CERT' if everest_secure_signs_efi(d) else ''}"
+EVEREST_POLICY_CERTIFICATES += "${EVEREST_IMAGE_KEYRING_KNOB} ${@bb.utils.contains('EVEREST_SECURE_BOOT', '1', 'EVEREST_SECURE_BOOT_CERT', '', d)}"
+EVEREST_POLICY_KEYS += "${@bb.utils.contains('EVEREST_SECURE_BOOT', '1', 'EVEREST_SECURE_BOOT_KEY:EVEREST_SECURE_BOOT_CERT', '', d)}"
 EVEREST_POLICY_RELEASE += "${EVEREST_POLICY_CERTIFICATES}"
-
-def everest_secure_signs_efi(d):
-    return d.getVar("EVEREST_SECURE_BOOT") == "1" and d.getVar("EVEREST_BOOT_CHAIN") == "uki"
 
 # NET-03, NET-06, BIN-02: not even as what another package wants
 PACKAGE_EXCLUDE += "${@' '.join(everest_policy.image.PACKAGES)}"
