@@ -15,6 +15,7 @@ import pytest
 
 from everest_secure.errors import UserError
 from support.layer import UNITS, Bench, contents
+from support.mqtt import make_certificates
 
 pytestmark = pytest.mark.layer
 
@@ -69,20 +70,6 @@ def listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
-
-
-def openssl(place: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=place, capture_output=True, check=True)
-
-
-def make_certificates(place: Path) -> None:
-    """A CA, the server and two clients of it, and a client of another CA."""
-    new = ("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    for ca in ("ca", "other-ca"):
-        openssl(place, *new, "-x509", "-days", "1", "-subj", f"/CN={ca}", "-keyout", f"{ca}.key", "-out", f"{ca}.pem")
-    for name, ca in (("server", "ca"), ("operator", "ca"), ("viewer", "ca"), ("stranger", "other-ca")):
-        openssl(place, *new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        openssl(place, "x509", "-req", "-days", "1", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-out", f"{name}.pem")
 
 
 @contextmanager

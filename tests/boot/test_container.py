@@ -1,0 +1,101 @@
+"""What systemd makes of the image's units: failed boots, reboots, the MQTT API and its end (BOOT-05, ACC-05, NET-02, NET-06).
+
+Run by `make boot`, after `make demo`, as root.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from support.container import REBOOTED, boot, unpack
+from support.layer import Bench, bench
+from support.mqtt import make_certificates
+
+pytestmark = pytest.mark.boot
+
+NEEDED_MOUNT = "[Unit]\nBefore=local-fs.target\n[Mount]\nWhat=/nowhere\nWhere=/mnt\nType=ext4\n"
+HANGS = "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n[Service]\nType=oneshot\nExecStart=/bin/sleep 1000\n"
+STORE = "/etc/everest/certs"
+TOPIC = "everest_api/1/evse_manager_consumer/connector_1/e2m/session_event"
+ASK = "mosquitto_sub -h 192.0.2.1 -p 8883 --cafile pki/ca.pem --insecure -C 1 -W 5 -v -t '#'"
+IDENTIFIED = f"{ASK} --cert pki/viewer.pem --key pki/viewer.key"
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(tmp_path_factory.mktemp("container"))
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return bench(tmp_path_factory.mktemp("layer"))
+
+
+def test_all_comes_up_on_an_empty_data_partition_and_the_service_user_restarts_it(image: Path, tmp_path: Path) -> None:
+    probe = """systemctl --failed --plain --no-legend | sed 's/ .*//; s/^/failed: /'
+systemctl show -p RuntimeWatchdogUSec
+find /etc/everest/certs/server/mqtt-api /var/log/journal/* -maxdepth 0 -printf '%u %m\\n'
+sync
+setpriv --reuid=everest --clear-groups /sbin/reboot"""
+    outcome = boot(image, tmp_path, probe=probe)
+    assert outcome.probe.splitlines() == ["RuntimeWatchdogUSec=30s", "everest 700", "root 2755"]
+    assert outcome.status == REBOOTED
+
+
+def test_a_mount_that_fails_restarts_the_charger_and_opens_no_shell(image: Path, tmp_path: Path) -> None:
+    files = {
+        "etc/systemd/system/mnt.mount": NEEDED_MOUNT,
+        "etc/systemd/system/local-fs.target.d/needs.conf": "[Unit]\nRequires=mnt.mount\n",
+        "etc/systemd/system/everest-failed-boot.service.d/soon.conf": "[Service]\nExecStart=\nExecStart=/usr/bin/sleep 1\n",
+    }
+    outcome = boot(image, tmp_path, files=files)
+    assert "Finished" in outcome.console
+    assert "everest-failed-boot.service" in outcome.console
+    assert outcome.status == REBOOTED
+
+
+def test_a_boot_that_hangs_is_ended(image: Path, tmp_path: Path) -> None:
+    files = {
+        "etc/systemd/system/hangs.service": HANGS,
+        "etc/systemd/system/sysinit.target.d/needs.conf": "[Unit]\nWants=hangs.service\n",
+        "etc/systemd/system/basic.target.d/60-soon.conf": "[Unit]\nJobTimeoutSec=5\n",
+    }
+    outcome = boot(image, tmp_path, files=files)
+    assert "Forcibly rebooting: job timed out" in outcome.console
+    assert outcome.status == REBOOTED
+
+
+def test_the_mqtt_api_is_off_until_it_is_started_and_off_again_when_its_time_is_over(image: Path, layer: Bench, tmp_path: Path) -> None:
+    pki = tmp_path / "pki"
+    pki.mkdir()
+    make_certificates(pki)
+    settings = {"EVEREST_MQTT_API": "1", "EVEREST_MANAGEMENT_INTERFACE": "eth0"}
+    packages = [layer.build(name, settings).packages[0].files for name in ("everest-mqtt-api", "everest-firewall")]
+    outcome = boot(
+        image,
+        tmp_path / "machine",
+        trees=tuple(packages),
+        files={
+            **{f"pki/{file}": (pki / file).read_text() for file in ("ca.pem", "server.pem", "server.key")},
+            "etc/systemd/system/everest-mqtt-api-off.timer.d/soon.conf": "[Timer]\nOnActiveSec=\nOnActiveSec=15s\n",
+        },
+        probe=f"""systemctl is-active everest-mqtt-api.service
+cp /pki/ca.pem {STORE}/ca/mqtt-api/ && cp /pki/server.pem /pki/server.key {STORE}/server/mqtt-api/
+mosquitto_pub --unix /run/mosquitto/everest.sock -r -q 1 -t {TOPIC} -m charging
+mosquitto_pub --unix /run/mosquitto/everest.sock -r -q 1 -t everest/modules/secret -m secret
+systemctl start everest-mqtt-api.service && systemctl is-active everest-mqtt-api.service
+until nft list set inet everest mqtt_api | grep expires >/dev/null; do sleep 0.1; done
+echo open
+until [ "$(systemctl is-active everest-mqtt-api.service)" = inactive ]; do sleep 0.2; done
+systemctl is-active everest-mqtt-api-front.socket everest-mqtt-api-back.socket everest-mqtt-api-off.timer
+nft list set inet everest mqtt_api | grep -c expires
+sync
+systemctl --no-block poweroff""",
+        outside=f"""cp -r ../pki pki
+tries=0
+until {IDENTIFIED} || [ $((tries += 1)) -gt 40 ]; do sleep 0.5; done 2>/dev/null
+{ASK} 2>/dev/null || echo refused
+timeout 3 mosquitto_sub -h 192.0.2.1 -p 1883 -C 1 -W 2 -t '#' >/dev/null 2>&1 || echo closed""",
+    )
+    assert outcome.probe.split() == ["inactive", "active", "open", "inactive", "inactive", "inactive", "0"]
+    assert outcome.outside.splitlines() == [f"{TOPIC} charging", "refused", "closed"]
