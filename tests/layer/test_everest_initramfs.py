@@ -17,6 +17,12 @@ def test_nothing_in_the_initrd_leads_to_a_shell(layer: Bench) -> None:
     }
 
 
+def test_an_initrd_that_stands_still_is_started_again(layer: Bench) -> None:
+    package = layer.package("everest-initramfs", EVEREST_BOOT_LIMIT_SECONDS="77")
+    text = (package.files / UNITS / "initrd.target.d/50-restart.conf").read_text()
+    assert [line for line in text.splitlines() if line.startswith("Job")] == ["JobTimeoutSec=77", "JobTimeoutAction=reboot-force"]
+
+
 def test_the_initrd_makes_the_data_partition_only_once_the_root_is_mounted(layer: Bench) -> None:
     text = (layer.package("everest-initramfs").files / UNITS / "systemd-repart.service.d/50-verified-root.conf").read_text()
     assert "After=sysroot.mount\n" in text

@@ -9,9 +9,10 @@ SRC_URI = "file://10-everest-initramfs.preset \
            file://everest-machine-id \
            file://everest-machine-id.service"
 
-inherit allarch
+inherit everest-secure-template
 
-S = "${WORKDIR}"
+EVEREST_TEMPLATES = "50-restart.conf"
+EVEREST_TEMPLATE_VARIABLES = "EVEREST_BOOT_LIMIT_SECONDS"
 
 # NET-07: shells of an initrd
 EVEREST_INITRAMFS_MASKED = "debug-shell.service emergency.service rescue.service"
@@ -29,7 +30,7 @@ do_install() {
     install -D -m 0644 ${WORKDIR}/50-verified-root.conf ${D}${systemd_system_unitdir}/systemd-repart.service.d/50-verified-root.conf
 
     # FS-02: a root that is missing or refused ends in a restart, as a new slot then falls back to the old one.
-    install -D -m 0644 ${WORKDIR}/50-restart.conf ${D}${systemd_system_unitdir}/initrd.target.d/50-restart.conf
+    install -D -m 0644 ${B}/50-restart.conf ${D}${systemd_system_unitdir}/initrd.target.d/50-restart.conf
     ln -s ${systemd_system_unitdir}/reboot.target ${D}${sysconfdir}/systemd/system/emergency.target
     ln -s ${systemd_system_unitdir}/reboot.target ${D}${sysconfdir}/systemd/system/rescue.target
     for unit in ${EVEREST_INITRAMFS_MASKED}; do
