@@ -8,11 +8,12 @@ pytestmark = pytest.mark.layer
 
 PLC, MANAGEMENT, OTHER = FILES = ("10-everest-plc.network", "15-everest-management.network", "79-everest-other.network")
 DIRECTORY = "usr/lib/systemd/network"
+RESOLVED = "usr/lib/systemd/resolved.conf.d/50-everest-resolved.conf"
 
 
 def network(layer: Bench, file: str = PLC, **settings: str) -> ConfigParser:
     package = layer.package("everest-network", **settings)
-    assert contents(package) == {f"/{DIRECTORY}/{name}": 0o644 for name in FILES}
+    assert contents(package) == {f"/{path}": 0o644 for path in (*(f"{DIRECTORY}/{name}" for name in FILES), RESOLVED)}
     parser = ConfigParser()
     parser.optionxform = str  # type: ignore[assignment,method-assign] # keys keep their case: the documented way
     parser.read_string((package.files / DIRECTORY / file).read_text())
@@ -66,3 +67,9 @@ def test_the_charger_announces_nothing_and_forwards_nothing(layer: Bench, file: 
     forbidden = {"IPForward", "IPv4Forwarding", "IPv6Forwarding", "IPMasquerade", "DHCPServer", "Bridge"}
     assert not forbidden & found.keys()
     assert {found.get(key, "no") for key in ("LLMNR", "MulticastDNS", "EmitLLDP", "IPv6SendRA")} == {"no"}
+
+
+def test_names_come_from_the_operator_alone_and_no_socket_waits_for_questions(layer: Bench) -> None:
+    parser = ConfigParser()
+    parser.read_string((layer.package("everest-network").files / RESOLVED).read_text())
+    assert dict(parser["Resolve"]) == {"fallbackdns": "", "llmnr": "no", "multicastdns": "no", "dnsstublistener": "no"}
