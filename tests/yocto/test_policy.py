@@ -60,6 +60,10 @@ IMAGES: Mapping[str, tuple[str, str]] = {
     ),
     "changed-checkout": ('EVEREST_CORE_PATH = "{changed}"', "SUP-03: EVerest's checkout .* was changed \\('M README'\\); undo that"),
     "untagged-checkout": ('EVEREST_CORE_PATH = "{untagged}"', "SUP-03: EVerest's checkout .* is not at the tag 2026.02.1"),
+    "changed-for-the-field": (
+        PRODUCTION + 'EVEREST_CHANGED_CHECKOUT = "1"\nEVEREST_CORE_PATH = "{changed}"',
+        "SUP-03: EVerest's checkout .* was changed",
+    ),
     "no-checkout": ('EVEREST_CORE_PATH = "/nowhere"', "SUP-03: /nowhere is no checkout of EVerest that git can read"),
     "unverified": (PRODUCTION + 'EVEREST_VERITY = "0"', "FS-02: EVEREST_VERITY is not 1 in a production build"),
     "unsaid": (
@@ -92,6 +96,7 @@ BUNDLES: Mapping[str, tuple[str, str]] = {
 GOOD = {
     "good-image": "",
     "good-production-image": PRODUCTION + 'EVEREST_SECURE_BOOT = "0"',
+    "good-changed-checkout": 'EVEREST_CHANGED_CHECKOUT = "1"\nEVEREST_CORE_PATH = "{changed}"',
     "good-secure-boot": 'EVEREST_SECURE_BOOT = "1"',
 }
 GOOD_BUNDLES = {"good-bundle": "", "good-production-bundle": PRODUCTION + FROM_RELEASE}

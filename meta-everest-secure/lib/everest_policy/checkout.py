@@ -29,7 +29,9 @@ def everest(d: Data) -> str:
 def _git(path: str, *arguments: str) -> str | None:
     """Return what git says, or nothing when it cannot say."""
     try:
-        done = subprocess.run(["git", "-C", path, *arguments], capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            ["git", "--no-optional-locks", "-C", path, *arguments], capture_output=True, text=True, timeout=120, check=False
+        )
     except FileNotFoundError:
         return None
     return None if done.returncode else done.stdout
