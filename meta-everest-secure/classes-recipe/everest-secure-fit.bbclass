@@ -53,6 +53,14 @@ def everest_secure_fit_source(parts, slots, signed, d):
     nodes = everest_secure_fit_node("images", *images) + everest_secure_fit_node("configurations", *configurations)
     return "\n".join(["/dts-v1/;", *everest_secure_fit_node("/", named, "#address-cells = <1>;", *nodes)]) + "\n"
 
+def everest_secure_fit_require_length(fit, d):
+    """mkimage signs with a key of any length, and U-Boot refuses what is not of the length that the algorithm names."""
+    value, _ = bb.process.run(["fdtget", "-t", "bx", str(fit), "/configurations/conf-a/signature-1", "value"])
+    made = "rsa%d" % (len(value.split()) * 8)
+    if made != d.getVar("FIT_SIGN_ALG"):
+        bb.fatal("BOOT-01: EVEREST_SECURE_BOOT_KEY '%s' is a key for %s and U-Boot expects %s; give a key of that length" %
+                 (d.getVar("EVEREST_SECURE_BOOT_KEY"), made, d.getVar("FIT_SIGN_ALG")))
+
 python do_fit() {
     import gzip
     import os
@@ -76,6 +84,8 @@ python do_fit() {
     keys = ["-k", everest_secure_fit_keys(d)] if signed else []
     bb.process.run([d.getVar("EVEREST_FIT_MKIMAGE"), "-D", "-I dts -O dtb -p 2000", "-f", str(source), *keys, "-r", str(directory / "everest.fit")],
                    env={**os.environ, "SOURCE_DATE_EPOCH": d.getVar("REPRODUCIBLE_TIMESTAMP_ROOTFS")})
+    if signed:
+        everest_secure_fit_require_length(directory / "everest.fit", d)
 }
 do_fit[doc] = "Makes and signs the FIT"
 do_fit[dirs] = "${FIT_DIR}"
@@ -98,5 +108,7 @@ IMAGE_CMD:fit() {
 	everest_secure_require_fit ${IMGDEPLOYDIR}/${IMAGE_NAME}.fit ${EVEREST_FIT_SIZE} EVEREST_FIT_SIZE
 }
 
-# What the disk has in front of the slots: the board's firmware with U-Boot in it.
+# What the disk has in front of the slots: the board's firmware with U-Boot in it, in a file that the disk's description includes.
 do_image_wic[depends] += "${EVEREST_FIRMWARE_DEPENDS}"
+do_image_wic[file-checksums] += "${@bb.utils.which(d.getVar('WKS_SEARCH_PATH'), d.getVar('EVEREST_FIRMWARE_WKS'))}:True"
+WICVARS:append = " IMX_BOOT_SEEK"

@@ -128,6 +128,12 @@ def test_a_missing_key_stops_the_build_with_what_to_do(layer: Bench, image: Part
         make(layer, image, EVEREST_SECURE_BOOT_KEY="/nowhere")
 
 
+def test_a_key_of_another_length_stops_the_build_as_u_boot_would_refuse_its_signature(layer: Bench, image: Parts, tmp_path: Path) -> None:
+    key(tmp_path / "short.key", tmp_path / "short.crt", bits=2048)
+    with pytest.raises(UserError, match="is a key for rsa2048 and U-Boot expects rsa4096"):
+        make(layer, image, EVEREST_SECURE_BOOT_KEY=str(tmp_path / "short.key"), EVEREST_SECURE_BOOT_CERT=str(tmp_path / "short.crt"))
+
+
 def test_a_fit_larger_than_its_slot_stops_the_build(layer: Bench, image: Parts) -> None:
     with pytest.raises(UserError, match="its slot has 0 MiB; install less in the image or raise EVEREST_FIT_SIZE"):
         make(layer, image, EVEREST_FIT_SIZE="0")
