@@ -51,8 +51,13 @@ python () {
 # Nothing is left to be done at first boot: maintainer scripts run at build time or fail.
 ROOTFS_BOOTSTRAP_INSTALL = ""
 
+# Debian's locales are as they shall be.
+IMAGE_LOCALES_ARCHIVE = "0"
+
 # There is no toolchain to make an SDK of.
 python () {
+    # apt knows no such list; the tree has what it has.
+    d.setVar("BAD_RECOMMENDATIONS", "")
     for task in ("do_populate_sdk", "do_populate_sdk_ext", "do_sdk_depends"):
         bb.build.deltask(task, d)
 }

@@ -7,7 +7,7 @@ require recipes-debian/debian-trees/debian-packages.inc
 INHIBIT_DEFAULT_DEPS = "1"
 
 # What recipes of this project, the class useradd and images depend on at build time, of which nothing is compiled here.
-PROVIDES += "base-files base-passwd shadow syslinux systemd virtual/libc virtual/update-alternatives-native"
+PROVIDES += "base-files base-passwd shadow syslinux systemd virtual/libc virtual/update-alternatives"
 
 ALLOW_EMPTY:${PN} = "1"
 RPROVIDES:${PN} += "${DEBIAN_NAMES}"
