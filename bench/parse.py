@@ -46,7 +46,7 @@ def main() -> None:
     """Print the medians and what the layer adds."""
     with ordinary_user() as user:
         checkout = prepare(user, user.python())
-        checkout.shell(TOP, "true", FEATURES=FEATURES)
+        checkout.shell(TOP, "true", lines=FEATURES)
         seconds(checkout, layer=True)
         pairs = [(seconds(checkout, layer=False), seconds(checkout, layer=True)) for _ in range(RUNS)]
     without, with_it = (statistics.median(column) for column in zip(*pairs, strict=True))

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from support.kas import KAS_DIRECTORY
 from support.ordinary import LIBRARIES, Ordinary
@@ -29,8 +30,8 @@ ASK = Path(__file__).with_name("ask_bitbake.py")
 class Answers:
     """What BitBake knows after it has parsed."""
 
-    values: Mapping[str, Mapping[str, str | None]]
-    """Variable by recipe, expanded."""
+    values: Mapping[str, Mapping[str, Any]]
+    """Variable by recipe, expanded; text, or nothing when unset, but for BitBake's own."""
     appends: Mapping[str, Sequence[str]]
     """bbappend files by recipe, in the order in which they apply."""
     skipped: Mapping[str, str]
@@ -54,13 +55,17 @@ class Checkout:
         place = {"KAS_WORK_DIR": str(self.user.directory), "PYTHONPATH": str(LIBRARIES), "PYTHONDONTWRITEBYTECODE": "1"}
         return self.user.run(self.python, "-m", "kas", *arguments, env=place)
 
-    def shell(self, top: str, command: str, *, layers: Sequence[Path] = (), **blocks: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in BitBake's environment for a chain of kas files; `blocks` are lines of local.conf."""
-        lines = {"OFFLINE": OFFLINE, "KEYS": self.settings(), **blocks}
+    def shell(
+        self, top: str, command: str, *, layers: Sequence[Path] = (), without: Sequence[Path] = (), lines: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in BitBake's environment for a chain of kas files, with more or fewer layers and with lines of local.conf."""
         content = {
             "header": {"version": 20},
-            "local_conf_header": {f"9-{name}": text for name, text in lines.items()},
-            "bblayers_conf_header": {f"9-{layer.name}": f'BBLAYERS:append = " {layer}"\n' for layer in layers},
+            "local_conf_header": {"90-test": OFFLINE + self.settings() + lines},
+            "bblayers_conf_header": {
+                "9-more": "".join(f'BBLAYERS:append = " {layer}"\n' for layer in layers),
+                "9-fewer": "".join(f'BBLAYERS:remove = "{layer}"\n' for layer in without),
+            },
         }
         (self.user.directory / "kas/of-the-test.yml").write_text(json.dumps(content))
         return self.kas("shell", f"{top}:kas/of-the-test.yml", "--command", command)
@@ -77,13 +82,13 @@ class Checkout:
         }
         return "".join(f'{knob} = "{self.keys / file}"\n' for knob, file in files.items())
 
-    def ask(self, top: str, questions: Mapping[str, Sequence[str]], *, layers: Sequence[Path] = (), **blocks: str) -> Answers:
+    def ask(self, top: str, questions: Mapping[str, Sequence[str]], *, without: Sequence[Path] = (), lines: str = "") -> Answers:
         """Parse, and return variables of recipes."""
         question, answer = (self.user.directory / name for name in ("question.json", "answer.json"))
         question.write_text(json.dumps(questions))
         answer.unlink(missing_ok=True)
         shutil.copy(ASK, self.user.directory)
-        done = self.shell(top, f"python3 {self.user.directory / ASK.name} {question} {answer}", layers=layers, **blocks)
+        done = self.shell(top, f"python3 {self.user.directory / ASK.name} {question} {answer}", without=without, lines=lines)
         assert answer.exists(), done.stdout
         return Answers(**json.loads(answer.read_text()))
 

@@ -32,7 +32,7 @@ QUESTIONS = {
 @pytest.fixture(scope="module")
 def answers(checkout: Checkout) -> Answers:
     assert (KAS_DIRECTORY.parent / TOP).is_file()
-    return checkout.ask(TOP, QUESTIONS, QUICK=QUICK)
+    return checkout.ask(TOP, QUESTIONS, lines=QUICK)
 
 
 @pytest.fixture(scope="module")

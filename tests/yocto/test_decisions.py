@@ -27,13 +27,13 @@ QUESTIONS = {
 @pytest.fixture(scope="module")
 def answers(checkout: Checkout) -> Answers:
     questions = {recipe: variables.split() for recipe, variables in QUESTIONS.items()}
-    return checkout.ask("kas/qemux86-64.yml", questions, QUICK=QUICK)
+    return checkout.ask("kas/qemux86-64.yml", questions, lines=QUICK)
 
 
 def words(answers: Answers, recipe: str, variable: str) -> list[str]:
     found = answers.values[recipe][variable]
     assert found is not None, f"{variable} of {recipe or 'the configuration'} is not set"
-    return found.split()
+    return str(found).split()
 
 
 def test_every_distro_feature_is_one_that_we_chose_and_none_is_there_twice(answers: Answers) -> None:

@@ -25,9 +25,9 @@ def test_every_pinned_commit_exists_upstream(checkout: Checkout, top: Path) -> N
     assert resolved == {repository.name: repository.revision for repository in Kas((top,), PROJECT).configuration().repositories}
 
 
-def parsed_without_complaints(checkout: Checkout, top: Path, *, at_least: int, **blocks: str) -> None:
+def parsed_without_complaints(checkout: Checkout, top: Path, *, at_least: int, lines: str = "") -> None:
     commands = f"bitbake --parse-only && bitbake-layers show-recipes --layer {LAYER}"
-    done = checkout.shell(f"kas/{top.name}", commands, layers=(), **blocks)
+    done = checkout.shell(f"kas/{top.name}", commands, lines=lines)
     assert done.returncode == 0, done.stdout
     parsed = PARSED.search(done.stdout)
     assert parsed, done.stdout
@@ -42,7 +42,7 @@ def parsed_without_complaints(checkout: Checkout, top: Path, *, at_least: int, *
 
 @each_top_file
 def test_bitbake_parses_our_recipes_with_no_warning_and_skips_none(checkout: Checkout, top: Path) -> None:
-    parsed_without_complaints(checkout, top, at_least=40, QUICK=QUICK)
+    parsed_without_complaints(checkout, top, at_least=40, lines=QUICK)
 
 
 @pytest.mark.full

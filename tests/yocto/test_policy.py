@@ -148,7 +148,7 @@ def said(checkout: Checkout) -> str:
     bundles = {name: recipe("bundle", lines, places) for name, lines in {**{n: c[0] for n, c in BUNDLES.items()}, **GOOD_BUNDLES}.items()}
     layer = checkout.layer("contradictions", images | bundles)
     names = " ".join(images | bundles)
-    done = checkout.shell(TOP, f"bitbake --dry-run --continue {names} tpm2-openssl; true", layers=[layer], QUICK=QUICK)
+    done = checkout.shell(TOP, f"bitbake --dry-run --continue {names} tpm2-openssl; true", layers=[layer], lines=QUICK)
     return done.stdout
 
 
