@@ -34,12 +34,18 @@ def everest_secure_mqtt_api(line, d):
     return line if bb.utils.to_boolean(d.getVar("EVEREST_MQTT_API")) else "# no MQTT API"
 
 def everest_secure_mqtt_api_rule(d):
-    port = d.getVar("EVEREST_MQTT_API_PORT")
-    return 'iifname "%s" tcp dport %s tcp dport @mqtt_api accept' % (d.getVar("EVEREST_MANAGEMENT_INTERFACE"), port)
+    ports = everest_secure_ports("EVEREST_MQTT_API_PORT", d)
+    if len(ports) != 1:
+        bb.fatal("EVEREST_MQTT_API_PORT is '%s'; set it to one TCP port" % d.getVar("EVEREST_MQTT_API_PORT"))
+    return 'iifname "%s" tcp dport %s tcp dport @mqtt_api accept' % (d.getVar("EVEREST_MANAGEMENT_INTERFACE"), ports[0])
 
-def everest_secure_tcp_rule(interface, ports, d):
+def everest_secure_ports(ports, d):
     listed = d.getVar(ports).split()
     wrong = [port for port in listed if not (port.isdigit() and 0 < int(port) < 65536)]
     if wrong:
         bb.fatal("%s has '%s', which is no TCP port; list numbers from 1 to 65535 separated by spaces" % (ports, wrong[0]))
+    return listed
+
+def everest_secure_tcp_rule(interface, ports, d):
+    listed = everest_secure_ports(ports, d)
     return 'iifname "%s" tcp dport { %s } accept' % (d.getVar(interface), ", ".join(listed)) if listed else "# no TCP port is open"

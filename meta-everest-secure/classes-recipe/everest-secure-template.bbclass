@@ -13,6 +13,8 @@ EVEREST_TEMPLATES ??= ""
 EVEREST_TEMPLATES[doc] = "Files of SRC_URI to fill in; the results lie in B under the same names."
 EVEREST_TEMPLATE_VARIABLES ??= ""
 EVEREST_TEMPLATE_VARIABLES[doc] = "Variables that may stand between @ signs in these files; each must have a value, which may be empty."
+EVEREST_TEMPLATE_NUMBERS ??= ""
+EVEREST_TEMPLATE_NUMBERS[doc] = "Those of EVEREST_TEMPLATE_VARIABLES that are whole numbers from 1 on, without unit."
 
 S = "${WORKDIR}"
 B = "${WORKDIR}/build"
@@ -29,6 +31,10 @@ python do_everest_secure_fill_in() {
     from pathlib import Path
 
     known = d.getVar("EVEREST_TEMPLATE_VARIABLES").split()
+
+    for name in d.getVar("EVEREST_TEMPLATE_NUMBERS").split():
+        if not re.fullmatch("[1-9][0-9]{0,8}", d.getVar(name) or ""):
+            bb.fatal("%s is '%s'; set it to a whole number from 1 to 999999999" % (name, d.getVar(name)))
 
     def value(match):
         found = d.getVar(match[1]) if match[1] in known else None

@@ -57,6 +57,12 @@ def test_a_knob_that_is_no_port_stops_the_build_with_a_sentence(layer: Bench) ->
         layer.package("everest-firewall", EVEREST_PLC_INBOUND_TCP="ssh")
 
 
+@pytest.mark.parametrize("port", ["", "8883 8884"])
+def test_the_mqtt_api_has_one_port(layer: Bench, port: str) -> None:
+    with pytest.raises(UserError, match=f"EVEREST_MQTT_API_PORT is '{port}'; set it to one TCP port"):
+        layer.package("everest-firewall", EVEREST_MQTT_API="1", EVEREST_MQTT_API_PORT=port)
+
+
 def test_the_rules_bring_the_kernel_modules_that_they_need(layer: Bench) -> None:
     assert set(layer.package("everest-firewall").recommends) == {
         f"kernel-module-{name}" for name in ("nf-log-syslog", "nf-tables", "nft-ct", "nft-limit", "nft-log")

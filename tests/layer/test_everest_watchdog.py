@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from everest_secure.errors import UserError
 from support.layer import UNITS, Bench, contents
 
 pytestmark = pytest.mark.layer
@@ -18,6 +19,12 @@ def test_systemd_feeds_the_hardware_watchdog_as_the_knobs_say(layer: Bench) -> N
     text = (package.files / "usr/lib/systemd/system.conf.d/50-everest-watchdog.conf").read_text()
     for line in ("RuntimeWatchdogSec=12", "RebootWatchdogSec=99", "CrashReboot=yes", "CrashShell=no", "CtrlAltDelBurstAction=none"):
         assert f"\n{line}\n" in text
+
+
+@pytest.mark.parametrize("value", ["", "0", "30s", "-1"])
+def test_what_is_no_number_of_seconds_stops_the_build(layer: Bench, value: str) -> None:
+    with pytest.raises(UserError, match=f"EVEREST_WATCHDOG_SECONDS is '{value}'; set it to a whole number"):
+        layer.package("everest-watchdog", EVEREST_WATCHDOG_SECONDS=value)
 
 
 @pytest.mark.parametrize("target", TARGETS)

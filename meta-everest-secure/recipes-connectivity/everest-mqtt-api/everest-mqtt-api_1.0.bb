@@ -18,6 +18,7 @@ SRC_URI = "file://everest-mqtt-api.acl \
 inherit everest-secure-mqtt-api
 
 EVEREST_TEMPLATES = "everest-mqtt-api.acl everest-mqtt-api.conf everest-mqtt-api-front.socket everest-mqtt-api-off.timer"
+EVEREST_TEMPLATE_NUMBERS = "EVEREST_MQTT_API_MINUTES"
 EVEREST_TEMPLATE_VARIABLES = "EVEREST_MANAGEMENT_INTERFACE EVEREST_MQTT_API_ACL EVEREST_MQTT_API_BRIDGE EVEREST_MQTT_API_MINUTES EVEREST_MQTT_API_PORT"
 
 # No unit has an [Install] section: nothing can enable them.

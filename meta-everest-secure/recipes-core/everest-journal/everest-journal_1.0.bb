@@ -8,6 +8,7 @@ SRC_URI = "file://50-everest.conf"
 inherit everest-secure-template
 
 EVEREST_TEMPLATES = "50-everest.conf"
+EVEREST_TEMPLATE_NUMBERS = "${EVEREST_TEMPLATE_VARIABLES}"
 EVEREST_TEMPLATE_VARIABLES = "EVEREST_JOURNAL_MAX"
 
 do_install() {

@@ -13,6 +13,7 @@ SRC_URI = "file://50-everest-boot-limit.conf \
 inherit everest-secure-template
 
 EVEREST_TEMPLATES = "50-everest-boot-limit.conf 50-everest-watchdog.conf everest-failed-boot.service"
+EVEREST_TEMPLATE_NUMBERS = "${EVEREST_TEMPLATE_VARIABLES}"
 EVEREST_TEMPLATE_VARIABLES = "EVEREST_BOOT_LIMIT_SECONDS EVEREST_FAILED_BOOT_SECONDS EVEREST_REBOOT_WATCHDOG_SECONDS EVEREST_WATCHDOG_SECONDS"
 
 do_install() {
