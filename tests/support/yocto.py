@@ -21,8 +21,10 @@ BBMASK += "/meta-everest/recipes-(?!core/everest/everest-core) /meta-tpm/recipes
 BB_DANGLINGAPPENDS_WARNONLY = "1"
 """
 """Leaves of all recipes those that this layer brings, changes or derives images from: parsed in seconds instead of minutes."""
-OFFLINE = 'BB_NO_NETWORK = "1"\nCONNECTIVITY_CHECK_URIS = ""\n'
-"""Parsing needs no network; without this OE-Core looks for one."""
+NO_PROBE = 'CONNECTIVITY_CHECK_URIS = ""\n'
+"""OE-Core looks for no network of its own accord."""
+OFFLINE = NO_PROBE + 'BB_NO_NETWORK = "1"\n'
+"""Parsing needs none."""
 ASK = Path(__file__).with_name("ask_bitbake.py")
 
 
@@ -56,12 +58,12 @@ class Checkout:
         return self.user.run(self.python, "-m", "kas", *arguments, env=place)
 
     def shell(
-        self, top: str, command: str, *, layers: Sequence[Path] = (), without: Sequence[Path] = (), lines: str = ""
+        self, top: str, command: str, *, layers: Sequence[Path] = (), without: Sequence[Path] = (), lines: str = "", offline: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in BitBake's environment for a chain of kas files, with more or fewer layers and with lines of local.conf."""
         content = {
             "header": {"version": 20},
-            "local_conf_header": {"90-test": OFFLINE + self.settings() + lines},
+            "local_conf_header": {"90-test": (OFFLINE if offline else NO_PROBE) + self.settings() + lines},
             "bblayers_conf_header": {
                 "9-more": "".join(f'BBLAYERS:append = " {layer}"\n' for layer in layers),
                 "9-fewer": "".join(f'BBLAYERS:remove = "{layer}"\n' for layer in without),
