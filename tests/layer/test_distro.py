@@ -9,8 +9,7 @@ pytestmark = pytest.mark.layer
 
 
 def table(name: str) -> dict[str, list[str]]:
-    lines = [line for line in (LAYER / "files" / name).read_text().splitlines() if not line.startswith("#")]
-    return {line.split(":")[0]: line.split(":") for line in lines}
+    return {line.split(":")[0]: line.split(":") for line in (LAYER / "files" / name).read_text().splitlines()}
 
 
 def test_every_user_and_group_that_recipes_declare_has_a_static_id(layer: Bench) -> None:
