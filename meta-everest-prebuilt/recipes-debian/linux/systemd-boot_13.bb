@@ -4,7 +4,7 @@ LICENSE = "CLOSED"
 inherit deploy nopackages
 
 INHIBIT_DEFAULT_DEPS = "1"
-DEPENDS = "debian-tools-native"
+DEPENDS += "debian-tools-native"
 
 do_deploy() {
     for stub in ${STAGING_DATADIR_NATIVE}/debian-tools/usr/lib/systemd/boot/efi/linux*.efi.stub; do

@@ -1,0 +1,121 @@
+"""The prebuilt way from nothing to a checked image, by kas and BitBake as an ordinary user, without a compiler."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from everest_secure.build import upstream
+from everest_secure.build.collect import Collection, find
+from everest_secure.build.kas import Kas
+from everest_secure.checks.session import check_artefacts
+from everest_secure.errors import UserError
+from everest_secure.image.artefact import open_artefact
+from everest_secure.image.gpt import PartitionTable
+from everest_secure.image.tree import Tree
+from everest_secure.reference.archive import find_archive
+from everest_secure.report.model import Report
+from everest_secure.result import Outcome
+from support.ordinary import ordinary_user
+from support.subordinate import subordinate_user
+from support.yocto import PROJECT, Checkout, prepare
+
+pytestmark = pytest.mark.yocto
+
+TOP = "kas/qemux86-64.yml:kas/opt/secure-boot.yml:kas/opt/prebuilt.yml"
+IMAGE = "everest-secure-image-development"
+BUNDLE = "everest-secure-bundle-development"
+PROGRAMS = ("apt-get", "dpkg-deb", "mmdebstrap", "newuidmap", "pseudo")
+BROKEN: frozenset[str] = frozenset()
+"""Requirements that Debian's packages break, and no recipe of this project."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the build left."""
+
+    checkout: Checkout
+    deploy: Path
+    collection: Collection
+    report: Report
+
+    def root(self) -> Tree:
+        """Return the root file system as the bundle carries it."""
+        slot = self.deploy / f"{IMAGE}-qemux86-64.rootfs.squashfs-zst.verity"
+        return next(artefact.tree for artefact in open_artefact(slot).walk() if artefact.tree)
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[Built]:
+    """Image and bundle."""
+    away = upstream.unreachable(Kas((PROJECT / "kas/qemux86-64.yml",), PROJECT).configuration().repositories, environment=os.environ)
+    if away:
+        pytest.skip(f"upstream is out of reach: {upstream.hosts(away)}")
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    try:
+        archive = find_archive()
+    except UserError as error:
+        pytest.skip(str(error))
+    with ordinary_user(subordinate_user()) as user:
+        user.give(PROJECT / "meta-everest-prebuilt")
+        (user.directory / "scripts").mkdir()
+        shutil.copytree(PROJECT / "scripts/everest_secure", user.directory / "scripts/everest_secure")
+        user.own(user.directory / "scripts")
+        checkout = prepare(user, user.python())
+        keep = f'EVEREST_DEBIAN_ARCHIVE = "{archive.main}"\n' if os.environ.get("EVEREST_DEBIAN_ARCHIVE") else ""
+        done = checkout.shell(TOP, f"bitbake {IMAGE} {BUNDLE}", lines=keep, offline=False)
+        assert done.returncode == 0, done.stdout[-10000:]
+        deploy = user.directory / "build/tmp/deploy/images/qemux86-64"
+        collection = find(deploy, targets=(IMAGE, BUNDLE))
+        yield Built(checkout, deploy, collection, check_artefacts(collection.artefacts, profile="reference"))
+
+
+def test_image_bundle_manifest_and_bill_of_materials_come_out(built: Built) -> None:
+    assert {path.name for path in built.collection.artefacts} == {f"{IMAGE}-qemux86-64.rootfs.wic", f"{BUNDLE}-qemux86-64.raucb"}
+    companions = {path.name for path in built.collection.companions}
+    assert f"{IMAGE}-qemux86-64.rootfs.manifest" in companions
+    assert any(".spdx." in name for name in companions)
+
+
+def test_the_disk_is_laid_out_as_the_full_build_lays_it_out(built: Built) -> None:
+    disk = next(path for path in built.collection.artefacts if path.suffix == ".wic")
+    table = open_artefact(disk).facts
+    assert isinstance(table, PartitionTable)
+    assert [partition.label for partition in table.partitions] == ["efi-a", "efi-b", "rootfs-a", "rootfs-b"]
+
+
+def test_everything_holds_but_what_debian_breaks(built: Built) -> None:
+    assert any(result.outcome is Outcome.PASS for result in built.report.results)
+    failed = {result.requirement.id for result in built.report.results if result.outcome in {Outcome.ERROR, Outcome.FAIL}}
+    assert failed == BROKEN
+
+
+def test_the_image_says_that_it_is_prebuilt(built: Built) -> None:
+    marks = json.loads(built.root().text("/usr/lib/everest-secure/stand-ins.json"))
+    assert marks["kind"] == "prebuilt"
+    assert {"/usr/bin/manager", "/usr/lib/dpkg/status"} <= {stand_in["path"] for stand_in in marks["stand_ins"]}
+
+
+def test_the_ids_are_those_of_the_distro_and_not_debians(built: Built) -> None:
+    ids = {line.split(":")[0]: line.split(":")[2] for line in built.root().text("/etc/passwd").splitlines()}
+    table = (PROJECT / "meta-everest-secure/files/everest-secure-passwd").read_text().splitlines()
+    listed = {line.split(":")[0]: line.split(":")[2] for line in table if line and not line.startswith("#")}
+    shared = ids.keys() & listed.keys()
+    assert {"everest", "messagebus", "mosquitto", "tss"} <= shared
+    assert {name: ids[name] for name in shared} == {name: listed[name] for name in shared}
+
+
+def test_no_address_of_the_archive_is_in_the_image(built: Built) -> None:
+    assert built.root().resolve("/etc/apt") is None
+
+
+def test_a_prebuilt_image_is_never_built_for_the_field(built: Built) -> None:
+    done = built.checkout.shell(TOP, "bitbake --dry-run everest-secure-image", lines='EVEREST_PRODUCTION = "1"\n')
+    assert done.returncode != 0
+    assert "BIN-02: a prebuilt image holds stand-ins and is never for the field" in done.stdout
