@@ -59,12 +59,13 @@ def make_bundle(directory: Path, keys: Store, system_conf: Path) -> Path:
     content.mkdir()
     (content / "rootfs.img").write_bytes(incompressible(300_000))
     (content / "manifest.raucm").write_text(MANIFEST)
-    signer = ["--cert", keys.certificate("signer"), "--key", keys.key("signer"), "--intermediate", keys.chain("signer")]
+    signer: list[str | Path] = ["--cert", keys.certificate("signer"), "--key", keys.key("signer"), "--intermediate", keys.chain("signer")]
     made, encrypted = directory / "made.raucb", directory / "encrypted.raucb"
-    for arguments in (
+    commands: tuple[list[str | Path], ...] = (
         [*signer, "bundle", content, made],
         ["--conf", system_conf, "encrypt", "--to", system_conf.with_name("cert.pem"), made, encrypted],
-    ):
+    )
+    for arguments in commands:
         done = subprocess.run(["rauc", *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return encrypted
