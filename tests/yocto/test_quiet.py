@@ -25,3 +25,13 @@ def test_in_somebody_else_s_build_no_task_changes(checkout: Checkout) -> None:
     with_ours, without = (signatures(checkout, with_ours=there) for there in (True, False))
     assert all("do_compile" in tasks for tasks in without.values())
     assert with_ours == without
+
+
+def test_in_somebody_else_s_build_the_world_is_without_our_recipes(checkout: Checkout) -> None:
+    world = {"everest-config": ["EXCLUDE_FROM_WORLD"], "everest-network": ["EXCLUDE_FROM_WORLD"], "systemd": ["EXCLUDE_FROM_WORLD"]}
+    answers = checkout.ask("kas/qemux86-64.yml", world, lines=QUICK + SOMEBODY_ELSE)
+    assert {recipe: values["EXCLUDE_FROM_WORLD"] for recipe, values in answers.values.items()} == {
+        "everest-config": "1",
+        "everest-network": "1",
+        "systemd": None,
+    }
