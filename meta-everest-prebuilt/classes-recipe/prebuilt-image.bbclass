@@ -22,6 +22,7 @@ prebuilt_unpack_tree() {
     install -d ${IMAGE_ROOTFS}/var/lib/dpkg/info ${IMAGE_ROOTFS}/var/lib/dpkg/updates ${IMAGE_ROOTFS}/var/lib/dpkg/alternatives
     touch ${IMAGE_ROOTFS}/var/lib/dpkg/status ${IMAGE_ROOTFS}/var/lib/dpkg/available
     install -d ${APTCONF_TARGET}/apt/cache/archives/partial ${APTCONF_TARGET}/apt/state ${APTCONF_TARGET}/apt/log
+    ln -sf ${STAGING_BINDIR_NATIVE}/dpkg ${APTCONF_TARGET}/apt/dpkg
 }
 prebuilt_unpack_tree[doc] = "Unpacks PREBUILT_TREE into IMAGE_ROOTFS"
 
