@@ -65,7 +65,7 @@ def links(root: Path) -> set[str]:
 
 
 def disable(layer: Bench, root: Path) -> None:
-    run_image_hooks("everest-secure-image", rootfs=root, layer=LAYER, work=layer.work, settings=layer.settings)
+    run_image_hooks("everest-secure-image-development", rootfs=root, layer=LAYER, work=layer.work, settings=layer.settings)
 
 
 def test_links_of_units_that_no_preset_enables_are_gone_and_no_others(layer: Bench, root: Path) -> None:
