@@ -7,7 +7,8 @@
 #   require ${@bb.utils.contains('DISTRO_FEATURES', 'everest-secure', 'recipes-kernel/linux/everest-secure-kernel.inc', '', d)}
 #   EVEREST_KERNEL_FEATURES:append = " everest-secure/tpm-spi.scc"
 #
-# EVEREST_KERNEL_EXCEPTIONS, a knob, names what a product decides otherwise. The audit of kernel-yocto.bbclass (KMETA_AUDIT_WERROR) leaves out options that it takes for no hardware; this one leaves out none.
+# EVEREST_KERNEL_EXCEPTIONS, a knob, names what a product decides otherwise. The audit of kernel-yocto.bbclass (KMETA_AUDIT_WERROR) leaves out
+# options that it takes for no hardware; this one leaves out none.
 
 EVEREST_KERNEL_FEATURES ??= "everest-secure/everest-secure.scc"
 EVEREST_KERNEL_FEATURES[doc] = "Features of this layer that the kernel is built with: paths of .scc files in the directory everest-kmeta."
