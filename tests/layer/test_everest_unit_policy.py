@@ -1,5 +1,6 @@
 import pytest
 
+from everest_secure.reference.recipes.harness import read_recipe
 from support.layer import LAYER, Bench, production
 
 pytestmark = pytest.mark.layer
@@ -23,9 +24,16 @@ def test_the_preset_enables_a_list_and_nothing_else(layer: Bench) -> None:
     assert {"everest.service", "mosquitto.service", "everest-firewall.service"} <= {unit for _, unit in rules}
 
 
+def enabled_by(recipe: str, layer: Bench) -> list[str]:
+    """Units that a recipe's package enables when it is installed (systemd.bbclass)."""
+    names = [f"SYSTEMD_SERVICE:{recipe}", f"SYSTEMD_AUTO_ENABLE:{recipe}", "SYSTEMD_AUTO_ENABLE"]
+    units, own, default = read_recipe(recipe, names, layer=LAYER, work=layer.work, settings=layer.settings).values()
+    return units.split() if (own or default) == "enable" else []
+
+
 def test_presets_enable_every_unit_that_a_package_of_this_layer_enables(layer: Bench) -> None:
     recipes = {path.stem.split("_")[0] for path in LAYER.rglob("*.bb") if "SYSTEMD_SERVICE" in path.read_text()} | {"everest-state"}
-    enabled = {unit for name in recipes for package in layer.build(name).packages if package.enabled for unit in package.services}
+    enabled = {unit for name in recipes for unit in enabled_by(name, layer)}
     directory = "usr/lib/systemd/system-preset"
     presets = [layer.package(name).files / directory for name in ("everest-state", "everest-unit-policy")]
     listed = [line.split()[1] for place in presets for file in place.iterdir() for line in file.read_text().splitlines() if line[:1] == "e"]
