@@ -1,7 +1,8 @@
 SUMMARY = "Programs that make images, from Debian 13 on every machine alike"
 DESCRIPTION = "Each is started by the tree's own dynamic loader, so that it finds the tree's libraries, needs no privileges, and runs under pseudo."
 
-SRC_URI = "file://debian-tool"
+SRC_URI = "file://debian-tool \
+           file://rauc.conf"
 
 inherit debian-tree native
 
@@ -21,6 +22,7 @@ TREE = "${datadir}/debian-tools"
 
 do_install() {
     install -d ${D}${TREE} ${D}${bindir}
+    install -m 0644 ${WORKDIR}/rauc.conf ${D}${TREE}/rauc.conf
     tar -C ${D}${TREE} --no-same-owner -xf ${DEBIAN_TREE} ./usr
     for tool in ${TOOLS}; do
         for directory in bin sbin; do
