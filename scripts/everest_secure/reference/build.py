@@ -127,8 +127,9 @@ def _settings(keys: Store, now: datetime) -> dict[str, str]:
         # Debian's initrd is larger than OE-Core's and its root smaller than a product's.
         "EVEREST_EFI_SIZE": "192",
         "EVEREST_ROOTFS_SIZE": "192",
-        # An emulated processor takes minutes.
+        # An emulated processor takes minutes to start, and nobody waits longer for a decision than that takes.
         "EVEREST_BOOT_LIMIT_SECONDS": "1800",
+        "EVEREST_UPDATE_TRIAL": "8min",
     }
 
 
