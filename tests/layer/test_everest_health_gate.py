@@ -1,12 +1,14 @@
 """The parts of the health check that a machine without a charger can answer; the whole of it, and the gate, run in tests/boot."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from support.layer import UNITS, Bench, contents
+from support.ordinary import ordinary_user
 from support.shells import any_shell, shell
 
 pytestmark = pytest.mark.layer
@@ -53,7 +55,7 @@ def test_a_clock_before_the_image_is_wrong(layer: Bench, sh: str, tmp_path: Path
 
 
 @any_shell
-def test_a_product_is_asked_too_and_a_failure_is_kept_for_this_start(layer: Bench, sh: str, tmp_path: Path) -> None:
+def test_a_product_is_asked_too(layer: Bench, sh: str, tmp_path: Path) -> None:
     (tmp_path / "health.d").mkdir()
     program = tmp_path / "health.d/meter"
     program.write_text("#!/bin/sh\nexit 0\n")
@@ -64,7 +66,25 @@ def test_a_product_is_asked_too_and_a_failure_is_kept_for_this_start(layer: Benc
     program.write_text("#!/bin/sh\nexit 1\n")
     done = ask(layer, sh, tmp_path, "")
     assert (done.returncode, done.stderr) == (1, "everest-health-check: meter failed\n")
-    assert (tmp_path / "unhealthy").read_text() == Path("/proc/sys/kernel/random/boot_id").read_text()
+
+
+@any_shell
+def test_what_the_service_user_finds_unhealthy_is_kept_for_this_start(layer: Bench, sh: str) -> None:
+    with ordinary_user() as user:
+        script = Path(shutil.copy(layer.package("everest-health-gate").files / PROGRAMS / "everest-health-check", user.directory))
+        verdict = user.directory / "unhealthy"
+        done = user.run(*shell(sh), script, env={"EVEREST_HEALTH_CHECKS": "typo", "EVEREST_VERDICT": str(verdict)})
+        assert done.returncode == 1
+        assert verdict.read_text() == Path("/proc/sys/kernel/random/boot_id").read_text()
+
+
+@any_shell
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can show what root does not write")
+def test_root_writes_nothing_into_the_service_user_s_directory_which_may_lead_elsewhere(layer: Bench, sh: str, tmp_path: Path) -> None:
+    (tmp_path / "version-floor").write_text("2.0.0\n")
+    (tmp_path / "unhealthy").symlink_to(tmp_path / "version-floor")
+    assert ask(layer, sh, tmp_path, "typo").returncode == 1
+    assert (tmp_path / "version-floor").read_text() == "2.0.0\n"
 
 
 @any_shell
