@@ -57,6 +57,11 @@ def test_a_machine_s_file_builds_the_workshop_s_image_and_bundle_from_pinned_lay
     assert "EVEREST_RAUC_KEYRING" not in found.required
 
 
+def test_qemu_on_x86_has_secure_boot_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    assert {"EVEREST_SECURE_BOOT_KEY", "EVEREST_SECURE_BOOT_CERT"} <= configuration([KAS_DIRECTORY / "qemux86-64.yml"], tmp_path).required
+    assert KAS_DIRECTORY / "opt/secure-boot.yml" in answered("MACHINE_QEMUX86_64", "VARIANT_DEVELOPMENT")
+
+
 @pytest.mark.parametrize("top", TOP_FILES, ids=lambda top: top.stem)
 def test_production_takes_the_place_of_development(top: Path, tmp_path: Path) -> None:
     found = configuration([top, KAS_DIRECTORY / "opt/production.yml"], tmp_path)

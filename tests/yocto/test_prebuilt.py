@@ -26,7 +26,7 @@ from support.yocto import PROJECT, Checkout, prepare
 
 pytestmark = pytest.mark.yocto
 
-TOP = "kas/qemux86-64.yml:kas/opt/secure-boot.yml:kas/opt/prebuilt.yml"
+TOP = "kas/qemux86-64.yml:kas/opt/prebuilt.yml"
 IMAGE = "everest-secure-image-development"
 BUNDLE = "everest-secure-bundle-development"
 PROGRAMS = ("apt-get", "dpkg-deb", "mmdebstrap", "newuidmap", "pseudo")
