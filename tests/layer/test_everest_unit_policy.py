@@ -41,6 +41,12 @@ def test_presets_enable_every_unit_that_a_package_of_this_layer_enables(layer: B
     assert enabled <= set(listed)
 
 
+def test_a_unit_is_enabled_by_one_preset_alone() -> None:
+    rules = [line for file in LAYER.rglob("*.preset") for line in file.read_text().splitlines() if line.startswith("enable ")]
+    assert len(rules) > 10
+    assert sorted(rules) == sorted(set(rules))
+
+
 def test_the_preset_of_the_mounts_is_read_before_the_one_that_ends_the_list(layer: Bench) -> None:
     (mounts,) = (layer.package("everest-state").files / "usr/lib/systemd/system-preset").iterdir()
     assert mounts.name < "20-everest-secure.preset"

@@ -19,7 +19,7 @@ EVEREST_MASKED_UNITS += "ssh.service ssh.socket sshd.service sshd.socket sshd@.s
                          systemd-homed.service usb-gadget.target"
 # Nothing waits for the network: a charger charges without it, and the broker is After=network-online.target.
 EVEREST_MASKED_UNITS += "systemd-networkd-wait-online.service systemd-networkd-wait-online@.service"
-# RAUC-06: EVerest's module Linux_Systemd_Rauc decides whether a slot is good; a second owner would decide before it looked.
+# RAUC-06: everest-health-check decides whether a slot is good; a second owner would decide before it looked.
 EVEREST_MASKED_UNITS += "rauc-mark-good.service"
 
 do_install() {
