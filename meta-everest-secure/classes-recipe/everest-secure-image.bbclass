@@ -22,8 +22,8 @@ IMAGE_FEATURES += "read-only-rootfs"
 
 # ACC-01, BIN-02, FS-01, NET-03, NET-06: what no image has; RAUC-02: what only one of the two variants has
 EVEREST_POLICY += "everest_policy.image.features everest_policy.image.packages everest_policy.image.variant"
-# OCPP-01, FS-02: what a production build says; SUP-03, RAUC-02: where its sources and its trust come from
-EVEREST_POLICY += "everest_policy.production.verity everest_policy.production.knobs"
+# OCPP-01, FS-02, FS-04: what a production build says; SUP-03, RAUC-02: where its sources and its trust come from
+EVEREST_POLICY += "everest_policy.production.verity everest_policy.production.encryption everest_policy.production.knobs"
 EVEREST_POLICY_AT_START += "everest_policy.checkout.everest everest_policy.material.certificates everest_policy.material.keys"
 EVEREST_POLICY_AT_START += "everest_policy.material.development"
 EVEREST_POLICY_CERTIFICATES += "${EVEREST_IMAGE_KEYRING_KNOB} ${@bb.utils.contains('EVEREST_SECURE_BOOT', '1', 'EVEREST_SECURE_BOOT_CERT', '', d)}"

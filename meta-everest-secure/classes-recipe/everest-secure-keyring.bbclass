@@ -18,8 +18,6 @@ EVEREST_KEYRING_KNOB ??= "EVEREST_KEYRING"
 EVEREST_KEYRING_KNOB[doc] = "Name of the knob that says so, for messages."
 EVEREST_KEYRING_DEVELOPMENT ??= "0"
 EVEREST_KEYRING_DEVELOPMENT[doc] = "1 when all authorities in it must be marked as development, 0 when none may be."
-EVEREST_DEVELOPMENT_MARK = "DEVELOPMENT - NOT FOR RELEASE"
-EVEREST_DEVELOPMENT_MARK[doc] = "The organizational unit of every certificate of a development PKI."
 
 def everest_secure_pem(text, label):
     """Contents of the PEM blocks of a kind, decoded."""
@@ -43,9 +41,12 @@ def everest_secure_keyring_fault(d):
         certificates, lists = everest_secure_pem(text, "CERTIFICATE"), everest_secure_pem(text, "X509 CRL")
     except ValueError:
         return "RAUC-02: %s '%s' is no PEM file; write it anew" % (knob, path)
+    if len(certificates) + len(lists) != text.count("-----BEGIN"):
+        return ("RAUC-02: %s '%s' holds a block that is neither a plain CERTIFICATE nor an X509 CRL, though RAUC may trust it; convert it by "
+                "`openssl x509`" % (knob, path))
     if not certificates:
         return "RAUC-02: %s '%s' holds no certificate; put the update authority's root into it" % (knob, path)
-    mark = d.getVar("EVEREST_DEVELOPMENT_MARK").encode()
+    mark = everest_policy.material.MARK.encode()
     marked = [mark in certificate for certificate in certificates]
     if d.getVar("EVEREST_KEYRING_DEVELOPMENT") == "0" and any(marked):
         return "RAUC-02: %s '%s' holds an authority of development; give the release keyring or build the development image" % (knob, path)
@@ -63,4 +64,4 @@ python everest_secure_check_keyring() {
         bb.fatal(fault)
 }
 everest_secure_check_keyring[doc] = "Refuses a keyring that does not belong into this image"
-everest_secure_check_keyring[vardeps] += "EVEREST_KEYRING_DEVELOPMENT EVEREST_DEVELOPMENT_MARK EVEREST_CHECK_CRL"
+everest_secure_check_keyring[vardeps] += "EVEREST_KEYRING_DEVELOPMENT EVEREST_CHECK_CRL"

@@ -15,7 +15,8 @@ inherit features_check
 
 REQUIRED_DISTRO_FEATURES += "everest-secure"
 
-EVEREST_POLICY ?= ""
+# BOOT-01, RAUC-02 and others: nothing is half on
+EVEREST_POLICY ?= "everest_policy.switches.known"
 EVEREST_POLICY[doc] = "Functions that look at the configuration."
 EVEREST_POLICY_AT_START ?= ""
 EVEREST_POLICY_AT_START[doc] = "Functions that look at the build host; not asked again while tasks run."

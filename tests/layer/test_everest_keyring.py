@@ -48,6 +48,18 @@ WRONG = {
     ),
     "release in development": ("everest-keyring-development", RELEASE.pem, {}, "RAUC-02: .*not marked as development"),
     "a key": ("everest-keyring", RELEASE.pem + RELEASE.key_pem, {}, "RAUC-02: .*holds a private key"),
+    "development by another name": (
+        "everest-keyring",
+        RELEASE.pem + KEYRING.replace(" CERTIFICATE", " TRUSTED CERTIFICATE"),
+        {},
+        "RAUC-02: .*holds a block that is neither a plain CERTIFICATE nor an X509 CRL",
+    ),
+    "development behind a blank": (
+        "everest-keyring",
+        RELEASE.pem + KEYRING.replace("-----\n", "----- \n"),
+        {},
+        "RAUC-02: .*holds a block that is neither a plain CERTIFICATE nor an X509 CRL",
+    ),
     "nothing": ("everest-keyring", "", {}, "RAUC-02: .*holds no certificate"),
     "no text": ("everest-keyring", "\xff", {}, "RAUC-02: .*is no readable PEM file"),
     "lists that nobody looks at": ("everest-keyring", RELEASE.pem + CRL, {}, "RAUC-09: .*revocation lists that nobody looks at"),

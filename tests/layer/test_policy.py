@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from everest_policy import material, production
+from everest_policy import material, production, switches
 from everest_secure.pki.store import Store
 from support.layer import LAYER
 from support.pki import LONG_AGO, PASSPHRASE, add_signer, make, now, small
@@ -85,6 +85,21 @@ def test_a_key_in_a_token_is_not_looked_for_on_the_disk(pki: Store) -> None:
     assert material.keys(Settings(signing(pki), EVEREST_BUNDLE_KEY="pkcs11:token=signer;object=signer")) == ""
 
 
+def test_a_token_s_pin_has_no_place_in_a_variable_and_is_not_shown(pki: Store) -> None:
+    said = material.keys(Settings(signing(pki), EVEREST_BUNDLE_KEY="pkcs11:token=signer;object=signer?pin-value=123456"))
+    assert said.startswith("RAUC-03: EVEREST_BUNDLE_KEY holds the token's PIN")
+    assert "123456" not in said
+
+
+@pytest.mark.parametrize("label", ["TRUSTED CERTIFICATE", "X509 CERTIFICATE"])
+def test_an_authority_of_development_is_found_whatever_its_block_is_called(pki: Store, tmp_path: Path, label: str) -> None:
+    release = make(tmp_path / "release", chosen=small("release"), passphrase=PASSPHRASE)
+    mixed = tmp_path / "mixed.pem"
+    mixed.write_text(release.keyring.read_text() + pki.keyring.read_text().replace(" CERTIFICATE", f" {label}"))
+    said = material.development(Settings(EVEREST_PRODUCTION="1", EVEREST_POLICY_RELEASE="K", K=str(mixed)))
+    assert "an authority of development" in said
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -104,3 +119,25 @@ def test_what_a_product_must_say_is_asked_for_with_its_meaning() -> None:
     said = "OCPP-01: EVEREST_CSMS_URL is empty in a production build; set it (Where the CSMS listens, a wss:// URL"
     assert production.knobs(d).startswith(said)
     assert production.knobs(Settings(d, EVEREST_PRODUCTION="0")) == ""
+
+
+def test_data_that_any_system_on_the_machine_could_open_is_not_encrypted() -> None:
+    d = Settings(EVEREST_PRODUCTION="1", EVEREST_DATA_ENCRYPTION="1", EVEREST_SECURE_BOOT="0")
+    assert production.encryption(d).startswith("FS-04: EVEREST_DATA_ENCRYPTION is 1 and EVEREST_SECURE_BOOT is not in a production build")
+    for change in ("EVEREST_PRODUCTION", "EVEREST_DATA_ENCRYPTION"):
+        assert production.encryption(Settings(d, **{change: "0"})) == ""
+    assert production.encryption(Settings(d, EVEREST_SECURE_BOOT="1")) == ""
+
+
+def test_every_knob_that_is_on_or_off_is_known_as_one() -> None:
+    knobs = (LAYER / "conf/distro/include/everest-secure-knobs.inc").read_text()
+    documented = {name for name, text in DOCUMENTED.findall(knobs) if text.startswith("1 ")}
+    assert documented | {"EVEREST_IMAGE_PRODUCTION"} == set(switches.SWITCHES)
+
+
+@pytest.mark.parametrize("value", ["yes", "true", " 1", "on", ""])
+def test_a_switch_that_is_half_on_is_refused(value: str) -> None:
+    d = Settings(dict.fromkeys(switches.SWITCHES, "0") | {"EVEREST_VERITY": "1"})
+    assert switches.known(d) == ""
+    said = switches.known(Settings(d, EVEREST_SECURE_BOOT=value))
+    assert said == f"BOOT-01: EVEREST_SECURE_BOOT is '{value}', which is neither on nor off; set it to 1 or 0"

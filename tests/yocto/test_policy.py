@@ -65,6 +65,11 @@ IMAGES: Mapping[str, tuple[str, str]] = {
         "SUP-03: EVerest's checkout .* was changed",
     ),
     "no-checkout": ('EVEREST_CORE_PATH = "/nowhere"', "SUP-03: /nowhere is no checkout of EVerest that git can read"),
+    "half-on": ('EVEREST_SECURE_BOOT = "yes"', "BOOT-01: EVEREST_SECURE_BOOT is 'yes', which is neither on nor off; set it to 1 or 0"),
+    "opened-for-anybody": (
+        PRODUCTION + 'EVEREST_DATA_ENCRYPTION = "1"\nEVEREST_SECURE_BOOT = "0"',
+        "FS-04: EVEREST_DATA_ENCRYPTION is 1 and EVEREST_SECURE_BOOT is not in a production build",
+    ),
     "unverified": (PRODUCTION + 'EVEREST_VERITY = "0"', "FS-02: EVEREST_VERITY is not 1 in a production build"),
     "unsaid": (
         PRODUCTION + 'EVEREST_CSMS_URL = ""',

@@ -19,7 +19,8 @@ MARK = "DEVELOPMENT - NOT FOR RELEASE"
 """Organizational unit of every certificate of a development PKI (docs/pki.md)."""
 MAX_BYTES = 1 << 20
 """No PEM file is larger."""
-_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_BLOCK = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.*?-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL)
+"""OpenSSL, and so RAUC, takes all three for trust anchors (PEM_X509_INFO_read_bio(3))."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def keys(d: Data) -> str:
     for pair in words(d, "EVEREST_POLICY_KEYS"):
         knob, _, belonging = pair.partition(":")
         if (d.getVar(knob) or "").startswith("pkcs11:"):
+            if "pin-value" in (d.getVar(knob) or ""):
+                return tagged(d, knob, f"{knob} holds the token's PIN, which gets into logs that way; name a file with pin-source= instead")
             continue
         try:
             public = _public(_path(d, knob))
