@@ -8,6 +8,9 @@
 # U-Boot must know the public key and insist on it: recipes-bsp/u-boot/everest-secure-u-boot.inc. mkimage finds keys by directory and name; the directory
 # holds links to EVEREST_SECURE_BOOT_KEY, an RSA-4096 key, and to its certificate. A PSS signature is random, so that two builds differ in it.
 
+# The algorithms that U-Boot is told too.
+require conf/distro/include/everest-secure-u-boot.inc
+
 inherit everest-secure-verity everest-secure-fit-key
 
 # A type that the disk and the bundle carry beside the root.
@@ -22,9 +25,6 @@ EVEREST_FIT_ARCH ?= "arm64"
 EVEREST_FIT_ARCH[doc] = "Architecture as mkimage names it."
 EVEREST_FIT_MKIMAGE ?= "uboot-mkimage"
 EVEREST_FIT_MKIMAGE[doc] = "The program that puts a FIT together and signs it."
-FIT_HASH_ALG ?= "sha256"
-FIT_SIGN_ALG ?= "rsa4096"
-FIT_PAD_ALG ?= "pss"
 FIT_DIR = "${WORKDIR}/fit"
 FIT_DIR[doc] = "Where the FIT and its parts lie."
 
@@ -82,7 +82,7 @@ python do_fit() {
     source = directory / "everest.its"
     source.write_text(everest_secure_fit_source(parts, ("a", "b"), signed, d))
     keys = ["-k", everest_secure_fit_keys(d)] if signed else []
-    bb.process.run([d.getVar("EVEREST_FIT_MKIMAGE"), "-D", "-I dts -O dtb -p 2000", "-f", str(source), *keys, "-r", str(directory / "everest.fit")],
+    bb.process.run([d.getVar("EVEREST_FIT_MKIMAGE"), "-D", d.getVar("UBOOT_MKIMAGE_DTCOPTS"), "-f", str(source), *keys, "-r", str(directory / "everest.fit")],
                    env={**os.environ, "SOURCE_DATE_EPOCH": d.getVar("REPRODUCIBLE_TIMESTAMP_ROOTFS")})
     if signed:
         everest_secure_fit_require_length(directory / "everest.fit", d)
