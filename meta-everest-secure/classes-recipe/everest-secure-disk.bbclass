@@ -10,6 +10,7 @@
 # first boot or after it lost its variables, searches partitions in order and so starts slot A from efi-a. It gets to the fallback name of efi-b only when efi-a
 # cannot be read; slot A then starts if both slots have the same version, and is refused by its root hash if not.
 
+EVEREST_BOOT_FSTYPE[doc] = "Image type of the boot chain, which disk and bundle carry beside the root: efi or fit."
 EVEREST_EFI_FALLBACK = "/EFI/BOOT/BOOT${@d.getVar('EFI_ARCH').upper()}.EFI"
 EVEREST_EFI_FALLBACK[doc] = "What firmware starts that has no boot entries."
 

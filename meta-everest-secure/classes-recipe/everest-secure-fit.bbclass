@@ -13,7 +13,6 @@ require conf/distro/include/everest-secure-u-boot.inc
 
 inherit everest-secure-verity everest-secure-fit-key
 
-# A type that the disk and the bundle carry beside the root.
 EVEREST_BOOT_FSTYPE = "fit"
 
 INITRAMFS_IMAGE ?= "everest-secure-initramfs"

@@ -12,7 +12,6 @@ require conf/image-uefi.conf
 
 inherit everest-secure-verity
 
-# A type that the disk and the bundle carry beside the root.
 EVEREST_BOOT_FSTYPE = "efi"
 
 INITRAMFS_IMAGE ?= "everest-secure-initramfs"
