@@ -19,7 +19,7 @@ def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameter
         place, line = place_of(entry), entry.command_line
         if not entry.authenticated:
             what = "the command line lies in a file that no signature covers"
-            note.finding(what, at=place, remedy="Put it into a signed UKI or FIT image.")
+            note.finding(what, at=place, remedy="Put it into a UKI and sign it (EVEREST_SECURE_BOOT).")
         if line.last("lockdown") not in _LOCKDOWN:
             note.finding("the kernel is not locked down", at=place, remedy="Add 'lockdown=integrity' to the command line.")
         for name in _FORBIDDEN:

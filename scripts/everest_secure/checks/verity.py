@@ -36,7 +36,11 @@ def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], result
         )
         return
     if not entry.authenticated:
-        note.finding("the root hash is in a file that no signature covers", at=place, remedy="Put the command line into a signed UKI.")
+        note.finding(
+            "the root hash is in a file that no signature covers",
+            at=place,
+            remedy="Put the command line into a UKI and sign it (EVEREST_SECURE_BOOT).",
+        )
     label = entry.command_line.last(_DATA) or ""
     name = f"{boot.container.name}:{label.removeprefix(_LABEL)}" if label.startswith(_LABEL) else ""
     if name and name not in partitions:

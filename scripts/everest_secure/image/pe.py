@@ -12,6 +12,8 @@ _EFI_SUBSYSTEMS = range(10, 14)
 _MAX_SECTIONS = 96
 _MAX_CERTIFICATES = 16
 _MAX_TABLE = 1024 * 1024
+AUTHENTICODE = 2
+"""Type of the certificate that holds the PKCS#7 SignedData of Authenticode."""
 _SECURITY = 4
 """Index of the certificate table among the data directories."""
 
@@ -27,7 +29,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A WIN_CERTIFICATE entry; type 2 holds the PKCS#7 SignedData of Authenticode."""
+    """A WIN_CERTIFICATE entry."""
 
     revision: int
     type: int

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.pe import AUTHENTICODE
 from everest_secure.image.tree import Tree
 from everest_secure.image.uki import Uki
 from everest_secure.parse.cmdline import CommandLine, parse_cmdline
@@ -32,7 +33,7 @@ class BootEntry:
     line: int
     command_line: CommandLine
     authenticated: bool
-    """Whether it lies in a UKI, where the signature covers it."""
+    """Whether it lies in a UKI that carries a signature; whose it is, and whether it fits, is not asked here."""
 
 
 def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
@@ -41,7 +42,8 @@ def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
     for artefact in container.walk():
         if isinstance(artefact.facts, Uki):
             lines = artefact.facts.cmdlines or ("",)
-            found += [BootEntry(artefact.name, "", 0, parse_cmdline(text), authenticated=True) for text in lines]
+            signed = any(certificate.type == AUTHENTICODE for certificate in artefact.facts.program.certificates)
+            found += [BootEntry(artefact.name, "", 0, parse_cmdline(text), authenticated=signed) for text in lines]
         elif artefact.tree is not None:
             found += [
                 BootEntry(artefact.name, path, line, parse_cmdline(text), authenticated=False) for path, line, text in _menus(artefact.tree)

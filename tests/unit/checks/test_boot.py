@@ -9,7 +9,7 @@ from everest_secure.checks.core import Outcome, registered, run_check
 from everest_secure.checks.subjects import find_subjects
 from everest_secure.image.artefact import open_artefact
 from everest_secure.result import CheckResult
-from support.images import gpt_disk, tool, unified_kernel, verity_image
+from support.images import gpt_disk, signed_program, tool, unified_kernel, verity_image
 from support.rootfs import production
 
 GOOD = "ro lockdown=integrity roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
@@ -26,8 +26,10 @@ def slot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return work / "root.img", verity_image(work / "root.img").hex()
 
 
-def disk(directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "") -> dict[str, CheckResult]:
+def disk(directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "", signed: bool = True) -> dict[str, CheckResult]:
     uki = unified_kernel(directory / "everest-a.efi", {".cmdline": line.format(hash=slot[1]).encode(), ".linux": b"kernel" * 100})
+    if signed:
+        signed_program(uki)
     esp = directory / "esp.img"
     tool("mkfs.vfat", "-C", esp, "16384")
     tool("mmd", "-i", esp, "::/EFI", "::/EFI/Linux", "::/loader", "::/loader/entries")
@@ -89,6 +91,10 @@ def test_a_flipped_bit_in_the_root_is_found(slot: tuple[Path, str], tmp_path: Pa
 def test_a_loader_entry_is_covered_by_no_signature(slot: tuple[Path, str], tmp_path: Path) -> None:
     entry = "title x\noptions " + GOOD + "\n"
     assert broken(disk(tmp_path, slot, GOOD, entry=entry)) == {"FS-02", "BOOT-03"}
+
+
+def test_a_uki_that_nobody_signed_authenticates_nothing(slot: tuple[Path, str], tmp_path: Path) -> None:
+    assert broken(disk(tmp_path, slot, GOOD, signed=False)) == {"FS-02", "BOOT-03"}
 
 
 def test_a_command_line_for_a_partition_that_is_missing_is_an_error(slot: tuple[Path, str], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import open_artefact
 from everest_secure.image.pe import EfiProgram
 from everest_secure.image.uki import Uki
-from support.images import efi_stub, gpt_disk, throw_away_signer, tool, unified_kernel
+from support.images import efi_stub, gpt_disk, signed_program, tool, unified_kernel
 
 SECTIONS = {
     ".osrel": b'ID=everest\nVERSION="1"\n',
@@ -27,11 +27,7 @@ def unsigned(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def signed(unsigned: Path, tmp_path: Path) -> Path:
-    if not shutil.which("sbsign"):
-        pytest.skip("sbsign is not installed")
-    key, certificate = throw_away_signer(tmp_path)
-    tool("sbsign", "--key", key, "--cert", certificate, "--output", tmp_path / "signed.efi", unsigned)
-    return tmp_path / "signed.efi"
+    return signed_program(Path(shutil.copy(unsigned, tmp_path / "signed.efi")))
 
 
 def uki_of(path: Path) -> Uki:
