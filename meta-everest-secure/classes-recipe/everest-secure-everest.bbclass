@@ -27,8 +27,8 @@ python everest_secure_modules_exist() {
     there = {manifest.parent.name: manifest.parent for manifest in Path(d.getVar("S")).glob("modules/**/manifest.yaml")}
     unknown = [name for name in d.getVar("EVEREST_MODULES").split() if name not in [*there, *d.getVar("EVEREST_OWN_MODULES").split()]]
     if unknown:
-        bb.fatal("BIN-02: EVEREST_CONFIG or EVEREST_EXTRA_MODULES names the module %s, which this release of EVerest does not have; choose another \
-(OCPPmulti is younger than 2026.02.1), or add it to EVEREST_OWN_MODULES where a recipe of the product builds it" % unknown[0])
+        bb.fatal("BIN-02: EVEREST_CONFIG or EVEREST_EXTRA_MODULES names the module %s, which this release of EVerest does not have; choose \
+another (OCPPmulti is younger than 2026.02.1), or add it to EVEREST_OWN_MODULES where a recipe of the product builds it" % unknown[0])
     python = [name for name in d.getVar("EVEREST_MODULES").split() if name in there and (there[name] / "module.py").exists()]
     if python and "python" not in d.getVar("PACKAGECONFIG").split():
         bb.fatal("BIN-02: the module %s is written in Python, whose interpreter is not in the image; set EVEREST_PYTHON to 1 or leave it out" % python[0])

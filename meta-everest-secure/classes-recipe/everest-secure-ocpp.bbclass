@@ -51,7 +51,8 @@ python do_everest_secure_configuration() {
         "EVEREST_COUNTRY": ("[A-Z]{2}", "CERT-07", "two capital letters"),
         "EVEREST_CSMS_CIPHERS": (r"( *ECDHE-(ECDSA|RSA)-(AES(128|256)-GCM-SHA(256|384)|CHACHA20-POLY1305) *)+", "OCPP-01",
                                  "a list of ECDHE suites with AES-GCM or ChaCha20"),
-        "EVEREST_CSMS_CIPHERSUITES": (r"( *TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256) *)+", "OCPP-01", "a list of TLS 1.3 suites"),
+        "EVEREST_CSMS_CIPHERSUITES": (r"( *TLS_(AES_128_GCM_SHA256|AES_256_GCM_SHA384|CHACHA20_POLY1305_SHA256) *)+", "OCPP-01",
+                                      "a list of TLS 1.3 suites"),
         "EVEREST_CERT_CHAIN_SIZE": ("[1-9][0-9]{3}|10000", "OCPP-02", "a number of characters from 1000 to 10000"),
         "EVEREST_CERT_STORE_LENGTH": ("[1-9][0-9]{0,3}", "OCPP-02", "a number of entries from 1 to 9999"),
         "EVEREST_OCPP_LOG_BYTES": ("[1-9][0-9]{3,8}", "LOG-01", "a number of bytes from 1000 on; 0 would keep all in one file for ever"),
@@ -62,12 +63,13 @@ python do_everest_secure_configuration() {
     for name, (form, requirement, what) in forms.items():
         if not re.fullmatch(form, d.getVar(name) or ""):
             bb.fatal("%s: %s is '%s'; set it to %s" % (requirement, name, d.getVar(name), what))
-    if d.getVar("EVEREST_CHARGE_POINT_ID") in [d.getVar("EVEREST_" + name) for name in ("CHARGE_POINT_VENDOR", "CHARGE_POINT_MODEL", "ORGANIZATION")]:
+    others = ("EVEREST_CHARGE_POINT_VENDOR", "EVEREST_CHARGE_POINT_MODEL", "EVEREST_ORGANIZATION")
+    if d.getVar("EVEREST_CHARGE_POINT_ID") in [d.getVar(name) for name in others]:
         bb.fatal("OCPP-01: EVEREST_CHARGE_POINT_ID says what another knob says too; choose a word that a charger's own identity can take the place of")
 
     everest_secure_active_modules(d)
-    parts = [Path(path).read_text() for path in everest_secure_configuration_files(d)]
-    (Path(d.getVar("WORKDIR")) / "config.yaml").write_text("".join(parts))
+    parts = [Path(path).read_text().rstrip("\n") + "\n" for path in everest_secure_configuration_files(d)]
+    (Path(d.getVar("WORKDIR")) / "config.yaml").write_text("\n".join(parts))
 }
 do_everest_secure_configuration[doc] = "Puts config.yaml together from EVEREST_CONFIG and looks at the knobs"
 do_everest_secure_configuration[vardeps] += "EVEREST_CONFIG ${EVEREST_TEMPLATE_VARIABLES}"
@@ -94,8 +96,8 @@ python do_everest_secure_device_model() {
     for name in d.getVar("EVEREST_DEVICE_MODEL").split():
         for component, variables in json.loads((Path(d.getVar("B")) / name).read_text()).items():
             if component not in components:
-                bb.fatal("OCPP-01: %s sets the component %s, which EVerest does not have in %s; EVEREST_OCPP_VERSION '%s' and this release of EVerest \
-do not fit, choose another" % (name, component, source, d.getVar("EVEREST_OCPP_VERSION")))
+                bb.fatal("OCPP-01: %s sets the component %s, which EVerest does not have in %s; EVEREST_OCPP_VERSION '%s' and this release \
+of EVerest do not fit, choose another" % (name, component, source, d.getVar("EVEREST_OCPP_VERSION")))
             for variable, change in variables.items():
                 everest_secure_change(components[component], variable, change, "%s: %s.%s" % (name, component, variable))
     target = Path(d.getVar("B")) / "component_config/standardized"
