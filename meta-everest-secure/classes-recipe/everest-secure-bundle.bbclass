@@ -9,7 +9,7 @@
 #   EVEREST_BUNDLE_IMAGE = "my-image"
 #
 # The build signs with EVEREST_BUNDLE_KEY and verifies as the device will. With EVEREST_BUNDLE_RESIGN the signer is one that devices do not trust,
-# and the release host signs again: `everest-secure bundle resign`.
+# and the release host signs again: `rauc resign`.
 
 EVEREST_BUNDLE_IMAGE ??= "everest-secure-image"
 EVEREST_BUNDLE_IMAGE[doc] = "Image recipe whose root and boot chain go into the bundle."

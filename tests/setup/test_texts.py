@@ -1,0 +1,49 @@
+"""What the texts of the repository tell a reader to type exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from everest_secure.cli.command import commands
+from everest_secure.paths import data
+
+LAYER = data("meta-everest-secure")
+PROJECT = LAYER.parent
+TEXTS = sorted({*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("meta-*/README.md"), *PROJECT.glob("templates/**/*.md")})
+METADATA = sorted(path for path in LAYER.rglob("*") if path.suffix in {".bb", ".bbclass", ".conf", ".inc"})
+CODE = re.compile(r"```.*?```|^ {4}[^\n]*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+TYPED = re.compile(r"^[ `]*everest-secure +([a-z]+)(?: +([a-z]+)\b)?", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+
+def unknown(text: str) -> set[str]:
+    """Return the commands in a text that do not exist."""
+    known = commands().keys()
+    groups = {name.split()[0] for name in known if " " in name}
+    typed = {found for code in CODE.findall(text) for found in TYPED.findall(code)}
+    return {" ".join(found) for found in typed if (" ".join(found) if found[0] in groups else found[0]) not in known}
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_command_and_every_file_that_a_text_names_exists(text: Path) -> None:
+    assert unknown(text.read_text()) == set()
+    assert [link for link in LINK.findall(text.read_text()) if not (text.parent / link).exists()] == []
+
+
+def test_every_command_that_the_layer_names_exists() -> None:
+    assert {f"{file.name}: {name}" for file in METADATA for name in unknown(file.read_text())} == set()
+
+
+def test_a_command_that_does_not_exist_would_be_seen() -> None:
+    assert unknown("everest-secure is `everest-secure bundle unmake` or\n```\neverest-secure check A\neverest-secure undo A\n```\n") == {
+        "bundle unmake",
+        "undo ",
+    }
+
+
+def test_the_layer_s_readme_names_every_recipe() -> None:
+    readme = (LAYER / "README.md").read_text()
+    recipes = {path.stem.partition("_")[0] for path in LAYER.rglob("*.bb*") if path.suffix in {".bb", ".bbappend"}}
+    assert len(recipes) > 40
+    assert sorted(recipe for recipe in recipes if f"`{recipe}`" not in readme) == []
