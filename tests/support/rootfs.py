@@ -20,7 +20,16 @@ KNOBS = {
     "EVEREST_PLC_INTERFACE": "eth1",
     "EVEREST_PLC_TCP_RULE": 'iifname "eth1" tcp dport { 50000, 61341, 64109 } accept',
     "EVEREST_MANAGEMENT_TCP_RULE": "# no TCP port is open",
+    "EVEREST_MANAGEMENT_IPV6_RULES": "# no IPv6",
+    "EVEREST_MQTT_API_SET": "# no MQTT API",
+    "EVEREST_MQTT_API_RULE": "# no MQTT API",
     "EVEREST_COMPATIBLE": "everest-secure-qemux86-64",
+    "EVEREST_RAUC_BOOTLOADER": "efi",
+    "EVEREST_BUNDLE_FORMATS": "verity",
+    "EVEREST_MIN_BUNDLE_VERSION": "1.0.0",
+    "EVEREST_LATE_FALLBACK": "",
+    "EVEREST_CHECK_CRL_WORD": "false",
+    "EVEREST_PRODUCT_HANDLERS": "",
     "EVEREST_SERVICE_CAPABILITIES": "CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW",
     "EVEREST_V2G_TLS": "allow",
     "EVEREST_SERVICE_DEVICES": "DeviceAllow=/dev/tpmrm0 rw\nDeviceAllow=char-ttyS rw",
@@ -249,7 +258,8 @@ def _everest(fs: RootFs) -> None:
 
 
 def _rauc(fs: RootFs) -> None:
-    fs.file("/etc/rauc/system.conf", layer("recipes-core/rauc/rauc-conf/system.conf"))
+    rauc = "recipes-core/rauc/rauc-conf"
+    fs.file("/etc/rauc/system.conf", layer(f"{rauc}/system.conf") + layer(f"{rauc}/slots-uki.conf"))
     fs.file("/etc/rauc/keyring.pem", keyring())
     fs.file(
         "/usr/share/dbus-1/system.conf",
