@@ -116,6 +116,16 @@ python everest_secure_mark() {
 }
 everest_secure_mark[doc] = "Marks os-release with variant, image and version"
 
+# FS-05: of what it copies OE-Core gives licence texts to root, and the list belongs to whoever builds (license_image.bbclass).
+ROOTFS_POSTUNINSTALL_COMMAND += "everest_secure_own_licences"
+
+everest_secure_own_licences() {
+    if [ -d ${IMAGE_ROOTFS}${datadir}/common-licenses ]; then
+        chown -R -h root:root ${IMAGE_ROOTFS}${datadir}/common-licenses
+    fi
+}
+everest_secure_own_licences[doc] = "Gives the list of licences to root"
+
 python everest_secure_qa_accounts() {
     from pathlib import Path
 

@@ -1,11 +1,14 @@
 """What kas files say, as kas itself merges them (`kas dump --format json`)."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from everest_secure.build.errors import BuildError
+
+SPACE = "EVEREST_BUILD_SPACE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Configuration:
     """Those with a URL; the project's own checkout has none."""
     required: frozenset[str]
     """Environment variables that pass through to BitBake and have no default."""
+    space: int | None
+    """Bytes that a first build takes, as EVEREST_BUILD_SPACE says in GB."""
 
 
 def parse(dump: bytes) -> Configuration:
@@ -39,6 +44,7 @@ def parse(dump: bytes) -> Configuration:
         raise BuildError("kas gave no configuration that can be read; run 'kas dump' on the same files and look at what it says") from None
     targets = content.get("target", ["core-image-minimal"])
     defaults = content.get("defaults", {}).get("repos", {})
+    environment = content.get("env", {})
     overrides = content.get("overrides", {}).get("repos", {})
     return Configuration(
         targets=(targets,) if isinstance(targets, str) else tuple(targets),
@@ -47,8 +53,18 @@ def parse(dump: bytes) -> Configuration:
             for name, entry in content.get("repos", {}).items()
             if entry and entry.get("url")
         ),
-        required=frozenset(name for name, default in content.get("env", {}).items() if default is None),
+        required=frozenset(name for name, default in environment.items() if default is None),
+        space=_space(environment),
     )
+
+
+def _space(environment: Mapping[str, str | None]) -> int | None:
+    named = environment.get(SPACE)
+    if named is None:
+        return None
+    if not re.fullmatch("[0-9]{1,6}", named):
+        raise BuildError(f"the kas files give {SPACE} as '{named}', which is no number of GB; correct it")
+    return int(named) * 10**9
 
 
 def _repository(key: str, entry: Mapping[str, Any], *, defaults: Mapping[str, Any], override: Mapping[str, Any]) -> Repository:

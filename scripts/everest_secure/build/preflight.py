@@ -30,14 +30,15 @@ def preflight(kas: Kas, *, uid: int, environment: Mapping[str, str], space: int 
     configuration = kas.configuration()
     require_environment(configuration, environment)
     require_keys(configuration.required, environment, now=datetime.now(UTC))
-    require_space(kas.directory, default_space(kas.build_directory) if space is None else space, "the build")
+    require_space(kas.directory, default_space(kas.build_directory, configuration) if space is None else space, "the build")
     require_upstream(configuration, directory=kas.directory, environment=environment)
     return configuration
 
 
-def default_space(build_directory: Path) -> int:
+def default_space(build_directory: Path, configuration: Configuration) -> int:
     """Return the free bytes that a build there needs."""
-    return AGAIN_BYTES if build_directory.is_dir() else FIRST_BYTES
+    first = FIRST_BYTES if configuration.space is None else configuration.space
+    return min(first, AGAIN_BYTES) if build_directory.is_dir() else first
 
 
 def refuse_root(uid: int) -> None:

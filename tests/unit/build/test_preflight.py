@@ -1,8 +1,10 @@
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from everest_secure.build.configuration import parse
 from everest_secure.build.errors import BuildError
 from everest_secure.build.kas import Kas
 from everest_secure.build.preflight import default_space, preflight, refuse_root
@@ -45,10 +47,22 @@ def test_too_little_disk_is_said_before_anything_is_fetched(project: Project, la
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_a_first_build_asks_for_more_disk_than_the_next(tmp_path: Path) -> None:
-    assert default_space(tmp_path / "build") == 90 * 10**9
+@pytest.mark.parametrize(
+    ("env", "first", "again"), [({}, 90, 10), ({"EVEREST_BUILD_SPACE": "20"}, 20, 10), ({"EVEREST_BUILD_SPACE": "4"}, 4, 4)]
+)
+def test_a_first_build_asks_for_more_disk_than_the_next_unless_the_files_know_better(
+    env: dict[str, str], first: int, again: int, tmp_path: Path
+) -> None:
+    configuration = parse(json.dumps({"env": env}).encode())
+    assert default_space(tmp_path / "build", configuration) == first * 10**9
     (tmp_path / "build").mkdir()
-    assert default_space(tmp_path / "build") == 10 * 10**9
+    assert default_space(tmp_path / "build", configuration) == again * 10**9
+
+
+@pytest.mark.parametrize("named", ["", "much", "-1", "9999999"])
+def test_a_size_that_is_none_is_refused(named: str) -> None:
+    with pytest.raises(BuildError, match="is no number of GB; correct it"):
+        parse(json.dumps({"env": {"EVEREST_BUILD_SPACE": named}}).encode())
 
 
 def test_a_repository_out_of_reach_is_named_by_its_place(project: Project, tmp_path: Path) -> None:
