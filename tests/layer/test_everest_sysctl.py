@@ -60,6 +60,10 @@ def test_no_interface_forwards_or_follows_a_redirect(settings: dict[str, str], f
     assert settings[f"net.{family}.conf.*.{what}"] == "0"
 
 
+def test_nobody_fills_the_journal_with_packets_from_nowhere(settings: dict[str, str]) -> None:
+    assert settings["net.ipv4.conf.*.log_martians"] == "0"
+
+
 def test_a_kernel_that_fails_restarts(settings: dict[str, str]) -> None:
     assert int(settings["kernel.panic"]) > 0
     assert settings["kernel.panic_on_oops"] == "1"
