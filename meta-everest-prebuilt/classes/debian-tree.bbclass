@@ -41,6 +41,8 @@ python do_debian_tree() {
         bb.fatal(str(error))
     command = ["mmdebstrap", "--mode=unshare", "--format=tar", "--variant=" + d.getVar("DEBIAN_VARIANT"), "--keyring=%s" % KEYRING]
     command += ["--include=" + ",".join(sorted(set(d.getVar("DEBIAN_PACKAGES").split())))]
+    # Packages are unpacked for a tar: what a power failure would leave of them does not matter.
+    command += ["--dpkgopt=force-unsafe-io"]
     command += ["--dpkgopt=path-exclude=" + path for path in d.getVar("DEBIAN_LEFT_OUT").split()]
     command += [*shlex.split(d.getVar("DEBIAN_OPTIONS")), RELEASE, d.getVar("DEBIAN_TREE"), "-"]
     try:

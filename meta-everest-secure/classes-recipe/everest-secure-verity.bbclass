@@ -12,13 +12,15 @@ EVEREST_SLOT_FSTYPE ??= "squashfs-zst.verity"
 EVEREST_SLOT_FSTYPE[doc] = "Image type of a root slot, as the bundle carries it."
 EVEREST_IMAGE_LEFT_OUT ??= "var/* boot/* usr/lib/modules/*/vmlinuz"
 EVEREST_IMAGE_LEFT_OUT[doc] = "Paths of the root that its squashfs leaves out: /var, where the data partition is mounted, and kernels, which are in the UKI or FIT."
+EVEREST_SQUASHFS_LEVEL ??= "15"
+EVEREST_SQUASHFS_LEVEL[doc] = "How hard zstd compresses the squashfs, a number from 1 to 22."
 
 CONVERSIONTYPES:append = " verity"
 CONVERSION_CMD:verity = "everest_secure_verity ${IMAGE_NAME}.${type}"
 CONVERSION_DEPENDS_verity = "cryptsetup-native"
 
 # OE-Core sets SOURCE_DATE_EPOCH for mksquashfs, so that the time of a build is not in the image.
-EXTRA_IMAGECMD:squashfs-zst = "-no-progress -Xcompression-level 15 -wildcards -e ${EVEREST_IMAGE_LEFT_OUT}"
+EXTRA_IMAGECMD:squashfs-zst = "-no-progress -Xcompression-level ${EVEREST_SQUASHFS_LEVEL} -wildcards -e ${EVEREST_IMAGE_LEFT_OUT}"
 
 # FS-02
 everest_secure_verity() {
