@@ -12,6 +12,12 @@ def test_every_unit_that_the_policy_wants_masked_is_a_link_to_nowhere(layer: Ben
     assert {link.name for link in links.iterdir()} >= set(production().masked_units)
 
 
+@pytest.mark.parametrize("unit", ["systemd-confext.service", "systemd-sysext.service"])
+def test_nothing_lays_an_unverified_tree_over_the_root(layer: Bench, unit: str) -> None:
+    assert (layer.package("everest-unit-policy").files / "etc/systemd/system" / unit).is_symlink()
+    assert unit not in production().enabled_units
+
+
 def test_a_slot_is_marked_good_by_one_owner(layer: Bench) -> None:
     assert (layer.package("everest-unit-policy").files / "etc/systemd/system/rauc-mark-good.service").is_symlink()
 

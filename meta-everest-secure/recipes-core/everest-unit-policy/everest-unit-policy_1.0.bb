@@ -1,4 +1,4 @@
-# Requirements: NET-06, NET-07, RAUC-06
+# Requirements: FS-02, NET-06, NET-07, RAUC-06
 SUMMARY = "What systemd starts on a charger and what nobody can start"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
@@ -17,6 +17,8 @@ EVEREST_MASKED_UNITS += "ctrl-alt-del.target hibernate.target hybrid-sleep.targe
 # NET-06: interactive first boot, home directories, crash dumps with secrets of a process, remote logins.
 EVEREST_MASKED_UNITS += "ssh.service ssh.socket sshd.service sshd.socket sshd@.service systemd-coredump.socket systemd-firstboot.service \
                          systemd-homed.service usb-gadget.target"
+# FS-02: what would lay trees from the data partition, which nobody verified, over the verified root.
+EVEREST_MASKED_UNITS += "systemd-confext.service systemd-sysext.service"
 # Nothing waits for the network: a charger charges without it, and the broker is After=network-online.target.
 EVEREST_MASKED_UNITS += "systemd-networkd-wait-online.service systemd-networkd-wait-online@.service"
 # RAUC-06: everest-health-check decides whether a slot is good; a second owner would decide before it looked.

@@ -220,6 +220,11 @@ MUTATIONS = [
         ),
     ),
     Mutation(
+        "extensions of the data partition are laid over the root",
+        "NET-06",
+        lambda fs: add_unit(fs, "systemd-sysext.service", "[Service]\nExecStart=/usr/bin/systemd-sysext refresh\n"),
+    ),
+    Mutation(
         "a service starts over D-Bus",
         "NET-06",
         lambda fs: (
