@@ -35,7 +35,11 @@ VARIABLES = (
     "WICVARS",
     "IMX_BOOT_SEEK",
     "EVEREST_FIT_DTB",
+    "EVEREST_FIT_DEVICE",
+    "IMAGE_BOOT_FILES",
 )
+CARD = {"raspberrypi4-64": "mmc 1", "imx8mp": "mmc 1"}
+"""What U-Boot calls the card."""
 
 
 @pytest.fixture(scope="module", params=BOARDS)
@@ -47,7 +51,7 @@ def board(request: pytest.FixtureRequest) -> str:
 def answers(checkout: Checkout, board: str) -> Answers:
     _, kernel, loader = BOARDS[board]
     signing = ("UBOOT_SIGN_ENABLE", "FIT_SIGN_ALG", "UBOOT_DTB_BINARY", "EVEREST_FIT_BLOCKS", "EXTRA_OEMAKE")
-    questions = {kernel: ("KERNEL_FEATURES", "SRC_URI"), loader: ("SRC_URI", *signing), IMAGE: VARIABLES}
+    questions = {kernel: ("KERNEL_FEATURES", "SRC_URI"), loader: ("SRC_URI", "FILESPATH", *signing), IMAGE: VARIABLES}
     return checkout.ask(f"kas/{board}.yml", questions, lines=QUICK)
 
 
@@ -64,12 +68,20 @@ def test_the_board_s_boot_loader_takes_fragments_and_key(answers: Answers, board
     assert {"file://everest-secure.cfg", "file://everest-environment.h", "file://environment-mmc.cfg"} <= set(loader["SRC_URI"].split())
     assert (loader["UBOOT_SIGN_ENABLE"], loader["FIT_SIGN_ALG"], loader["UBOOT_DTB_BINARY"]) == ("1", "rsa4096", "u-boot.dtb")
     assert loader["EVEREST_FIT_BLOCKS"] == "0x20000"
+    fragments = [name for name in loader["SRC_URI"].split() if name.endswith(".cfg")]
+    assert fragments[-2:] == ["file://everest-secure.cfg", "file://environment-mmc.cfg"], "the last fragment counts"
+    places = [place for place in loader["FILESPATH"].split(":") if (Path(place) / "fw_env.config").is_file()]
+    assert "/meta-everest-secure/recipes-bsp/u-boot/files" in places[0], "a layer for boards may have a file of that name too"
     assert re.search(r'KCPPFLAGS="-include \S+/everest-environment\.h"', loader["EXTRA_OEMAKE"])
 
 
-def test_the_image_is_a_root_slot_a_fit_and_a_disk(answers: Answers) -> None:
+def test_the_image_is_a_root_slot_a_fit_and_a_disk(answers: Answers, board: str) -> None:
     assert (answers.values[IMAGE]["IMAGE_FSTYPES"] or "").split() == ["squashfs-zst.verity", "fit", "wic"]
     assert (answers.values[IMAGE]["EVEREST_FIT_DTB"] or "").endswith(".dtb")
+    assert answers.values[IMAGE]["EVEREST_FIT_DEVICE"] == CARD[board]
+    if board.startswith("raspberrypi"):
+        firmware = (answers.values[IMAGE]["IMAGE_BOOT_FILES"] or "").split()
+        assert firmware == ["bootfiles/*", "bcm2711-rpi-4-b.dtb", "u-boot.bin;kernel8.img"]
 
 
 def test_wic_puts_firmware_environment_and_slot_a_on_the_disk(checkout: Checkout, answers: Answers, board: str) -> None:
