@@ -108,7 +108,7 @@ def test_encrypted_bundles_and_the_safety_mcu_are_there_when_asked_for(layer: Be
 def test_what_switches_slots_comes_with_the_configuration(layer: Bench) -> None:
     assert {"everest-boot-entries", "everest-health-gate", "everest-update-guard"} <= set(rauc_conf(layer).depends)
     assert "efibootmgr" in layer.package("everest-boot-entries").depends
-    assert "u-boot-fw-utils" in rauc_conf(layer, EVEREST_BOOT_CHAIN="fit").depends
+    assert {"u-boot-fw-utils", "u-boot-default-env"} <= set(rauc_conf(layer, EVEREST_BOOT_CHAIN="fit").depends)
 
 
 def test_only_root_and_the_service_user_may_call_rauc(layer: Bench) -> None:
