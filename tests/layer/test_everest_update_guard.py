@@ -30,16 +30,27 @@ class Charger:
         return self.state / "version-floor"
 
     def ask(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        variables = {"PATH": "/usr/bin:/bin", "EVEREST_UPDATE_STATE": str(self.state), **environment}
+        known = {"EVEREST_UPDATE_STATE": str(self.state), "RAUC_SYSTEM_CONFIG": str(self.configuration)}
+        variables = {"PATH": "/usr/bin:/bin", **known, **environment}
         return subprocess.run([*shell(self.sh), self.script, *arguments], env=variables, capture_output=True, text=True, check=False)
 
     def check(self, version: str, compatible: str = "charger-x") -> subprocess.CompletedProcess[str]:
         return self.ask("install-check", RAUC_MF_VERSION=version, RAUC_MF_COMPATIBLE=compatible, RAUC_SYSTEM_COMPATIBLE="charger-x")
 
+    @property
+    def configuration(self) -> Path:
+        return self.state.parent / "system.conf"
+
+    def configure(self, version: str) -> None:
+        """Let the system that runs allow bundles from a version on."""
+        self.configuration.write_text(f"[system]\ncompatible=charger-x\nmin-bundle-version={version}\n")
+
     def confirm(self, version: str) -> subprocess.CompletedProcess[str]:
-        configuration = self.state.parent / "system.conf"
-        configuration.write_text(f"[system]\ncompatible=charger-x\nmin-bundle-version={version}\n")
-        return self.ask("confirm", RAUC_SYSTEM_CONFIG=str(configuration))
+        """What follows a good first boot of a system that allows bundles from a version on; an older system runs afterwards."""
+        self.configure(version)
+        done = self.ask("confirm")
+        self.configure(ORDERED[0])
+        return done
 
 
 @pytest.fixture(params=SHELLS)
@@ -48,7 +59,9 @@ def charger(request: pytest.FixtureRequest, layer: Bench, tmp_path: Path) -> Cha
     assert contents(package) == {f"/{SCRIPT}": 0o755}
     state = tmp_path / "state"
     state.mkdir()
-    return Charger(package.files / SCRIPT, request.param, state)
+    charger = Charger(package.files / SCRIPT, request.param, state)
+    charger.configure(ORDERED[0])
+    return charger
 
 
 def test_versions_are_compared_as_semantic_versions(charger: Charger) -> None:
@@ -91,6 +104,16 @@ def test_the_device_asks_the_same_before_anything_is_written(charger: Charger) -
     assert charger.ask(RAUC_META_EVEREST_SECURE_VERSION="2.0.0").returncode == 0
     assert charger.ask(RAUC_META_EVEREST_SECURE_VERSION="1.9.9").returncode == REJECTED
     assert charger.ask().returncode == REJECTED
+
+
+def test_a_caller_that_has_rauc_ignore_the_version_is_refused_all_the_same(charger: Charger) -> None:
+    charger.configure("1.0.0")
+    assert charger.ask(RAUC_META_EVEREST_SECURE_VERSION="1.0.0").returncode == 0
+    for done in (charger.ask(RAUC_META_EVEREST_SECURE_VERSION="0.9.9"), charger.check("0.9.9")):
+        assert done.returncode == REJECTED
+        assert done.stderr == "everest-update-guard: version 0.9.9 is older than 1.0.0, the oldest that this charger's system allows\n"
+    charger.configure("")
+    assert charger.check("9.9.9").returncode == REJECTED
 
 
 def test_the_slot_on_trial_is_noted_with_the_boot_that_wrote_it(charger: Charger) -> None:
