@@ -50,7 +50,9 @@ class BundleRecipe:
     """Further arguments of `rauc bundle` (BUNDLE_ARGS): intermediate certificate, keyring, purpose."""
 
 
-def bundle_manifest(name: str = "everest-secure-bundle-development", *, layer: Path, work: Path, settings: Mapping[str, str]) -> BundleRecipe:
+def bundle_manifest(
+    name: str = "everest-secure-bundle-development", *, layer: Path, work: Path, settings: Mapping[str, str]
+) -> BundleRecipe:
     """Read a bundle recipe; raises RecipeError when it cannot be parsed."""
 
     def read(*variables: str) -> Mapping[str, str]:
