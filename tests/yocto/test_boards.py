@@ -37,6 +37,7 @@ VARIABLES = (
     "EVEREST_FIT_DTB",
     "EVEREST_FIT_DEVICE",
     "IMAGE_BOOT_FILES",
+    "MACHINE_EXTRA_RRECOMMENDS",
 )
 CARD = {"raspberrypi4-64": "mmc 1", "imx8mp": "mmc 1"}
 """What U-Boot calls the card."""
@@ -82,6 +83,7 @@ def test_the_image_is_a_root_slot_a_fit_and_a_disk(answers: Answers, board: str)
     if board.startswith("raspberrypi"):
         firmware = (answers.values[IMAGE]["IMAGE_BOOT_FILES"] or "").split()
         assert firmware == ["bootfiles/*", "bcm2711-rpi-4-b.dtb", "u-boot.bin;kernel8.img"]
+        assert "firmware" not in (answers.values[IMAGE]["MACHINE_EXTRA_RRECOMMENDS"] or "firmware"), "nothing for a radio"
 
 
 def test_wic_puts_firmware_environment_and_slot_a_on_the_disk(checkout: Checkout, answers: Answers, board: str) -> None:
