@@ -18,6 +18,7 @@ from support.reference import require
 pytestmark = pytest.mark.yocto
 
 FILES = LAYER / "recipes-bsp/u-boot/files"
+BOARDS = LAYER / "conf/distro/include/everest-secure-boards.inc"
 CROSS = "aarch64-linux-gnu-"
 MIB = 1 << 20
 SLOTS = {"fit-a": 2, "fit-b": 4}
@@ -168,3 +169,42 @@ def test_a_slot_with_nothing_signed_in_it_starts_the_board_anew(board: Board, fi
     assert "Failed to verify required signature" in said
     assert "Starting kernel ..." not in said
     assert said.rstrip().endswith("resetting ...")
+
+
+def test_on_a_raspberry_pi_u_boot_has_its_own_device_tree_and_finds_environment_and_slot_on_the_card(
+    source: Path, fit: tuple[Parts, Bench], tmp_path: Path
+) -> None:
+    require("qemu-system-aarch64", "sgdisk")
+    if b"raspi4b" not in run(["qemu-system-aarch64", "-machine", "help"]):
+        pytest.skip("qemu-system-aarch64 is older than 9.0 and has no Raspberry Pi 4")
+    image, layer = fit
+    knobs = dict(re.findall(r'^EVEREST_BOARD_(\w+):(?:rpi|raspberrypi4) = "(.*)"$', BOARDS.read_text(), re.MULTILINE))
+    values = {"EVEREST_FIT_DEVICE": knobs["FIT_DEVICE"], "EVEREST_FIT_MMC": knobs["FIT_DEVICE"].split()[1]}
+    values |= {"EVEREST_FIT_ADDRESS": knobs["FIT_ADDRESS"], "EVEREST_FIT_BLOCKS": "0x1000"}
+    output = tmp_path / "build"
+    configure(source, output, "rpi_arm64_defconfig", "everest-secure.cfg", "environment-mmc.cfg", **values)
+    # QEMU's board has no Ethernet.
+    build(source, output, "scripts/config", "--file", output / ".config", "--disable", "BCMGENET")
+    build(source, output, "make", f"O={output}", "olddefconfig")
+    flags = f"KCPPFLAGS=-include {FILES / 'everest-environment.h'}"
+    build(source, output, "make", f"-j{os.cpu_count()}", f"O={output}", flags, "u-boot.bin")
+
+    disk = tmp_path / "card"
+    disk.write_bytes(bytes(64 * MIB))
+    run(["sgdisk", "-og", "-n0:7M:+1M", "-c0:uboot-env", "-n0:9M:+2M", "-c0:fit-a", disk])
+    # Somebody changed the kernel: U-Boot refuses it and starts the board anew, which ends QEMU.
+    changed = bytearray(make(layer, image).read_bytes())
+    changed[len(changed) // 2] ^= 1
+    with disk.open("r+b") as card:
+        card.seek(9 * MIB)
+        card.write(changed)
+    # The card is where a Raspberry Pi 4 has it, at the last of the controllers; QEMU's own default is the radio's.
+    card_slot = ("-drive", f"if=none,id=card,format=raw,file={disk}", "-device", "sd-card,drive=card,bus=/generic-sdhci/sd-bus")
+    board = ("-machine", "raspi4b", "-cpu", "cortex-a72", "-m", "2G", "-serial", "null", "-serial", "mon:stdio")
+    said = machine([*board, "-kernel", str(output / "u-boot.bin"), *card_slot], seconds=120)
+    assert "devicetree: separate" in said
+    assert "Using 'conf-a' configuration" in said
+    assert "resetting ..." in said
+    with disk.open("rb") as card:
+        card.seek(7 * MIB)
+        assert b"BOOT_A_LEFT=2\0BOOT_B_LEFT=3\0BOOT_ORDER=A B\0" in card.read(MIB)
