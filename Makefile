@@ -44,6 +44,7 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 	$(BIN)/yamllint --strict .
 	shellcheck --enable=all --exclude=SC2250,SC2312 $$(git grep --files-with-matches '^#! */bin/sh')
 	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-secure/*.bb' 'meta-everest-secure/*.bbappend')
+	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-prebuilt/*.bb')
 
 .PHONY: test
 test: $(READY) ## Set up and run all tests but those that need upstream layers or QEMU

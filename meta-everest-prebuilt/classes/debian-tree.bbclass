@@ -13,7 +13,8 @@ DEBIAN_PACKAGES[doc] = "Packages of the tree; what they depend on comes with the
 DEBIAN_VARIANT ??= "essential"
 DEBIAN_VARIANT[doc] = "Variant of mmdebstrap(1): essential configures the packages, extract only unpacks them."
 DEBIAN_OPTIONS ??= ""
-DEBIAN_OPTIONS[doc] = "Options of mmdebstrap(1), as a shell would read them."
+DEBIAN_OPTIONS[doc] = "Options of mmdebstrap(1), as a shell would read them. A hook sees no file of the build but what copy-in puts into the tree."
+# nooelint: oelint.vars.pathhardcode.docdir,oelint.vars.pathhardcode.infodir,oelint.vars.pathhardcode.mandir - Debian's paths
 DEBIAN_LEFT_OUT ?= "/usr/share/doc/* /usr/share/info/* /usr/share/lintian/* /usr/share/locale/* /usr/share/man/*"
 DEBIAN_LEFT_OUT[doc] = "Paths that are never unpacked."
 DEBIAN_TREE = "${WORKDIR}/tree.tar"
@@ -33,7 +34,8 @@ python do_debian_tree() {
     from everest_secure.errors import UserError
     from everest_secure.reference.archive import KEYRING, RELEASE, find_archive
 
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": d.getVar("WORKDIR"), "TMPDIR": d.getVar("B")}
+    # The ids that mmdebstrap works with may not enter a home that is closed to others: they work elsewhere.
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/", "TMPDIR": "/var/tmp"}
     environment.update((name, d.getVar(name)) for name in ("http_proxy", "https_proxy", "no_proxy") if d.getVar(name))
     try:
         archive = find_archive(environ={"EVEREST_DEBIAN_ARCHIVE": d.getVar("EVEREST_DEBIAN_ARCHIVE") or ""})
@@ -46,7 +48,7 @@ python do_debian_tree() {
     command += ["--dpkgopt=path-exclude=" + path for path in d.getVar("DEBIAN_LEFT_OUT").split()]
     command += [*shlex.split(d.getVar("DEBIAN_OPTIONS")), RELEASE, d.getVar("DEBIAN_TREE"), "-"]
     try:
-        done = subprocess.run(command, input=archive.sources(), env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=archive.sources(), env=environment, cwd="/", capture_output=True, text=True, check=False)
     except FileNotFoundError:
         bb.fatal("the program 'mmdebstrap' is not installed; install the Debian packages mmdebstrap and uidmap and try again")
     bb.note(done.stderr)
@@ -55,6 +57,7 @@ python do_debian_tree() {
         bb.fatal("mmdebstrap made no tree (%.200s); check the network, apt's sources and this user's ranges in /etc/subuid" % said)
 }
 do_debian_tree[doc] = "Makes DEBIAN_TREE from DEBIAN_PACKAGES"
+# nooelint: oelint.task.network - apt checks what it downloads
 do_debian_tree[network] = "1"
 do_debian_tree[vardepsexclude] += "EVEREST_DEBIAN_ARCHIVE http_proxy https_proxy no_proxy"
 do_debian_tree[dirs] = "${B}"

@@ -25,7 +25,6 @@ class Ordinary:
     """Belongs to that user; gone after the test."""
     become: tuple[str, ...]
     """Put before a program's arguments to run it as that user."""
-    uid: int = NOBODY
 
     def run(self, *argv: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a program in the directory; its two outputs are one."""
@@ -59,15 +58,15 @@ class Ordinary:
         """Let a directory and all that is in it belong to this user."""
         if self.become:
             for path in (directory, *directory.rglob("*")):
-                os.chown(path, self.uid, self.uid)
+                os.chown(path, NOBODY, NOBODY)
 
 
 @contextmanager
-def ordinary_user(uid: int = NOBODY) -> Iterator[Ordinary]:
-    """Yield an ordinary user with an empty directory; `uid` is the one that the superuser becomes."""
+def ordinary_user() -> Iterator[Ordinary]:
+    """Yield an ordinary user with an empty directory."""
     with tempfile.TemporaryDirectory(prefix="everest-secure-") as directory:
         become: tuple[str, ...] = ()
         if os.geteuid() == 0:
-            os.chown(directory, uid, uid)
-            become = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
-        yield Ordinary(Path(directory), become, uid)
+            os.chown(directory, NOBODY, NOBODY)
+            become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+        yield Ordinary(Path(directory), become)

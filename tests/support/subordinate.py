@@ -2,17 +2,32 @@
 
 import os
 import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from support.ordinary import NOBODY, Ordinary, ordinary_user
 
-def subordinate_user() -> int:
-    """Return who runs the tests, or the first ordinary user of /etc/subuid where that is the superuser; skips the test when there is none."""
-    ranges = Path("/etc/subuid").read_text().splitlines() if Path("/etc/subuid").is_file() else []
-    names = {line.partition(":")[0] for line in ranges}
-    users = [user for user in pwd.getpwall() if names & {user.pw_name, str(user.pw_uid)} and user.pw_uid]
-    mine = [user.pw_uid for user in users if os.geteuid() in {0, user.pw_uid}]
-    if not mine:
-        pytest.skip("no ordinary user who could run this test has a range in /etc/subuid")
-    return mine[0]
+FILES = ("/etc/subuid", "/etc/subgid")
+RANGE = "1000000000:65536"
+BECOME = 'mount --bind "$1" /etc/subuid && mount --bind "$1" /etc/subgid && shift && exec "$@"'
+
+
+@contextmanager
+def subordinate_user() -> Iterator[Ordinary]:
+    """Yield who runs the tests, or an ordinary user who has a range in the eyes of his own programs alone where that is the superuser."""
+    with ordinary_user() as user:
+        if user.become:
+            ranges = user.directory / "subordinate-ids"
+            ranges.write_text(f"{pwd.getpwuid(NOBODY).pw_name}:{RANGE}\n")
+            yield replace(user, become=("unshare", "--mount", "sh", "-euc", BECOME, "sh", str(ranges), *user.become))
+        else:
+            names = {pwd.getpwuid(os.geteuid()).pw_name, str(os.geteuid())}
+            if not all(
+                names & {line.partition(":")[0] for line in Path(file).read_text().splitlines()} for file in FILES if Path(file).is_file()
+            ):
+                pytest.skip("this user has no range in /etc/subuid and /etc/subgid")
+            yield user

@@ -1,13 +1,14 @@
 SUMMARY = "This machine's apt, set up to install packages into an image"
 LICENSE = "CLOSED"
 
+# apt-ftparchive
+DEPENDS += "debian-tools-native dpkg-native"
+
 SRC_URI = "file://apt.conf.sample"
 
-inherit native
-
-# apt-ftparchive
-DEPENDS = "debian-tools-native dpkg-native"
 INHIBIT_DEFAULT_DEPS = "1"
+
+inherit_defer native
 
 do_install() {
     install -D -m 0644 ${WORKDIR}/apt.conf.sample ${D}${sysconfdir}/apt/apt.conf.sample

@@ -1,4 +1,4 @@
-SUMMARY = "Initial RAM disk of Debian 13 packages: systemd, the verity tools, and the drivers that lead to the root file system"
+SUMMARY = "Initial RAM disk of Debian 13 packages, which leads to a verity root"
 
 inherit deploy debian-tree
 
@@ -6,7 +6,8 @@ SRC_URI = "file://prepare-tree file://trim-initramfs"
 
 DEBIAN_PACKAGES = "dmsetup e2fsprogs kmod libtss2-esys-3.0.2-0t64 libtss2-rc0t64 libtss2-tcti-device0t64 linux-image-cloud-amd64 systemd \
     systemd-cryptsetup systemd-repart udev"
-DEBIAN_OPTIONS = "--essential-hook='sh ${WORKDIR}/prepare-tree $1' --customize-hook='sh ${WORKDIR}/trim-initramfs $1'"
+DEBIAN_OPTIONS = "--essential-hook='copy-in ${WORKDIR}/prepare-tree ${WORKDIR}/trim-initramfs /tmp' \
+    --essential-hook='sh $1/tmp/prepare-tree $1' --customize-hook='sh $1/tmp/trim-initramfs $1'"
 
 do_deploy() {
     install -D -m 0644 ${DEBIAN_TREE} ${DEPLOYDIR}/debian-initramfs.tar

@@ -4,9 +4,8 @@ LICENSE = "CLOSED"
 inherit deploy
 
 INHIBIT_DEFAULT_DEPS = "1"
-PACKAGE_ARCH = "${MACHINE_ARCH}"
-
 PROVIDES += "virtual/kernel"
+PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 # Modules are in the tree.
 PACKAGES_DYNAMIC = "^kernel-module-.*"

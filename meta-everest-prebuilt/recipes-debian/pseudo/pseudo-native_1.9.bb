@@ -1,12 +1,13 @@
 SUMMARY = "pseudo of this machine, where BitBake looks for it"
 LICENSE = "CLOSED"
 
-inherit native
-
 PROVIDES += "virtual/fakeroot-native"
 INHIBIT_DEFAULT_DEPS = "1"
 
+inherit_defer native
+
 # BitBake runs it around every task that makes owners: it must be this machine's own, as tasks are this machine's programs.
+# nooelint: oelint.vars.pathhardcode.bindir,oelint.vars.pathhardcode.libdir - this machine's, not the target's
 do_install() {
     library=$(ls /usr/lib/*/pseudo/libpseudo.so 2>/dev/null | head -n 1)
     if [ ! -x /usr/bin/pseudo ] || [ -z "$library" ]; then
