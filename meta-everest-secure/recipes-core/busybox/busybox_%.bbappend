@@ -1,0 +1,1 @@
+require ${@bb.utils.contains('DISTRO_FEATURES', 'everest-secure', 'busybox-everest-secure.inc', '', d)}
