@@ -111,7 +111,13 @@ def test_a_slot_boots_its_own_partition_read_only_by_the_signed_hash(made: Made,
 
 def test_nothing_is_discovered_no_console_is_named_and_the_kernel_is_locked_down(made: Made) -> None:
     found = line(made, "a")
-    safe = {"systemd.gpt_auto": "0", "lockdown": "integrity", "usbcore.authorized_default": "0", "panic": "10"}
+    safe = {
+        "systemd.gpt_auto": "0",
+        "systemd.import_credentials": "no",
+        "lockdown": "integrity",
+        "usbcore.authorized_default": "0",
+        "panic": "10",
+    }
     assert {name: found.values(name) for name in safe} == {name: (value,) for name, value in safe.items()}
     assert not [name for name in ("console", "init", "rd.shell", "systemd.debug_shell") if found.has(name)]
 

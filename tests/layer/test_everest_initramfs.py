@@ -39,5 +39,6 @@ def test_the_build_enables_nothing_in_the_initrd(layer: Bench) -> None:
 def test_the_machine_s_id_is_there_before_the_system_starts(layer: Bench) -> None:
     package = layer.package("everest-initramfs")
     wanted = package.files / UNITS / "initrd.target.wants/everest-machine-id.service"
+    assert "Requires=sysroot.mount\n" in wanted.read_text()
     assert (wanted.parent / wanted.readlink()).is_file()
     assert contents(package)["/usr/libexec/everest-machine-id"] == 0o755

@@ -4,6 +4,7 @@ from everest_secure.checks.common import entries_of, place_of
 from everest_secure.checks.core import Boot, Notes, Scope, check
 from everest_secure.policy.parameters import Parameters
 
+_NO = ("no", "0", "off", "false")
 _LOCKDOWN = ("integrity", "confidentiality")
 _FORBIDDEN = (
     "init", "rdinit", "systemd.debug_shell", "rd.systemd.debug_shell", "rd.break", "rd.shell", "systemd.run", "systemd.wants", "rd.systemd.wants",
@@ -14,7 +15,7 @@ _FORBIDDEN = (
 
 @check("BOOT-03", on=Scope.BOOT)
 def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameters, note: Notes) -> None:
-    """Each boot entry lies in a UKI, locks the kernel down, and opens no login or other init."""
+    """Each boot entry lies in a signed UKI, locks the kernel down, and opens no login or other init."""
     for entry in entries_of(boot):
         place, line = place_of(entry), entry.command_line
         if not entry.authenticated:
@@ -22,6 +23,9 @@ def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameter
             note.finding(what, at=place, remedy="Put it into a UKI and sign it (EVEREST_SECURE_BOOT).")
         if line.last("lockdown") not in _LOCKDOWN:
             note.finding("the kernel is not locked down", at=place, remedy="Add 'lockdown=integrity' to the command line.")
+        if line.last("systemd.import_credentials") not in _NO:
+            what = "systemd takes credentials from firmware and EFI partition, which no signature covers"
+            note.finding(what, at=place, remedy="Add 'systemd.import_credentials=no' to the command line.")
         for name in _FORBIDDEN:
             if line.has(name):
                 note.finding(f"the command line holds '{name}'", at=place, remedy="Take the parameter out of the command line.")

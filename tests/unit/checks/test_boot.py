@@ -12,7 +12,7 @@ from everest_secure.result import CheckResult
 from support.images import gpt_disk, signed_program, tool, unified_kernel, verity_image
 from support.rootfs import production
 
-GOOD = "ro lockdown=integrity roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
+GOOD = "ro lockdown=integrity systemd.import_credentials=no roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,8 @@ def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple
         (GOOD + " roothash=" + "00" * 32, {"FS-02"}),
         (GOOD.replace("lockdown=integrity ", ""), {"BOOT-03"}),
         (GOOD + " lockdown=none", {"BOOT-03"}),
+        (GOOD.replace("systemd.import_credentials=no ", ""), {"BOOT-03"}),
+        (GOOD + " systemd.import_credentials", {"BOOT-03"}),
         (GOOD + " init=/bin/sh", {"BOOT-03", "NET-07"}),
         (GOOD + " systemd.debug_shell", {"BOOT-03", "NET-07"}),
         (GOOD + " systemd.unit=rescue.target", {"NET-07"}),
