@@ -52,7 +52,7 @@ EVEREST_IMAGE_KEYRING ??= "${@'everest-keyring' if d.getVar('EVEREST_PRODUCTION'
 EVEREST_IMAGE_KEYRING[doc] = "Package with the trust anchors for updates: that of release in a production build, else that of development."
 IMAGE_INSTALL:append = " ${EVEREST_IMAGE_KEYRING}"
 
-ROOTFS_POSTPROCESS_COMMAND += "everest_secure_drop_setuid everest_secure_machine_id everest_secure_release_file everest_secure_mark"
+ROOTFS_POSTPROCESS_COMMAND += "everest_secure_drop_setuid everest_secure_machine_id everest_secure_fstab everest_secure_release_file everest_secure_mark"
 IMAGE_QA_COMMANDS += "everest_secure_qa_accounts everest_secure_qa_logins"
 ERROR_QA:append = " everest-secure"
 
@@ -77,6 +77,14 @@ everest_secure_machine_id() {
     chmod 0444 ${IMAGE_ROOTFS}${sysconfdir}/machine-id
 }
 everest_secure_machine_id[doc] = "Leaves the machine's id to the machine, and makes no boot its first"
+
+# FS-03: OE-Core's fstab has a tmpfs below /var, to which /var/tmp leads, and lets programs run from it.
+everest_secure_fstab() {
+    if [ -e ${IMAGE_ROOTFS}${sysconfdir}/fstab ]; then
+        sed -E -i 's,^(tmpfs[[:space:]]+/var/volatile[[:space:]]+tmpfs[[:space:]]+)defaults,\1nodev\,nosuid\,noexec\,mode=0755,' ${IMAGE_ROOTFS}${sysconfdir}/fstab
+    fi
+}
+everest_secure_fstab[doc] = "Mounts what is volatile below /var as /var itself is mounted"
 
 python everest_secure_release_file() {
     import json

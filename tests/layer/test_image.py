@@ -174,3 +174,14 @@ def test_machines_do_not_share_an_id_and_no_boot_is_the_first(layer: Bench, root
         (rootfs / "etc/machine-id").write_text(content)
     run(layer, rootfs)
     assert (rootfs / "etc/machine-id").read_bytes() == b""
+
+
+def test_no_program_runs_from_the_tmpfs_below_var(layer: Bench, rootfs: Path) -> None:
+    others = ["/dev/root / auto ro 1 1", "proc /proc proc defaults 0 0", "tmpfs /run tmpfs mode=0755,nodev,nosuid,strictatime 0 0"]
+    (rootfs / "etc/fstab").write_text(
+        "\n".join([*others, "tmpfs                /var/volatile        tmpfs      defaults              0  0", ""])
+    )
+    run(layer, rootfs)
+    *kept, volatile = (rootfs / "etc/fstab").read_text().splitlines()
+    assert kept == others
+    assert volatile.split() == ["tmpfs", "/var/volatile", "tmpfs", "nodev,nosuid,noexec,mode=0755", "0", "0"]
