@@ -136,14 +136,16 @@ def test_a_confirmed_version_only_ever_rises(charger: Charger) -> None:
     assert charger.check("2.0.0").returncode == REJECTED
 
 
-def test_a_floor_that_cannot_be_read_refuses_until_it_is_written_anew(charger: Charger) -> None:
-    for broken in ("", "no version\n", "1.2.3 4\n"):
-        charger.floor.write_text(broken)
-        done = charger.check("9.9.9")
-        assert done.returncode == REJECTED
-        assert "holds no version" in done.stderr
-        assert charger.confirm("1.0.0").returncode == 0
-        assert charger.check("9.9.9").returncode == 0
+@pytest.mark.parametrize("broken", ["", "no version\n", "1.2.3 4\n"])
+def test_a_floor_that_cannot_be_read_leaves_the_system_s_own_and_is_written_anew(charger: Charger, broken: str) -> None:
+    charger.floor.write_text(broken)
+    charger.configure("1.0.0")
+    done = charger.check("9.9.9")
+    assert done.returncode == 0
+    assert "holds no version" in done.stderr
+    assert charger.check("0.9.0").returncode == REJECTED
+    assert charger.confirm("2.0.0").returncode == 0
+    assert charger.check("1.9.0").returncode == REJECTED
 
 
 def test_a_configuration_without_lowest_version_confirms_nothing(charger: Charger) -> None:
