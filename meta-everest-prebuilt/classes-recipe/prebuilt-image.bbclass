@@ -43,12 +43,6 @@ python prebuilt_mark() {
 }
 prebuilt_mark[doc] = "Says in the image that it is prebuilt"
 
-python () {
-    if d.getVar("EVEREST_PRODUCTION") == "1":
-        raise bb.parse.SkipRecipe("BIN-02: a prebuilt image holds stand-ins and is never for the field; leave out kas/opt/prebuilt.yml, or build "
-                                  "the development variant")
-}
-
 # Nothing is left to be done at first boot: maintainer scripts run at build time or fail.
 ROOTFS_BOOTSTRAP_INSTALL = ""
 

@@ -3,9 +3,10 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -23,12 +24,12 @@ from everest_secure.result import Outcome
 from support.subordinate import subordinate_user
 from support.yocto import PROJECT, Checkout, prepare
 
-pytestmark = pytest.mark.yocto
+pytestmark = [pytest.mark.yocto, pytest.mark.full]
 
 TOP = "kas/qemux86-64.yml:kas/opt/prebuilt.yml"
 IMAGE = "everest-secure-image-development"
 BUNDLE = "everest-secure-bundle-development"
-PROGRAMS = ("apt-get", "dpkg-deb", "mmdebstrap", "newuidmap", "pseudo")
+PROGRAMS = ("apt-get", "cpio", "dpkg-deb", "mmdebstrap", "newuidmap", "pseudo", "zstd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,15 @@ def test_the_image_says_that_it_is_prebuilt(built: Built) -> None:
     marks = json.loads(built.root().text("/usr/lib/everest-secure/stand-ins.json"))
     assert marks["kind"] == "prebuilt"
     assert {"/usr/bin/manager", "/usr/lib/dpkg/status"} <= {stand_in["path"] for stand_in in marks["stand_ins"]}
+
+
+@pytest.mark.parametrize("driver", ["dm-verity", "squashfs", "virtio_blk"])
+def test_the_initial_ram_disk_has_the_drivers_that_lead_to_the_root(built: Built, driver: str) -> None:
+    packed = subprocess.run(
+        ["zstd", "-dc", built.deploy / "everest-secure-initramfs-qemux86-64.cpio.zst"], capture_output=True, check=True
+    ).stdout
+    names = subprocess.run(["cpio", "--list", "--quiet"], input=packed, capture_output=True, check=True).stdout.decode().split()
+    assert [name for name in names if PurePath(name).name == f"{driver}.ko.xz"] != []
 
 
 def test_the_ids_are_those_of_the_distro_and_not_debians(built: Built) -> None:
