@@ -102,9 +102,8 @@ def test_the_image_says_that_it_is_prebuilt(built: Built) -> None:
 
 @pytest.mark.parametrize("driver", ["dm-verity", "squashfs", "virtio_blk"])
 def test_the_initial_ram_disk_has_the_drivers_that_lead_to_the_root(built: Built, driver: str) -> None:
-    packed = subprocess.run(
-        ["zstd", "-dc", built.deploy / "everest-secure-initramfs-qemux86-64.cpio.zst"], capture_output=True, check=True
-    ).stdout
+    archive = (built.deploy / "everest-secure-initramfs-qemux86-64.cpio.zst").resolve()
+    packed = subprocess.run(["zstd", "-dc", archive], capture_output=True, check=True).stdout
     names = subprocess.run(["cpio", "--list", "--quiet"], input=packed, capture_output=True, check=True).stdout.decode().split()
     assert [name for name in names if PurePath(name).name == f"{driver}.ko.xz"] != []
 
