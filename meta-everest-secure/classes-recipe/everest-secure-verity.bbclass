@@ -8,7 +8,7 @@
 # Two builds of the same root give the same file: salt and UUID are the SHA-256 of the data, cut to length. The salt need not be secret or random; it
 # keeps hash trees of different images apart. Beside the image lies ${IMAGE_LINK_NAME}.verity.json with its root hash and hash offset.
 
-EVEREST_SLOT_FSTYPE ??= "squashfs-zst.verity"
+EVEREST_SLOT_FSTYPE = "squashfs-zst.verity"
 EVEREST_SLOT_FSTYPE[doc] = "Image type of a root slot, as the bundle carries it."
 EVEREST_IMAGE_LEFT_OUT ??= "var/* boot/* usr/lib/modules/*/vmlinuz"
 EVEREST_IMAGE_LEFT_OUT[doc] = "Paths of the root that its squashfs leaves out: /var, where the data partition is mounted, and kernels, which are in the UKI or FIT."
