@@ -15,10 +15,8 @@ from everest_secure.bundle.signing import Signer, preflight
 from everest_secure.parse.chain import Chain, chain_faults
 from everest_secure.pki import certificates, keys
 from everest_secure.pki.marking import is_development
-from everest_secure.pki.store import Store
+from everest_secure.pki.store import SECURE_BOOT, SIGNER, Store
 
-SIGNER = "signer"
-SECURE_BOOT = "secure-boot-db"
 RELEASE_KEYRING = "EVEREST_RAUC_KEYRING"
 DEVELOPMENT_KEYRING = "EVEREST_RAUC_KEYRING_DEVELOPMENT"
 BUNDLE = ("EVEREST_BUNDLE_KEY", "EVEREST_BUNDLE_CERT", "EVEREST_BUNDLE_INTERMEDIATE")
@@ -32,10 +30,14 @@ def variables(store: Store) -> Mapping[str, str]:
 
     It stands for the release keyring as well: a production build then says that a development authority is no trust anchor of a product.
     """
-    bundle = (store.key(SIGNER), store.certificate(SIGNER), store.chain(SIGNER))
-    boot = (store.key(SECURE_BOOT), store.certificate(SECURE_BOOT))
-    files = (store.keyring, store.keyring, *bundle, *boot)
-    return {name: str(file.resolve()) for name, file in zip(VARIABLES, files, strict=True)}
+    signer = (store.key(SIGNER), store.certificate(SIGNER), store.chain(SIGNER))
+    files = {
+        RELEASE_KEYRING: store.keyring,
+        DEVELOPMENT_KEYRING: store.keyring,
+        **dict(zip(BUNDLE, signer, strict=True)),
+        **dict(zip(BOOT, (store.key(SECURE_BOOT), store.certificate(SECURE_BOOT)), strict=True)),
+    }
+    return {name: str(file.resolve()) for name, file in files.items()}
 
 
 def require_keys(required: Collection[str], environment: Mapping[str, str], *, now: datetime) -> None:

@@ -16,6 +16,10 @@ from everest_secure.run import Tools
 
 KEY_SUFFIX = ".key.pem"
 CERTIFICATE_SUFFIX = ".cert.pem"
+SIGNER = "signer"
+"""Name of the bundle signer in the shipped profiles."""
+SECURE_BOOT = "secure-boot-db"
+"""Name of the signer of EFI programs and FITs in the shipped profiles."""
 
 
 @dataclass(frozen=True, slots=True)

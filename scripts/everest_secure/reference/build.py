@@ -12,7 +12,7 @@ from everest_secure.bundle.description import Description, Hooks, Image
 from everest_secure.bundle.signing import Signer
 from everest_secure.image.artefact import open_artefact
 from everest_secure.paths import data
-from everest_secure.pki.store import Store
+from everest_secure.pki.store import SECURE_BOOT, SIGNER, Store
 from everest_secure.reference import mkosi
 from everest_secure.reference.archive import find_archive
 from everest_secure.reference.disk import Layout, build_disk, build_efi
@@ -31,8 +31,6 @@ Step = Callable[[str], AbstractContextManager[None]]
 NEEDED_BYTES = 4 << 30
 """Free bytes that the caches and one image take at most."""
 KEYRING = "/etc/rauc/keyring.pem"
-SIGNER = "signer"
-DB = "secure-boot-db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None
             kernel=workspace.work / "tree" / "root.vmlinuz",
             initrd=initrd,
             os_release=tree / "usr/lib/os-release",
-            signer=SecureBootKey(keys.key(DB), keys.certificate(DB)),
+            signer=SecureBootKey(keys.key(SECURE_BOOT), keys.certificate(SECURE_BOOT)),
         )
         efi = _efi(recipe, root, programs, layout=layout, work=workspace.work, tools=tools)
         disk = build_disk(output / f"{IMAGE}.raw", efi=efi, rootfs=root.path, layout=layout, work=workspace.work, tools=tools)
