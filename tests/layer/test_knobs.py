@@ -89,3 +89,10 @@ def test_what_a_kas_file_sets_is_a_knob(fragment: Path) -> None:
 def test_what_a_text_or_the_template_speaks_of_exists(text: Path) -> None:
     known = made() | OF_EVEREST | OF_THE_BUILD_HOST | OF_THE_TOOLS
     assert {name for name in NAME.findall(text.read_text()) if name not in known} == set()
+
+
+def test_every_knob_that_is_1_or_0_is_refused_when_it_is_neither() -> None:
+    documented = set(re.findall(r'^(EVEREST_\w+)\[doc\] = "1 ', KNOBS.read_text(), re.MULTILINE))
+    refused = set(re.findall(r'"(EVEREST_\w+)"', (LAYER / "lib/everest_policy/switches.py").read_text()))
+    assert len(documented) > 10
+    assert documented - refused == set()

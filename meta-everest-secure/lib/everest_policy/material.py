@@ -167,3 +167,5 @@ def _openssl(arguments: list[str], stdin: bytes) -> bytes:
         return subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, timeout=30, check=False).stdout
     except FileNotFoundError:
         raise Unusable("cannot be looked at without the host's openssl") from None
+    except subprocess.TimeoutExpired:
+        raise Unusable("keeps openssl busy for more than 30 seconds") from None
