@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,15 +58,15 @@ def running(directory: Path) -> list[str]:
 
 
 def access_modes(file: Path) -> set[int]:
-    """Return how processes have opened `file` (proc_pid_fdinfo(5))."""
+    """Return how processes have opened `file` (proc_pid_fdinfo(5)); processes and descriptors that end meanwhile have not."""
     found = set()
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if descriptor.readlink() == file:
-                flags = descriptor.parents[1].joinpath("fdinfo", descriptor.name).read_text().split("flags:")[1].split()[0]
-                found.add(int(flags, 8) & os.O_ACCMODE)
-        except OSError:
-            continue
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            for descriptor in (process / "fd").iterdir():
+                with suppress(OSError):
+                    if descriptor.readlink() == file:
+                        flags = (process / "fdinfo" / descriptor.name).read_text().split("flags:")[1].split()[0]
+                        found.add(int(flags, 8) & os.O_ACCMODE)
     return found
 
 
