@@ -12,11 +12,12 @@ DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := iproute2 mosquitto-clients ovmf qemu-system-x86 squashfs-tools swtpm systemd-container
 TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils busybox-static chromium cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr \
-	fakeroot fdisk kmod libtss2-tcti-swtpm0 mosquitto mosquitto-clients mtools nftables osslsigncode qemu-system-arm rauc sbsigntool squashfs-tools systemd \
+	fakeroot fdisk kmod locales libtss2-tcti-swtpm0 mosquitto mosquitto-clients mtools nftables osslsigncode qemu-system-arm rauc sbsigntool squashfs-tools systemd \
 	systemd-boot-efi tpm2-openssl u-boot-qemu u-boot-tools
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
-YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git lz4 mmdebstrap mtools parted \
+YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git locales lz4 mmdebstrap mtools parted \
 	patch pseudo qemu-system-arm u-boot-tools uidmap wget zstd
+YOCTO_LOCALE := en_US
 
 .PHONY: help
 help: ## List the targets
@@ -49,21 +50,25 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 .PHONY: test
 test: $(READY) ## Set up and run all tests but those that need upstream layers or QEMU
 	@scripts/setup.sh packages $(TEST_PACKAGES)
+	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not yocto and not boot"
 
 .PHONY: unit
 unit: $(READY) ## The unit tests alone
 	@scripts/setup.sh packages $(TEST_PACKAGES)
+	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest --numprocesses 3 tests/unit
 
 .PHONY: test-yocto
 test-yocto: $(READY) ## Test the layer on the real upstream layers (skipped where they are out of reach): about an hour
 	@scripts/setup.sh packages $(YOCTO_PACKAGES)
+	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest -m yocto tests/yocto
 
 .PHONY: test-yocto-quick
 test-yocto-quick: $(READY) ## The same without what parses or checks all of upstream: minutes, for CI
 	@scripts/setup.sh packages $(YOCTO_PACKAGES)
+	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest -m "yocto and not full" tests/yocto
 
 .PHONY: boot

@@ -1,39 +1,64 @@
 #!/bin/sh
-# Installs the Debian packages that a make target needs, and nothing when they are there.
-# Usage: setup.sh packages PACKAGE...
+# Installs what a make target needs of Debian, and nothing when it is there.
+# Usage: setup.sh packages PACKAGE... | setup.sh locale LANGUAGE_COUNTRY (its UTF-8 variant)
 # As root or with sudo it installs; otherwise one line says what is missing. Exit 2 when something is missing still.
 set -eu
 
-[ "${1:-}" = packages ] || { echo "usage: $0 packages PACKAGE..." >&2; exit 64; }
+usage() { echo "usage: $0 packages PACKAGE... | $0 locale LANGUAGE_COUNTRY" >&2; exit 64; }
+
+become_root() {
+	id=$(id -u)
+	if [ "${id}" = 0 ]; then
+		become='env'
+	elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+		become='sudo'
+	else
+		echo "setup: $1" >&2
+		exit 2
+	fi
+}
+
+# quietly COMPLAINT COMMAND...: runs a command, and shows the end of what it said with the complaint when it fails.
+quietly() {
+	complaint=$1
+	shift
+	log=$(mktemp)
+	"$@" >"${log}" 2>&1 && failed=0 || failed=1
+	[ "${failed}" = 0 ] || tail -n 3 "${log}" >&2
+	rm -f "${log}"
+	[ "${failed}" = 0 ] || { echo "setup: ${complaint}" >&2; exit 2; }
+}
+
+# shellcheck disable=SC2086 # lists of package names
+packages() {
+	if ! command -v dpkg-query >/dev/null 2>&1; then
+		echo "setup: this machine is not Debian; install these by hand: $*" >&2
+		exit 0
+	fi
+	missing=
+	for package in "$@"; do
+		dpkg-query -W -f '${db:Status-Status}\n' "${package}" 2>/dev/null | grep -qx installed || missing="${missing} ${package}"
+	done
+	[ -n "${missing}" ] || exit 0
+	become_root "missing Debian packages; install them as root: apt-get install${missing}"
+	echo "setup: installing${missing}"
+	complaint="could not install${missing}; check the network and apt's configuration"
+	quietly "${complaint}" "${become}" apt-get update -qq
+	quietly "${complaint}" "${become}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ${missing}
+}
+
+locale_of() {
+	locale -a | grep -qix "$1\.utf-\{0,1\}8" && exit 0
+	become_root "the locale $1.UTF-8 is missing; make it as root: localedef --inputfile $1 --charmap UTF-8 $1.UTF-8"
+	echo "setup: making the locale $1.UTF-8"
+	quietly "could not make the locale $1.UTF-8; install the Debian package locales" "${become}" localedef --inputfile "$1" --charmap UTF-8 "$1.UTF-8"
+}
+
+[ $# -gt 1 ] || usage
+what=$1
 shift
-
-if ! command -v dpkg-query >/dev/null 2>&1; then
-	echo "setup: this machine is not Debian; install these by hand: $*" >&2
-	exit 0
-fi
-
-missing=
-for package in "$@"; do
-	dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
-done
-[ -n "$missing" ] || exit 0
-
-id=$(id -u)
-if [ "${id}" = 0 ]; then
-	become=
-elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-	become=sudo
-else
-	echo "setup: missing Debian packages; install them as root: apt-get install$missing" >&2
-	exit 2
-fi
-
-echo "setup: installing$missing"
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2086 # a list of package names
-if ! { $become apt-get update -qq && DEBIAN_FRONTEND=noninteractive $become apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
-	tail -n 3 "$log" >&2
-	echo "setup: could not install$missing; check the network and apt's configuration" >&2
-	exit 2
-fi
+case "${what}" in
+packages) packages "$@" ;;
+locale) [ $# = 1 ] || usage; locale_of "$1" ;;
+*) usage ;;
+esac

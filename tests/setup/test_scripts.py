@@ -11,7 +11,7 @@ from support.reference import AS_ROOT, REPOSITORY, require
 
 SETUP = REPOSITORY / "scripts" / "setup.sh"
 ABSENT = "everest-secure-no-such-package"
-PROGRAMS = ("sh", "setpriv", "id", "dpkg-query", "grep", "unshare")
+PROGRAMS = ("sh", "setpriv", "id", "dpkg-query", "grep", "locale", "unshare")
 """What the scripts need until they become root; neither sudo nor apt-get."""
 RANGES = "nobody:100000:65536\n"
 
@@ -55,9 +55,32 @@ def test_setup_names_the_packages_on_a_machine_without_dpkg(user: Ordinary) -> N
     assert said(user, SETUP, "packages", "a", "b") == (0, "setup: this machine is not Debian; install these by hand: a b\n")
 
 
-@pytest.mark.parametrize("arguments", [(), ("install", "dpkg")])
+@pytest.mark.parametrize("arguments", [(), ("packages",), ("install", "dpkg"), ("locale", "en_US", "de_DE")])
 def test_setup_explains_its_use(user: Ordinary, arguments: tuple[str, ...]) -> None:
-    assert said(user, SETUP, *arguments) == (64, f"usage: {user.directory}/setup.sh packages PACKAGE...\n")
+    script = user.directory / "setup.sh"
+    assert said(user, SETUP, *arguments) == (64, f"usage: {script} packages PACKAGE... | {script} locale LANGUAGE_COUNTRY\n")
+
+
+def test_setup_is_silent_when_the_locale_is_there(user: Ordinary) -> None:
+    require("locale")
+    assert said(user, SETUP, "locale", "C") == (0, "")
+
+
+def test_setup_says_which_locale_is_missing_when_it_may_not_make_it(user: Ordinary) -> None:
+    require("locale")
+    assert said(user, SETUP, "locale", "xx_XX") == (
+        2,
+        "setup: the locale xx_XX.UTF-8 is missing; make it as root: localedef --inputfile xx_XX --charmap UTF-8 xx_XX.UTF-8\n",
+    )
+
+
+def test_setup_says_so_when_no_locale_can_be_made_of_that_name() -> None:
+    require("locale", "localedef")
+    if os.geteuid():
+        pytest.skip("only root makes locales")
+    done = subprocess.run([SETUP, "locale", "xx_XX"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "setup: could not make the locale xx_XX.UTF-8; install the Debian package locales"
 
 
 def test_setup_says_so_when_apt_has_no_such_package(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What must be true before a build of hours starts; each that is not ends it with one sentence."""
 
+import locale
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -18,6 +19,8 @@ FIRST_BYTES = 90 * 10**9
 AGAIN_BYTES = 10 * 10**9
 """Free bytes for a build over an earlier one, whose files are there already."""
 
+LOCALE = "en_US.UTF-8"
+
 
 def preflight(kas: Kas, *, uid: int, environment: Mapping[str, str], space: int | None = None) -> Configuration:
     """Return the merged configuration when a build with it can start, and raise UserError with the first thing in the way otherwise.
@@ -26,6 +29,7 @@ def preflight(kas: Kas, *, uid: int, environment: Mapping[str, str], space: int 
     """
     refuse_root(uid)
     require_programs()
+    require_locale()
     require_files(kas.files)
     configuration = kas.configuration()
     require_environment(configuration, environment)
@@ -53,6 +57,19 @@ def require_programs() -> None:
         raise BuildError("kas is not installed beside everest-secure; install everest-secure again with its dependencies")
     if not is_installed("git"):
         raise BuildError("the program 'git' is not installed; install it with your package manager and try again")
+
+
+def require_locale() -> None:
+    """Raise BuildError when the locale that BitBake works in is missing: it stops without (bitbake, lib/bb/utils.py, check_system_locale)."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, LOCALE)
+    except locale.Error as error:
+        raise BuildError(
+            f"BitBake needs the locale {LOCALE}, which this machine lacks; make it with 'localedef -i en_US -f UTF-8 {LOCALE}' as root"
+        ) from error
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
 
 
 def require_environment(configuration: Configuration, environment: Mapping[str, str]) -> None:

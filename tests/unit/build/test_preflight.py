@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,14 @@ def test_a_build_that_can_start_may_start(project: Project, layer: Upstream, tmp
 def test_the_superuser_is_refused_because_bitbake_refuses_him() -> None:
     with pytest.raises(BuildError, match="refuses to build as root"):
         refuse_root(0)
+
+
+def test_a_machine_without_the_locale_of_bitbake_is_told_how_to_make_it(tmp_path: Path) -> None:
+    program = "from everest_secure.build.preflight import require_locale; require_locale()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "LOCPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert "BuildError: BitBake needs the locale en_US.UTF-8, which this machine lacks; make it with 'localedef " in done.stderr
 
 
 def test_too_little_disk_is_said_before_anything_is_fetched(project: Project, layer: Upstream, tmp_path: Path) -> None:
