@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # Debian packages by what needs them. The tools that make images come in a root of their own (reference/toolsroot.py).
 DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
-BOOT_PACKAGES := iproute2 mosquitto-clients ovmf qemu-system-x86 squashfs-tools swtpm systemd-container
+BOOT_PACKAGES := iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils squashfs-tools swtpm systemd-container
 TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils busybox-static chromium cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr \
 	fakeroot fdisk kmod locales libtss2-tcti-swtpm0 mosquitto mosquitto-clients mtools nftables osslsigncode qemu-system-arm rauc sbsigntool squashfs-tools systemd \
 	systemd-boot-efi tpm2-openssl u-boot-qemu u-boot-tools

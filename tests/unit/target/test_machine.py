@@ -1,6 +1,8 @@
+import json
 import os
 import re
 import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -104,12 +106,23 @@ def test_a_machine_that_says_nothing_is_called_that(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("real")
-def test_a_missing_disk_ends_in_the_words_of_qemu(tmp_path: Path) -> None:
+def test_a_missing_disk_is_said_before_anything_runs(tmp_path: Path) -> None:
     built = machine(tmp_path)
     built.disk.unlink()
-    with pytest.raises(ToolError, match=r"^'qemu-system-x86_64' failed with exit code 1: .*disk,1\.raw.*No such file"):
+    with pytest.raises(
+        UserError, match=r"^the disk image .*/disk,1\.raw is missing or no file; give the raw disk image that the build made$"
+    ):
         run_until(built, "ready", seconds=SECONDS)
-    assert running(tmp_path) == []
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.usefixtures("real")
+def test_the_disk_has_room_behind_the_image_for_the_data_partition(tmp_path: Path) -> None:
+    built = machine(tmp_path, says="ready")
+    run_until(built, "ready", seconds=SECONDS)
+    seen = json.loads(subprocess.run(["qemu-img", "info", "--output=json", built.written], capture_output=True, check=True).stdout)
+    assert seen["virtual-size"] == built.disk.stat().st_size + 512 * 1024 * 1024
+    assert str(built.disk) in seen["full-backing-filename"]
 
 
 @pytest.mark.usefixtures("real")
