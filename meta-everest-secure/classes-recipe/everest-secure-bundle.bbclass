@@ -102,9 +102,11 @@ python everest_secure_bundle_origin() {
     meta = "RAUC_META_everest-secure"
     d.setVarFlag(meta, "revision", oe.buildcfg.get_metadata_git_revision(d.getVar("EVEREST_SECURE_LAYER")))
     name = d.expand("${DEPLOY_DIR_IMAGE}/${EVEREST_BUNDLE_IMAGE}${IMAGE_MACHINE_SUFFIX}${IMAGE_NAME_SUFFIX}.spdx")
-    for bill in sorted(glob.glob(name + ".json") or glob.glob(name + ".tar.*")):
-        with open(bill, "rb") as file:
-            d.setVarFlag(meta, "sbom-sha256", hashlib.sha256(file.read()).hexdigest())
+    bills = sorted(glob.glob(name + ".json") or glob.glob(name + ".tar.*"))
+    if not bills:
+        bb.fatal("SUP-01: %s.json is not there, nor the archive of SPDX 2.2; inherit create-spdx in the distro, as everest-secure does" % name)
+    with open(bills[0], "rb") as file:
+        d.setVarFlag(meta, "sbom-sha256", hashlib.sha256(file.read()).hexdigest())
 }
 everest_secure_bundle_origin[doc] = "Puts the layer's revision and the digest of the image's bill of materials into the manifest"
 
