@@ -30,6 +30,15 @@ def small(name: str = "development", *, key: KeyType = KeyType.ECDSA_P256) -> Pr
     return replace(shipped, certificates=tuple(replace(spec, key=key) for spec in shipped.certificates))
 
 
+def for_firmware() -> Profile:
+    """Return the development profile with small keys that edk2 understands where it has to: RSA alone."""
+    chosen = small()
+    boot = {Usage.SECURE_BOOT_AUTHORITY, Usage.SECURE_BOOT_SIGNING}
+    return replace(
+        chosen, certificates=tuple(replace(spec, key=KeyType.RSA_2048) if spec.usage in boot else spec for spec in chosen.certificates)
+    )
+
+
 def make(directory: Path, *, chosen: Profile | None = None, at: datetime | None = None, passphrase: str | None = None) -> Store:
     """Make a PKI as `everest-secure pki init` does."""
     return store.create(directory, profile=chosen or small(), tools=HostTools(), now=at or now(), passphrase=passphrase)

@@ -11,7 +11,7 @@ from typing import Any
 
 from support.kas import KAS_DIRECTORY
 from support.ordinary import LIBRARIES, Ordinary
-from support.pki import make
+from support.pki import for_firmware, make
 
 PROJECT = KAS_DIRECTORY.parent
 LAYER = "meta-everest-secure"
@@ -122,7 +122,7 @@ def prepare(user: Ordinary, python: str) -> Checkout:
     """Copy the project, make a PKI and check the layers out."""
     user.give(KAS_DIRECTORY, PROJECT / LAYER)
     made = Checkout(user, python)
-    make(made.keys)
+    make(made.keys, chosen=for_firmware())
     user.own(made.keys)
     assert user.run("git", "init", "--quiet", ".").returncode == 0
     done = made.kas("checkout", "kas/base.yml")

@@ -18,9 +18,13 @@ from everest_secure.errors import UserError
 from everest_secure.image.artefact import open_artefact
 from everest_secure.image.gpt import PartitionTable
 from everest_secure.image.tree import Tree
+from everest_secure.pki.store import Store
 from everest_secure.reference.archive import find_archive
 from everest_secure.report.model import Report
 from everest_secure.result import Outcome
+from everest_secure.target.firmware import Firmware, enroll
+from everest_secure.target.machine import PROGRAMS as MACHINE
+from everest_secure.target.machine import Machine, run_until
 from support.subordinate import subordinate_user
 from support.yocto import PROJECT, Checkout, prepare
 
@@ -30,6 +34,8 @@ TOP = "kas/qemux86-64.yml:kas/opt/prebuilt.yml"
 IMAGE = "everest-secure-image-development"
 BUNDLE = "everest-secure-bundle-development"
 PROGRAMS = ("apt-get", "cpio", "dpkg-deb", "mmdebstrap", "newuidmap", "pseudo", "zstd")
+SAYS = "everest-reference: "
+"""What the stand-in of EVerest says of the machine on its console begins so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,19 @@ def test_the_ids_are_those_of_the_distro_and_not_debians(built: Built) -> None:
 
 def test_no_address_of_the_archive_is_in_the_image(built: Built) -> None:
     assert built.root().resolve("/etc/apt") is None
+
+
+def test_the_disk_starts_with_secure_boot_and_no_unit_fails(built: Built, tmp_path: Path) -> None:
+    missing = [program for program in MACHINE if shutil.which(program) is None]
+    firmware = Firmware()
+    if missing or not (firmware.code.is_file() and firmware.variables.is_file()):
+        pytest.skip(f"not installed: {', '.join(missing) or 'ovmf'}")
+    disk = next(path for path in built.collection.artefacts if path.suffix == ".wic")
+    variables = enroll(tmp_path / "variables.fd", firmware=firmware, keys=Store(built.checkout.keys))
+    work = tmp_path / "machine"
+    work.mkdir()
+    console = run_until(Machine(disk=disk, firmware=firmware, variables=variables, work=work), f"{SAYS}ready", seconds=1800).splitlines()
+    assert f"{SAYS}failed units: none" in [line.strip() for line in console]
 
 
 def test_a_prebuilt_image_is_never_built_for_the_field(built: Built) -> None:
