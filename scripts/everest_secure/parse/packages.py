@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
+from everest_secure.parse.rpm_database import DATABASES, read_rpm_database
 
 LISTS = ("/var/lib/dpkg/status", "/usr/lib/dpkg/status", "/var/lib/opkg/status", "/usr/lib/opkg/status")
 LIST_DIRECTORIES = ("/var/lib/dpkg/status.d",)
+LICENCES = "/usr/share/common-licenses/license.manifest"
+"""OE-Core's list of packages, versions and licences, where COPY_LIC_MANIFEST is set: all that is left when an image gives up its package manager's."""
 RPM = ("/var/lib/rpm", "/usr/lib/sysimage/rpm")
 
 
@@ -30,6 +33,15 @@ def parse_status(text: str, path: str) -> tuple[Package, ...]:
     )
 
 
+def parse_licences(text: str, path: str) -> tuple[Package, ...]:
+    """Parse OE-Core's list of licences (license_image.bbclass)."""
+    return tuple(
+        Package(fields["package name"], fields.get("package version", ""), path, line)
+        for line, fields in _paragraphs(text)
+        if "package name" in fields
+    )
+
+
 def _paragraphs(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     fields: dict[str, str] = {}
     start = 1
@@ -48,7 +60,7 @@ def _paragraphs(text: str) -> Iterator[tuple[int, dict[str, str]]]:
 def read_packages(tree: Tree) -> tuple[Package, ...] | None:
     """Return the installed packages, or None when the image has no package list.
 
-    Raises ArtefactError for RPM databases, which are not read.
+    The list of licences counts where no package manager's is there. Raises ArtefactError for a damaged RPM database and those of its older forms.
     """
     found: list[Package] = []
     lists = [path for path in LISTS if tree.resolve(path)]
@@ -56,10 +68,15 @@ def read_packages(tree: Tree) -> tuple[Package, ...] | None:
     for path in lists:
         if not path.endswith(".md5sums"):
             found += parse_status(tree.text(path), path)
+    for path in DATABASES:
+        if tree.resolve(path):
+            found += (Package(name, version, path, 0) for name, version in read_rpm_database(tree, path))
     if found:
         return tuple(found)
     if any(tree.children(path) for path in RPM):
         raise ArtefactError(
-            f"{tree.name} keeps its package list in an RPM database, which is not read; build with package_ipk or package_deb"
+            f"{tree.name} keeps its package list in an RPM database of a form that is not read; build with rpm 4.16 or later"
         )
+    if tree.resolve(LICENCES):
+        return parse_licences(tree.text(LICENCES), LICENCES)
     return None

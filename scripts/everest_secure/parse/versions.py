@@ -1,0 +1,40 @@
+"""Versions of packages, compared as dpkg and opkg compare them (deb-version(7)); of the marks that rpm knows besides, `^` sorts as a letter."""
+
+import re
+from itertools import zip_longest
+
+_PARTS = re.compile(r"([^0-9]*)([0-9]*)")
+_EPOCH = re.compile(r"[0-9]+:")
+MAX_LENGTH = 256
+"""Characters of a version that are looked at."""
+
+
+def upstream(version: str) -> str:
+    """Return the upstream part: without the epoch, and without the packager's revision after the last hyphen."""
+    bare = _EPOCH.sub("", version[:MAX_LENGTH], count=1)
+    return bare.rpartition("-")[0] or bare
+
+
+def compare(one: str, other: str) -> int:
+    """Return whether an upstream version sorts before (-1), with (0) or after (1) another.
+
+    Runs of digits compare as numbers, all else character by character: `~` before the end, letters before other characters.
+    """
+    for (word, number), (other_word, other_number) in zip_longest(_parts(one), _parts(other), fillvalue=("", "")):
+        for left, right in zip_longest(map(_order, word), map(_order, other_word), fillvalue=0):
+            if left != right:
+                return 1 if left > right else -1
+        difference = int(number or 0) - int(other_number or 0)
+        if difference:
+            return 1 if difference > 0 else -1
+    return 0
+
+
+def _parts(version: str) -> list[tuple[str, str]]:
+    return [(found[1], found[2]) for found in _PARTS.finditer(version[:MAX_LENGTH]) if found[0]]
+
+
+def _order(character: str) -> int:
+    if character == "~":
+        return -1
+    return ord(character) if character.isascii() and character.isalpha() else ord(character) + 0x110000
