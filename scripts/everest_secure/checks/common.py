@@ -93,19 +93,29 @@ def option(command: tuple[str, ...], *names: str) -> str | None:
 
 
 def configuration(root: Root, note: Notes) -> EverestConfig | None:
-    """Read the configuration that everest.service names, else /etc/everest/config.yaml; a missing one is a finding and None.
+    """Read the configuration that everest.service names, else /etc/everest/config.yaml; a missing one is a finding and None."""
+    path = _config_path(root)
+    if root.tree.resolve(path) is None:
+        note.finding(f"EVerest's configuration {path} is missing", at=at(root, path), remedy="Install everest-config or the product's own.")
+        return None
+    return _config(root.tree, path)
+
+
+def stored_configuration(root: Root) -> EverestConfig | None:
+    """Read the same configuration for what it says besides; None when it is missing."""
+    path = _config_path(root)
+    return _config(root.tree, path) if root.tree.resolve(path) else None
+
+
+def _config_path(root: Root) -> str:
+    """Return the path of EVerest's configuration.
 
     The manager takes every unambiguous beginning of `--config` (Boost.Program_options, allow_guessing), and of a name in `.json` the `.yaml` beside
     it, if there is one (yaml_loader.cpp, load_yaml_content).
     """
     named = [path for command in service(root).commands if (path := option(command, *_CONFIG_OPTIONS))]
     path = named[0] if named else CONFIG
-    if path.endswith(".json") and root.tree.resolve(f"{path[:-5]}.yaml"):
-        path = f"{path[:-5]}.yaml"
-    if root.tree.resolve(path) is None:
-        note.finding(f"EVerest's configuration {path} is missing", at=at(root, path), remedy="Install everest-config or the product's own.")
-        return None
-    return _config(root.tree, path)
+    return f"{path[:-5]}.yaml" if path.endswith(".json") and root.tree.resolve(f"{path[:-5]}.yaml") else path
 
 
 @lru_cache(maxsize=4)

@@ -6,7 +6,9 @@ from itertools import product
 from everest_secure.checks.common import at, configuration, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.image.tree import Node
-from everest_secure.parse.everest_config import EverestConfig, Module, Value
+from everest_secure.parse.everest_config import EverestConfig, Module
+from everest_secure.parse.everest_yaml import Value
+from everest_secure.parse.evse_security import certificate_store
 from everest_secure.parse.mounts import VOLATILE, lasting, mount_of, read_mounts
 from everest_secure.parse.tmpfiles import Directory, read_directories
 from everest_secure.policy.parameters import Parameters
@@ -14,7 +16,6 @@ from everest_secure.policy.parameters import Parameters
 _BINDS = frozenset(("bind", "rbind"))
 """Bind mounts keep the options of what they show."""
 OPTIONS = ("nodev", "nosuid", "noexec")
-STORE = "/etc/everest/certs"
 _WRITTEN: dict[str, dict[str, str]] = {
     "OCPP": {
         "DatabasePath": "/tmp/ocpp_1_6_charge_point",  # noqa: S108 - EVerest's default, which is the finding
@@ -97,8 +98,7 @@ def certificate_store_has_its_layout(root: Root, policy: Parameters, note: Notes
         return
     mounts = read_mounts(root.tree, started(root))
     made = {directory.path.rstrip("/"): directory for directory in read_directories(root.tree)}
-    for place in _directories(config):
-        path = place if place.startswith("/") else f"{STORE}/{place}"
+    for path in certificate_store(config).directories:
         mount = mount_of(path, mounts)
         if mount is None or lasting(path, mounts) is None:
             what = f"the certificate store {path} is not on the data partition"
@@ -106,21 +106,6 @@ def certificate_store_has_its_layout(root: Root, policy: Parameters, note: Notes
             continue
         origin = f"{mount.what}{path.removeprefix(mount.where)}" if "bind" in mount.options else path
         _judge(root, origin, made.get(origin), root.tree.resolve(origin), policy, note)
-
-
-def _directories(config: EverestConfig) -> list[str]:
-    """Directories of the store by EvseSecurity's configuration; bundles are files in theirs (manifest of EvseSecurity)."""
-    values = next((module.config for module in config.modules if module.type == "EvseSecurity"), {})
-    bundles = {
-        "csms": "ca/csms/CSMS_ROOT_CA.pem",
-        "mf": "ca/mf/MF_ROOT_CA.pem",
-        "mo": "ca/mo/MO_ROOT_CA.pem",
-        "v2g": "ca/v2g/V2G_ROOT_CA.pem",
-    }
-    found = [str(values.get(f"{name}_ca_bundle", default)).rpartition("/")[0] for name, default in bundles.items()]
-    found.append(str(values.get("csms_leaf_cert_directory", "client/csms")))
-    found.append(str(values.get("secc_leaf_cert_directory", "client/cso")))
-    return found
 
 
 def _judge(root: Root, path: str, made: Directory | None, node: Node | None, policy: Parameters, note: Notes) -> None:

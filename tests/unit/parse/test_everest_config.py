@@ -47,7 +47,6 @@ def test_an_empty_mapping_is_no_modules() -> None:
         "active_modules:\n  x: {capabilities: []}\n",
         "active_modules:\n  x: {module: A, capabilities: CAP_KILL}\n",
         "active_modules:\n  x: {module: A, config_module: [1]}\n",
-        "settings: {a: !!int x}\n",
         "settings: {? [a] : b}\n",
         "\t\n\t- x",
         "settings: {a: *unknown}\n",
@@ -71,6 +70,32 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
 def test_an_alias_is_refused_as_everest_does_not_follow_it() -> None:
     with pytest.raises(ArtefactError, match=":2 has an alias"):
         parse("settings: {a: &a everest}\nactive_modules: {b: *a}\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("true", True),
+        ("True", "True"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ('"true"', "true"),
+        ("42", 42),
+        ("-7", -7),
+        ("'42'", "42"),
+        ("4.5", 4.5),
+        ("1e3", 1000.0),
+        ("12:30:00", "12:30:00"),
+        ("2026-01-01", "2026-01-01"),
+        ("1_000", "1_000"),
+        ("!!int x", "x"),
+        ("~", None),
+        ("", None),
+        ("9" * 100, "9" * 100),
+    ],
+)
+def test_words_are_what_everest_takes_them_for(written: str, value: object) -> None:
+    assert parse(f"settings:\n  a: {written}\n").setting("a") == value
 
 
 def test_no_object_is_made_from_a_tag() -> None:
