@@ -42,13 +42,51 @@ class OpensslConfig:
         commands. A module's name ends at its last dot, and of several `ssl_conf` the last replaces the others (conf_mod.c, module_find();
         conf_ssl.c, ssl_module_init()); of a command the prefix up to the first dot is dropped. Empty when a link of that chain is missing.
         """
-        init = self.sections.get("default", {}).get("openssl_conf")
-        modules = self.sections.get(init.value, {}) if init else {}
-        named = [value for name, value in modules.items() if name.rpartition(".")[0] == "ssl_conf" or name == "ssl_conf"]
+        named = self._module("ssl_conf")
         ssl = named[-1] if named else None
         default = self.sections.get(ssl.value, {}).get("system_default") if ssl else None
         commands = self.sections.get(default.value, {}) if default else {}
         return {name.partition(".")[2].lower() if "." in name else name.lower(): value for name, value in commands.items()}
+
+    def providers(self) -> tuple["Provider", ...]:
+        """Return the providers of the sections that `providers` names (provider_conf_load() in crypto/provider_conf.c)."""
+        named = [(name, value) for section in self._module("providers") for name, value in self.sections.get(section.value, {}).items()]
+        return tuple(self._provider(name, self.sections.get(value.value, {})) for name, value in named)
+
+    def _provider(self, name: str, section: Mapping[str, Value]) -> "Provider":
+        """Return a provider: its identity is the name in the list from behind the first dot, unless the section has another."""
+        identity, activate = section.get("identity"), section.get("activate")
+        return Provider(identity.value if identity else name.partition(".")[2] or name, activate.value if activate else None)
+
+    def default_properties(self) -> Value | None:
+        """Return the property query that is added to every fetch of an algorithm (evp_cnf.c, alg_module_init())."""
+        found = [self.sections.get(section.value, {}).get("default_properties") for section in self._module("alg_section")]
+        return next((value for value in reversed(found) if value), None)
+
+    def _module(self, module: str) -> list[Value]:
+        """Return the sections that are given to a module of OpenSSL's; a module's name ends at its last dot (conf_mod.c, module_find())."""
+        init = self.sections.get("default", {}).get("openssl_conf")
+        modules = self.sections.get(init.value, {}) if init else {}
+        return [value for name, value in modules.items() if name == module or name.rpartition(".")[0] == module]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider that a configuration names."""
+
+    identity: str
+    activate: str | None
+    """What its line `activate` says; None when it has none."""
+
+    @property
+    def active(self) -> bool:
+        """Whether every program loads it at once, with any OpenSSL."""
+        return self.activate is not None and self.activate.lower() in ("1", "yes", "true", "on")
+
+    @property
+    def may_be_active(self) -> bool:
+        """Whether programs load it with some OpenSSL: older ones take the line whatever it says."""
+        return self.activate is not None
 
 
 Include = Callable[[str], list[tuple[str, str]]]

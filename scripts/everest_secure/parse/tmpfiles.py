@@ -24,6 +24,8 @@ class Directory:
     group: str
     source: str
     line: int
+    age: str = ""
+    """Age at which what lies in it is removed; empty when it never is."""
 
 
 def parse_tmpfiles(text: str, source: str) -> Iterator[Directory]:
@@ -40,10 +42,10 @@ def _lines(text: str, source: str) -> Iterator[tuple[str, Directory]]:
         except ValueError:
             continue
         if len(fields) >= 2:
-            mode, user, group = (field if field != "-" else "" for field in [*fields[2:5], "", "", ""][:3])
+            mode, user, group, age = (field if field != "-" else "" for field in [*fields[2:6], "", "", "", ""][:4])
             digits = mode.lstrip("~:")
             octal = int(digits, 8) if re.fullmatch("[0-7]{1,5}", digits) else 0o755
-            yield fields[0][:1], Directory(fields[1], octal, user or "root", group or "root", source, number)
+            yield fields[0][:1], Directory(fields[1], octal, user or "root", group or "root", source, number, age)
 
 
 def read_directories(tree: Tree) -> tuple[Directory, ...]:
@@ -51,22 +53,31 @@ def read_directories(tree: Tree) -> tuple[Directory, ...]:
 
     Lines of the types `z`, `Z` and `m` come after all others and change mode and owner of what is there.
     """
+    found: dict[str, Directory] = {}
+    changes: list[tuple[str, Directory]] = []
+    for kind, each in _read(tree):
+        if kind in _DIRECTORY_TYPES:
+            found.setdefault(each.path.rstrip("/"), each)
+        elif kind in _ADJUSTING_TYPES:
+            changes.append((kind, each))
+    return tuple(_changed(directory, changes) for directory in found.values())
+
+
+def read_ages(tree: Tree) -> tuple[Directory, ...]:
+    """Return the directories that systemd-tmpfiles-clean.service empties of what is old, one for each line that has an age."""
+    return tuple(each for kind, each in _read(tree) if kind in _DIRECTORY_TYPES and each.age)
+
+
+def _read(tree: Tree) -> Iterator[tuple[str, Directory]]:
     files: dict[str, str] = {}
     for directory in DIRECTORIES:
         for node in tree.children(directory):
             if node.name.endswith(".conf"):
                 files.setdefault(node.name, node.path)
-    found: dict[str, Directory] = {}
-    changes: list[tuple[str, Directory]] = []
     for _, path in sorted(files.items()):
         file = tree.resolve(path)
         if file is not None and file.is_file:
-            for kind, each in _lines(tree.text(path), path):
-                if kind in _DIRECTORY_TYPES:
-                    found.setdefault(each.path.rstrip("/"), each)
-                elif kind in _ADJUSTING_TYPES:
-                    changes.append((kind, each))
-    return tuple(_changed(directory, changes) for directory in found.values())
+            yield from _lines(tree.text(path), path)
 
 
 def _changed(directory: Directory, changes: list[tuple[str, Directory]]) -> Directory:

@@ -96,3 +96,32 @@ def test_of_several_ssl_modules_openssl_follows_the_one_that_the_parser_names(tm
     environment = {"OPENSSL_CONF": str(file), "PATH": "/usr/bin"}
     done = subprocess.run(["openssl", "ciphers", "-s", "-tls1_2"], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == tls(text)["cipherstring"]
+
+
+PROVIDERS = "openssl_conf = init\n[init]\nproviders = p\nalg_section = a\n[p]\n"
+
+
+def test_providers_have_the_name_of_the_list_or_their_own_and_are_active_when_their_section_says_so() -> None:
+    text = PROVIDERS + "default = d\n1.tpm2 = t\nother = o\n[d]\nactivate = yes\n[t]\nactivate = 0\n[o]\nidentity = legacy\n"
+    found = {each.identity: (each.active, each.may_be_active) for each in parse(text).providers()}
+    assert found == {"default": (True, True), "tpm2": (False, True), "legacy": (False, False)}
+
+
+def test_the_query_for_every_fetch_is_that_of_the_section_of_algorithms() -> None:
+    found = parse(PROVIDERS + "[a]\ndefault_properties = ?provider=default\n").default_properties()
+    assert found is not None
+    assert (found.value, found.line) == ("?provider=default", 7)
+    assert parse(PROVIDERS).default_properties() is None
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is missing")
+@pytest.mark.parametrize(
+    "section", ["activate = 1", "activate = yes", "activate = on", "identity = legacy\nactivate = 1", "identity = legacy"]
+)
+def test_openssl_activates_what_the_parser_says_is_active(section: str, tmp_path: Path) -> None:
+    text = PROVIDERS + f"default = d\nlegacy = l\n[d]\nactivate = 1\n[l]\n{section}\n[a]\ndefault_properties =\n"
+    (tmp_path / "x.cnf").write_text(text)
+    environment = {"OPENSSL_CONF": str(tmp_path / "x.cnf"), "PATH": "/usr/bin:/bin"}
+    said = subprocess.run(["openssl", "list", "-providers"], env=environment, capture_output=True, text=True, check=True).stdout
+    listed = {line.strip() for line in said.splitlines() if line.startswith("  ") and not line.startswith("    ")}
+    assert listed == {each.identity for each in parse(text).providers() if each.active}
