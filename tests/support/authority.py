@@ -37,12 +37,17 @@ def issue(
     age: int = 1,
     path_length: int | None = None,
     code_signing: bool = True,
+    organization: str = "",
+    for_clients: bool = False,
+    may_sign: bool = True,
     key: Key | None = None,
     digest: hashes.SHA256 | hashes.SHA512 | None = None,
 ) -> Pair:
     """Issue a certificate, self-signed without `by`; `days` from `age` days ago."""
     own = key or ec.generate_private_key(ec.SECP256R1())
     attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+    if organization:
+        attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
     if unit:
         attributes.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
     subject = x509.Name(attributes)
@@ -58,7 +63,7 @@ def issue(
         .add_extension(x509.BasicConstraints(ca=authority, path_length=path_length), critical=True)
         .add_extension(
             x509.KeyUsage(
-                digital_signature=not authority,
+                digital_signature=may_sign and not authority,
                 content_commitment=False,
                 key_encipherment=False,
                 data_encipherment=False,
@@ -72,5 +77,6 @@ def issue(
         )
     )
     if code_signing and not authority:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=True)
+        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if for_clients else ExtendedKeyUsageOID.CODE_SIGNING
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
     return Pair(builder.sign(by.key if by else own, digest or hashes.SHA256()), own)

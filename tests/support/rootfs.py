@@ -1,5 +1,6 @@
 """A root file system that satisfies the policy, in memory, from the layer's own files; tests break one thing in it."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from everest_secure.policy.parameters import Parameters
 from everest_secure.policy.profile import load_profile
 from everest_secure.result import Outcome
 from support.authority import issue
+from support.charger import SCHEMA, manifests, ocpp16_schemas, ocpp_components, program
 
 KNOBS = {
     "EVEREST_PLC_INTERFACE": "eth1",
@@ -33,6 +35,25 @@ KNOBS = {
     "EVEREST_SERVICE_CAPABILITIES": "CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW",
     "EVEREST_V2G_TLS": "allow",
     "EVEREST_SERVICE_DEVICES": "DeviceAllow=/dev/tpmrm0 rw\nDeviceAllow=char-ttyS rw",
+    "EVEREST_DATA_PARTITION_TYPE": "bce2dee9-06eb-46e4-a88d-db0a88b38bf1",
+    "EVEREST_DATA_ENCRYPT": "off",
+    "EVEREST_DATA_MIN_SIZE": "512",
+    "EVEREST_CSMS_URL": "wss://csms.example.com/ocpp",
+    "EVEREST_CHARGE_POINT_ID": "unprovisioned",
+    "EVEREST_CHARGE_POINT_VENDOR": "Acme",
+    "EVEREST_CHARGE_POINT_MODEL": "AC22",
+    "EVEREST_ORGANIZATION": "Acme Charging",
+    "EVEREST_COUNTRY": "DE",
+    "EVEREST_IMAGE_VERSION": "1.0.0",
+    "EVEREST_OCPP_CIPHERS": "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384",
+    "EVEREST_OCPP_CIPHERS_JSON": '["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"]',
+    "EVEREST_OCPP_CIPHERSUITES": "TLS_AES_256_GCM_SHA384",
+    "EVEREST_OCPP_CIPHERSUITES_JSON": '["TLS_AES_256_GCM_SHA384"]',
+    "EVEREST_CERT_CHAIN_SIZE": "10000",
+    "EVEREST_CERT_STORE_LENGTH": "100",
+    "EVEREST_OCPP_LOG_BYTES": "5000000",
+    "EVEREST_OCPP_LOG_COUNT": "10",
+    "EVEREST_SESSION_LOG_DAYS": "30",
     "EVEREST_ADDRESS_FAMILIES": "AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
 }
 UNITS = "/usr/lib/systemd/system"
@@ -130,10 +151,30 @@ def layer(path: str) -> str:
     return re.sub(r"@(EVEREST_[A-Z0-9_]+)@", lambda found: KNOBS[found[1]], text)
 
 
-def everest_configuration() -> str:
-    """Return EVerest's configuration as its recipe puts it together by default."""
-    parts = ("config.yaml", "iso15118-2.yaml", "ocpp-2.0.1.yaml")
-    return "".join(layer(f"recipes-core/everest-config/files/{name}") for name in parts)
+EVEREST_CONFIG = "recipes-core/everest-config/files"
+
+
+@cache
+def everest_configuration(iso15118: str = "2", ocpp: str = "2.0.1") -> str:
+    """Return EVerest's configuration as its recipe puts it together, by default as by its knobs' defaults."""
+    return "".join(layer(f"{EVEREST_CONFIG}/{name}.yaml") for name in ("config", f"iso15118-{iso15118}", f"ocpp-{ocpp}"))
+
+
+@cache
+def _everests_own() -> dict[str, str]:
+    """EVerest's schema and manifests for every configuration that the layer can make."""
+    choices = [everest_configuration(iso15118, ocpp) for iso15118 in ("2", "2+20") for ocpp in ("1.6", "2.0.1", "multi")]
+    schemas = ocpp16_schemas(layer(f"{EVEREST_CONFIG}/ocpp-1.6.json"))
+    return {
+        "/usr/share/everest/schemas/config.yaml": json.dumps(SCHEMA),
+        **{f"/usr/libexec/everest/modules/{name}/manifest.yaml": text for name, text in manifests(*choices).items()},
+        **{f"/usr/share/everest/modules/OCPP/profile_schemas/{name}.json": text for name, text in schemas.items()},
+    }
+
+
+@cache
+def _device_model() -> dict[str, str]:
+    return ocpp_components([layer(f"{EVEREST_CONFIG}/{name}.json") for name in ("device-model", "device-model-2.0.1")])
 
 
 @cache
@@ -160,6 +201,7 @@ def good_root() -> RootFs:
     _services(fs)
     _everest(fs)
     _rauc(fs)
+    _tpm(fs)
     return fs
 
 
@@ -248,7 +290,13 @@ def _everest(fs: RootFs) -> None:
     fs.file("/etc/everest/openssl.cnf", layer("recipes-security/everest-openssl-policy/files/openssl.cnf"))
     fs.directory("/etc/everest/certs")
     fs.directory("/usr/share/everest/www")
-    fs.directory("/usr/libexec/everest/modules/EvseV2G")
+    for path, text in _everests_own().items():
+        fs.file(path, text)
+    for name, text in _device_model().items():
+        fs.file(f"/etc/everest/ocpp/component_config/standardized/{name}.json", text)
+    fs.file("/usr/libexec/everest/modules/EvseSecurity/EvseSecurity", program("?provider=default", "?provider=tpm2"), mode=0o755)
+    fs.file("/usr/lib/tmpfiles.d/everest-logs.conf", layer(f"{EVEREST_CONFIG}/everest-logs.conf"))
+    fs.file("/usr/lib/repart.d/50-data.conf", layer("recipes-core/everest-data-partition/files/50-data.conf"))
     fs.file(
         "/etc/everest/everest_release.json",
         '{"channel": "release", "version": "2026.02.1", "components": [{"name": "everest-core", "version": "2026.02.1"}]}',
@@ -273,6 +321,24 @@ def _rauc(fs: RootFs) -> None:
         '<allow send_destination="de.pengutronix.rauc"/><allow receive_sender="de.pengutronix.rauc"/></policy></busconfig>',
     )
     fs.file("/etc/dbus-1/system.d/everest-rauc.conf", layer("recipes-security/everest-rauc-dbus-policy/files/everest-rauc.conf"))
+
+
+def _tpm(fs: RootFs) -> None:
+    fs.file("/usr/lib/ossl-modules/tpm2.so", program("TPM 2.0 Provider", "1.3.0"))
+    for name in ("device", "tabrmd"):
+        fs.file(f"/usr/lib/libtss2-tcti-{name}.so.0.0.0", program(name)).link(
+            f"/usr/lib/libtss2-tcti-{name}.so.0", f"libtss2-tcti-{name}.so.0.0.0"
+        )
+    fs.file("/usr/lib/udev/rules.d/60-tpm-udev.rules", 'KERNEL=="tpmrm[0-9]*", TAG+="systemd", MODE="0660", OWNER="tss", GROUP="tss"\n')
+    fs.file(
+        f"{UNITS}/tpm2-abrmd.service",
+        "[Service]\nType=dbus\nBusName=com.intel.tss2.Tabrmd\nExecStart=/usr/sbin/tpm2-abrmd\n[Install]\nWantedBy=multi-user.target\n",
+    )
+    broker = "recipes-security/everest-tpm-broker/files/50-everest-tpm-broker.conf"
+    fs.file(f"{UNITS}/tpm2-abrmd.service.d/50-everest-tpm-broker.conf", layer(broker))
+    fs.link(f"{LOCAL}/multi-user.target.wants/tpm2-abrmd.service", f"{UNITS}/tpm2-abrmd.service")
+    for path in production().commands.values():
+        fs.file(path, "#!/bin/sh\nset -eu\n", mode=0o755)
 
 
 def outcomes(fs: RootFs, policy: Parameters | None = None) -> dict[str, tuple[str, ...]]:

@@ -9,8 +9,10 @@ import yaml
 
 from everest_secure.errors import UserError
 from everest_secure.reference.recipes.harness import BuiltPackage
-from support.everest import COMPONENTS, Manifests, component_faults, fetch, ocpp16_faults, patched
+from support.everest import COMPONENTS, PROFILES, Manifests, component_faults, fetch, ocpp16_faults, patched
 from support.layer import Bench, bench
+from support.ocpp import COMPONENTS as INSTALLED_COMPONENTS
+from support.rootfs import RootFs, failing, good_root
 
 pytestmark = pytest.mark.yocto
 
@@ -61,6 +63,46 @@ def test_a_fault_in_the_configuration_would_be_seen(layer: Bench, everest: Path,
     assert old in text
     found = Manifests(everest).faults(yaml.safe_load(text.replace(old, new)))
     assert any(fault in each for each in found)
+    image = charger(layer, everest).file("/etc/everest/config.yaml", text.replace(old, new))
+    assert "TLS-01" in failing(image)
+
+
+def charger(layer: Bench, everest: Path, **settings: str) -> RootFs:
+    """A root with our configuration, and with EVerest's own schema and manifests."""
+    fs = good_root().remove("/etc/everest/ocpp")
+    files = made(layer, everest, EVEREST_CSMS_URL="wss://csms.example.com/ocpp", **settings).files
+    for file in (path for path in files.rglob("*") if path.is_file()):
+        fs.file(f"/{file.relative_to(files)}", file.read_bytes())
+    for manifest in everest.glob("modules/**/manifest.yaml"):
+        fs.file(f"/usr/libexec/everest/modules/{manifest.parent.name}/manifest.yaml", manifest.read_bytes())
+    fs.remove("/usr/share/everest/modules/OCPP")
+    for schema in (everest / PROFILES).glob("*.json"):
+        fs.file(f"/usr/share/everest/modules/OCPP/profile_schemas/{schema.name}", schema.read_bytes())
+    return fs.file("/usr/share/everest/schemas/config.yaml", (everest / "lib/everest/framework/schemas/config.yaml").read_bytes())
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(choice.values()))
+def test_the_checker_finds_no_fault_in_our_configuration_by_everest_s_own_manifests(
+    layer: Bench, everest: Path, choice: dict[str, str]
+) -> None:
+    found = failing(charger(layer, everest, **choice))
+    # Of the modules that the image has by EVerest's checkout, some are no product's.
+    assert set(found) <= {"BIN-02"}
+
+
+def test_the_checker_refuses_everest_s_own_components_for_each_default_that_is_not_secure(layer: Bench, everest: Path) -> None:
+    fs = charger(layer, everest)
+    for path in (everest / COMPONENTS).iterdir():
+        fs.file(f"{INSTALLED_COMPONENTS}/{path.name}", path.read_bytes())
+    found = failing(fs)
+    said = "\n".join(found["OCPP-01"])
+    for part in ("no wss:// URL", "the security profile is 1", "a password is shipped", "UseSslDefaultVerifyPaths is True", "AES128-GCM-SHA256",
+                 "the CSMS may change EnableTLSKeylog", "'cp001', which is a placeholder", "'Pionix', which is a placeholder"):  # fmt: skip
+        assert part in said
+    assert len(found["TPM-04"]) == 2
+    assert len([wrong for wrong in found["CERT-07"] if "over an unsecured link" in wrong]) == 2
+    assert any("LogRotation is off" in wrong for wrong in found["LOG-01"])
+    assert set(found) <= {"BIN-02", "OCPP-01", "OCPP-02", "TPM-04", "CERT-07", "LOG-01"}
 
 
 def test_the_configuration_of_ocpp_16_satisfies_libocpp_s_schemas(layer: Bench, everest: Path) -> None:

@@ -4,11 +4,11 @@ import json
 
 from everest_secure.checks.common import at, configuration, findings_up_to, forbidden, matches, package_evidence, service
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.stand_in import MARK
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import program
 from everest_secure.policy.parameters import Parameters
 
-STAND_INS = "/usr/lib/everest-secure/stand-ins.json"
 MODULES = "/usr/libexec/everest/modules"
 
 
@@ -20,18 +20,18 @@ def stand_ins_are_only_where_the_profile_allows_them(root: Root, policy: Paramet
         if node is not None and node.is_file and root.tree.blob(node).head(4) != b"\x7fELF":
             what = f"{path} is no compiled program, as EVerest's manager is"
             note.finding(what, at=at(root, path), remedy="Ship an image built in full with kas; a stand-in is never a product.")
-    if root.tree.resolve(STAND_INS) is None:
-        note.saw(f"{STAND_INS} is absent")
+    if root.tree.resolve(MARK) is None:
+        note.saw(f"{MARK} is absent")
         return
     try:
-        json.loads(root.tree.text(STAND_INS))
+        json.loads(root.tree.text(MARK))
     except ValueError:
-        raise ArtefactError(f"{root.artefact.name}: {STAND_INS} is no JSON; build the image again") from None
+        raise ArtefactError(f"{root.artefact.name}: {MARK} is no JSON; build the image again") from None
     if policy.stand_ins:
-        note.saw(f"{STAND_INS} marks a reference image, which this profile allows")
+        note.saw(f"{MARK} marks a reference image, which this profile allows")
     else:
         what = "the image says that it holds stand-ins for EVerest's programs"
-        note.finding(what, at=at(root, STAND_INS), remedy="Ship an image built in full with kas; a reference image is never a product.")
+        note.finding(what, at=at(root, MARK), remedy="Ship an image built in full with kas; a reference image is never a product.")
 
 
 @check("BIN-02", on=Scope.ROOT)

@@ -1,14 +1,17 @@
-"""Certificates: CERT-02, CERT-03, CERT-04."""
+"""Certificates in the store: CERT-02, CERT-03, CERT-04. The store on a data partition beside the root counts as the root's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from everest_secure.checks.common import at
 from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
-from everest_secure.image.tree import Node
+from everest_secure.checks.store import StoredFile, layout, stored_files
 from everest_secure.parse.certificates import (
+    Certificates,
+    extension,
     is_authority,
     is_root,
     issued_by,
@@ -17,32 +20,40 @@ from everest_secure.parse.certificates import (
     subject,
     weak_digest,
 )
-from everest_secure.parse.private_keys import find_keys
+from everest_secure.parse.evse_security import STORE, CertificateStore
 from everest_secure.policy.parameters import Parameters
 
-STORES = ("/etc/everest/certs", "/var/lib/everest/certs")
-"""The store, and the directory on the data partition that is mounted there."""
 EXTENSIONS = (".pem", ".der", ".crt", ".cer")
-LEAST_BITS = {"RSA": 2048, "EC": 256}
-WARNING = timedelta(days=30)
+_EDWARDS = ("Ed25519", "Ed448")
 
 
-def _files(root: Root) -> Iterator[tuple[str, Node]]:
-    """Yield the place below the store (`ca/v2g/V2G_ROOT_CA.pem`) and the node of each file in the store."""
-    for store in STORES:
-        base = root.tree.resolve(store)
-        for node in root.tree.under(store) if base else ():
-            if node.is_file:
-                yield node.path.removeprefix(f"{base.path}/" if base else ""), node
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A file of the store with the certificates in it."""
+
+    file: StoredFile
+    certificates: Certificates
+    store: CertificateStore
+
+    @property
+    def authorities(self) -> bool:
+        """Whether it is a bundle of roots: below `ca`, or what EvseSecurity is configured for."""
+        bundles = self.store.bundles.values()
+        return self.file.path.startswith(f"{STORE}/ca/") or any(f"{self.file.path}/".startswith(f"{bundle}/") for bundle in bundles)
+
+    @property
+    def towards_csms(self) -> bool:
+        """Whether it is a chain that the charger shows its CSMS."""
+        return f"{self.file.path}/".startswith(f"{self.store.leaves['csms_leaf_cert_directory']}/") and not self.authorities
 
 
-def _certificates(root: Root) -> list[tuple[str, Node, tuple[x509.Certificate, ...]]]:
-    found = []
-    for place, node in _files(root):
-        if place.lower().endswith(EXTENSIONS) and "/ocsp/" not in place and node.size:
-            certificates = parse_certificates(root.tree.read(node.path), f"{root.artefact.name}: {node.path}")
+def _held(root: Root) -> list[_Held]:
+    store, found = layout(root), []
+    for file in stored_files(root):
+        if file.path.lower().endswith(EXTENSIONS) and "/ocsp/" not in file.path and file.node.size:
+            certificates = parse_certificates(file.tree.read(file.node.path), f"{file.artefact}: {file.node.path}")
             if certificates:
-                found.append((place, node, certificates))
+                found.append(_Held(file, certificates, store))
     if not found:
         raise NotApplicable("the certificate store of the image holds no certificates; they are installed on the device")
     return found
@@ -51,33 +62,35 @@ def _certificates(root: Root) -> list[tuple[str, Node, tuple[x509.Certificate, .
 @check("CERT-02", on=Scope.ROOT)
 def keys_are_readable_by_their_owner_alone(root: Root, policy: Parameters, note: Notes) -> None:
     """Files in the store that hold a key have mode 0600 and belong to the service user."""
-    keys = [node for _, node in _files(root) if any(True for _ in find_keys(root.tree.blob(node)))]
+    keys = [file for file in stored_files(root) if file.keys]
     if not keys:
         raise NotApplicable("the certificate store of the image holds no keys; they are made on the device")
-    for node in keys:
+    for file in keys:
+        node = file.node
         if node.mode & 0o177 or node.uid != policy.service_user.uid:
             what = f"the key {node.path} has mode {node.mode:04o} and owner {node.uid}"
-            note.finding(what, at=at(root, node.path), remedy=f"Make it 0600 and owned by {policy.service_user.name}.")
-        note.saw(f"{node.path} {node.mode:04o}")
+            note.finding(what, at=file.at, remedy=f"Make it 0600 and owned by {policy.service_user.name}.")
+        note.saw(f"{file.at} {node.mode:04o}")
 
 
 @check("CERT-03", on=Scope.ROOT)
 def roots_and_chains_are_in_files_of_their_own(root: Root, policy: Parameters, note: Notes) -> None:
-    """Files of `ca/` hold roots alone; other files hold a leaf, then its authorities in order, and never a root."""
-    for place, node, certificates in _certificates(root):
-        where = at(root, node.path)
-        if place.startswith("ca/"):
-            for certificate in certificates:
+    """Bundles hold roots alone; other files hold a leaf, then its authorities in order, never a root, up to a root of the store if it has any."""
+    held = _held(root)
+    roots = [certificate for each in held if each.authorities for certificate in each.certificates]
+    for each in held:
+        if each.authorities:
+            for certificate in each.certificates:
                 if not is_root(certificate) or not is_authority(certificate):
                     what = f"'{subject(certificate)}' is no root authority"
-                    note.finding(what, at=where, remedy="Keep sub-authorities in the chain of their leaf, roots alone under ca/.")
+                    note.finding(what, at=each.file.at, remedy="Keep sub-authorities in the chain of their leaf, roots alone under ca/.")
         else:
-            for fault in _chain_faults(certificates):
-                note.finding(fault, at=where, remedy="Write the leaf first, then each issuer in turn, without the root.")
-        note.saw(f"{node.path}: {len(certificates)} certificates")
+            for fault in _chain_faults(each.certificates, roots):
+                note.finding(fault, at=each.file.at, remedy="Write the leaf first, then each issuer in turn, without the root.")
+        note.saw(f"{each.file.at}: {len(each.certificates)} certificates")
 
 
-def _chain_faults(certificates: tuple[x509.Certificate, ...]) -> Iterator[str]:
+def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate]) -> Iterator[str]:
     leaf, *rest = certificates
     if is_authority(leaf):
         yield f"the first certificate, '{subject(leaf)}', is an authority and no leaf"
@@ -87,23 +100,61 @@ def _chain_faults(certificates: tuple[x509.Certificate, ...]) -> Iterator[str]:
     for below, above in zip(certificates, rest, strict=False):
         if not issued_by(below, above):
             yield f"'{subject(above)}' follows '{subject(below)}' but did not issue it"
+        elif not is_authority(above):
+            yield f"'{subject(above)}' issued '{subject(below)}' and is no authority"
+    if roots and not is_root(certificates[-1]) and not any(issued_by(certificates[-1], root) for root in roots):
+        yield f"the chain ends at '{subject(certificates[-1])}', which no root of the store issued"
 
 
 @check("CERT-04", on=Scope.ROOT)
 def certificates_are_valid_and_strong(root: Root, policy: Parameters, note: Notes) -> None:
     """Nothing expired or about to, no weak hash or key."""
-    now = datetime.now(UTC)
-    for _, node, certificates in _certificates(root):
-        for certificate in certificates:
-            where, name = at(root, node.path), subject(certificate)
-            if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-                note.finding(f"'{name}' is not valid now", at=where, remedy="Renew the certificate.")
-            elif certificate.not_valid_after_utc - now < WARNING:
-                note.finding(f"'{name}' expires on {certificate.not_valid_after_utc:%Y-%m-%d}", at=where, remedy="Renew the certificate.")
-            digest = weak_digest(certificate)
-            if digest:
-                note.finding(f"'{name}' is signed with {digest}", at=where, remedy="Issue it with SHA-256 or stronger.")
-            kind, bits = key_bits(certificate)
-            if bits < LEAST_BITS.get(kind, 0) or kind == "DSA":
-                note.finding(f"the key of '{name}' is {kind} {bits}", at=where, remedy="Issue it for an EC P-256 key or stronger.")
-        note.saw(f"{node.path}: {len(certificates)} certificates")
+    now, warning = datetime.now(UTC), timedelta(days=policy.expiry_warning_days)
+    for each in _held(root):
+        for certificate in each.certificates:
+            for what, remedy in (*_age_faults(certificate, now, warning), *_strength_faults(certificate, policy)):
+                note.finding(what, at=each.file.at, remedy=remedy)
+        note.saw(f"{each.file.at}: {len(each.certificates)} certificates")
+
+
+def _age_faults(certificate: x509.Certificate, now: datetime, warning: timedelta) -> Iterator[tuple[str, str]]:
+    name, end = subject(certificate), certificate.not_valid_after_utc
+    if not certificate.not_valid_before_utc <= now <= end:
+        yield f"'{name}' is not valid now", "Renew the certificate."
+    elif end - now < warning:
+        yield f"'{name}' expires on {end:%Y-%m-%d}", "Renew the certificate."
+
+
+def _strength_faults(certificate: x509.Certificate, policy: Parameters) -> Iterator[tuple[str, str]]:
+    name, digest = subject(certificate), weak_digest(certificate)
+    if digest:
+        yield f"'{name}' is signed with {digest}", "Issue it with SHA-256 or stronger."
+    kind, bits = key_bits(certificate)
+    if kind not in _EDWARDS and (kind not in policy.certificate_key_bits or bits < policy.certificate_key_bits[kind]):
+        yield f"the key of '{name}' is {kind} {bits}", "Issue it for an EC P-256 key or stronger."
+
+
+@check("CERT-04", on=Scope.ROOT)
+def the_certificate_towards_the_csms_says_who_the_charger_is(root: Root, policy: Parameters, note: Notes) -> None:
+    """The leaf names charger and operator, may sign, and is for clients (OCPP security whitepaper, "Certificate properties")."""
+    leaves = [(each.file, each.certificates[0]) for each in _held(root) if each.towards_csms]
+    if not leaves:
+        raise NotApplicable("the certificate store of the image holds no certificate towards the CSMS; it is made on the device")
+    for file, leaf in leaves:
+        for what in _identity_faults(leaf):
+            note.finding(f"'{subject(leaf)}' {what}", at=file.at, remedy="Let the CSMS's authority issue it again.")
+        note.saw(f"{file.at}: {subject(leaf)}")
+
+
+def _identity_faults(leaf: x509.Certificate) -> Iterator[str]:
+    for oid, what in (
+        (NameOID.COMMON_NAME, "has no common name, which is the charger's"),
+        (NameOID.ORGANIZATION_NAME, "names no operator"),
+    ):
+        if not leaf.subject.get_attributes_for_oid(oid):
+            yield what
+    usage, purposes = extension(leaf, x509.KeyUsage), extension(leaf, x509.ExtendedKeyUsage)
+    if usage is not None and not usage.digital_signature:
+        yield "may not sign, as TLS asks of it: its key usage lacks digitalSignature"
+    if purposes is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
+        yield "is for no TLS client: its extended key usage lacks clientAuth"

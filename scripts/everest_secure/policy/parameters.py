@@ -21,6 +21,14 @@ class ServiceUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """A range of whole numbers, both ends in it."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything a profile decides; paths are absolute paths in the root file system, patterns are fnmatch(3)."""
 
@@ -57,6 +65,34 @@ class Parameters:
     """Cipher suites up to TLS 1.2 that the policy file may list (TLS-02)."""
     tls_ciphersuites: tuple[str, ...]
     """TLS 1.3 suites that the policy file may list (TLS-02)."""
+    iso15118_tls: tuple[str, ...]
+    """Values that `tls_security` and `tls_negotiation_strategy` may have (TLS-01)."""
+    ocpp_ciphers: tuple[str, ...]
+    """Patterns of cipher suites, of TLS 1.2 and 1.3, that OCPP may offer the CSMS (OCPP-01)."""
+    ocpp_placeholders: tuple[str, ...]
+    """Patterns of names and hosts that are an example's and no product's (OCPP-01)."""
+    ocpp_chain_characters: Limits
+    """Longest certificate chain that the CSMS may send, in characters of PEM (OCPP-02)."""
+    ocpp_store_certificates: Limits
+    """Certificates that the CSMS may install (OCPP-02)."""
+    tpm2_openssl: str
+    """Lowest version of tpm2-openssl (TPM-01)."""
+    commands: Mapping[str, str]
+    """Requirement to the path of the command on the target that fulfils it (keys TPM-06, CERT-08)."""
+    certificate_key_bits: Mapping[str, int]
+    """Least size of a certificate's key by its kind, `RSA` and `EC`; other kinds but Ed25519 and Ed448 are refused (CERT-04)."""
+    expiry_warning_days: int
+    """Days before its end from which on a certificate in the store is a finding (CERT-04)."""
+    csr_dns_name: str
+    """DNS name that certificate requests must carry; empty when the product wants none (CERT-05)."""
+    csr_ip_address: str
+    """IPv4 address that certificate requests must carry; empty when the product wants none (CERT-05)."""
+    certificate_store_mib: int
+    """MiB that the certificate store may grow to before EVerest cleans it: the data partition must hold as much (CERT-06)."""
+    log_directory: str
+    """Directory below which sessions and OCPP messages are logged (LOG-01)."""
+    ocpp_log_formats: tuple[str, ...]
+    """Formats in which OCPP messages must be logged: `log`, `security` (LOG-01)."""
     bundle_formats: tuple[str, ...]
     """RAUC bundle formats that may be accepted and shipped: `verity`, `crypt` (RAUC-01, RAUC-03)."""
     signature_key_bits: int

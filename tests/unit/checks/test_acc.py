@@ -74,7 +74,9 @@ MUTATIONS = [
     Mutation("the service user has another uid", "ACC-02", lambda fs: fs.replace("/etc/passwd", "^everest:x:1500", "everest:x:980")),
     Mutation("the service user has a shell", "ACC-02", lambda fs: fs.replace("/etc/passwd", "(^everest.*)/bin/false", r"\1/bin/sh")),
     Mutation("the service user has another home", "ACC-02", lambda fs: fs.replace("/etc/passwd", "/home/everest", "/tmp")),
-    Mutation("the service user lacks the group tss", "ACC-02", lambda fs: fs.replace("/etc/group", "^(tss.*:)everest", r"\1")),
+    Mutation(
+        "the service user lacks the group tss", "ACC-02", lambda fs: fs.replace("/etc/group", "^(tss.*:)everest", r"\1"), also=("TPM-03",)
+    ),
     Mutation("the service user is in the group root", "ACC-02", lambda fs: fs.replace("/etc/group", "^root:x:0:", "root:x:0:everest")),
     Mutation("the group gpio has another gid", "ACC-02", lambda fs: fs.replace("/etc/group", "^gpio:x:1501", "gpio:x:1502")),
     Mutation(
@@ -164,7 +166,10 @@ def test_a_missing_configuration_is_a_finding_of_every_requirement_that_reads_it
     fs = good_root()
     fs.remove(CONFIG)
     found = failing(fs)
-    assert {"ACC-03", "ACC-04", "ACC-05", "ACC-06", "NET-01", "BIN-02", "FS-03", "CERT-01"} == set(found)
+    assert {
+        *("ACC-03", "ACC-04", "ACC-05", "ACC-06", "NET-01", "BIN-02", "FS-03", "CERT-01", "CERT-07", "TLS-01", "OCPP-01", "OCPP-02"),
+        *("TPM-04", "LOG-01"),
+    } == set(found)
     assert not any(each.startswith("error") for wrong in found.values() for each in wrong)
 
 

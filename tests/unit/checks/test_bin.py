@@ -19,7 +19,12 @@ MUTATIONS = [
         "BIN-02",
         lambda fs: fs.file("/var/lib/dpkg/status", "Package: gcc-13\nVersion: 13\nStatus: install ok installed\n"),
     ),
-    Mutation("updates are only simulated", "BIN-02", lambda fs: fs.replace(CONFIG, "module: Linux_Systemd_Rauc", "module: System")),
+    Mutation(
+        "updates are only simulated",
+        "BIN-02",
+        lambda fs: fs.replace(CONFIG, "module: Linux_Systemd_Rauc", "module: System"),
+        also=("TLS-01",),
+    ),
     Mutation("a simulator is installed", "BIN-02", lambda fs: fs.file("/usr/libexec/everest/modules/DummyV2G/manifest.yaml", "x")),
     Mutation("a sample configuration is installed", "BIN-02", lambda fs: fs.file("/etc/everest/config-sil.yaml", "active_modules: {}\n")),
 ]
@@ -49,4 +54,4 @@ def test_a_package_list_that_cannot_be_read_is_an_error() -> None:
     fs = good_root()
     fs.file("/var/lib/rpm/rpmdb.sqlite", "SQLite format 3")
     assert all(wrong[0].startswith("error: ") for wrong in failing(fs).values())
-    assert set(failing(fs)) == {"NET-03", "NET-06", "BIN-02"}
+    assert set(failing(fs)) == {"NET-03", "NET-06", "BIN-02", "TPM-01"}

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from support.authority import issue
 from support.mutation import Mutation, check_mutation, sentence
-from support.rootfs import RootFs, failing, good_root
+from support.rootfs import RootFs, failing, good_root, production
 
 STORE = "/etc/everest/certs"
 ROOT = issue("V2G root", authority=True)
@@ -11,6 +13,10 @@ SUB1 = issue("Sub 1", by=ROOT, authority=True)
 SUB2 = issue("Sub 2", by=SUB1, authority=True)
 LEAF = issue("SECC", by=SUB2)
 OTHER = issue("Other root", authority=True)
+CSMS = issue("cp4711", by=SUB2, organization="Acme Charging", for_clients=True)
+
+
+SMALL = issue("Small", authority=True, key=rsa.generate_private_key(65537, 1024))
 
 
 def bundle(fs: RootFs, *pems: str) -> None:
@@ -21,6 +27,20 @@ def chain(fs: RootFs, *pems: str) -> None:
     fs.file(f"{STORE}/client/cso/CPO_CERT_CHAIN.pem", "".join(pems))
 
 
+def bundle_and_chain(fs: RootFs, root: str, *pems: str) -> None:
+    bundle(fs, root)
+    chain(fs, *pems)
+
+
+def towards_csms(fs: RootFs, *pems: str) -> None:
+    fs.file(f"{STORE}/client/csms/CSMS_LEAF.pem", "".join(pems))
+
+
+def charger(**changes: str | bool) -> str:
+    """A certificate towards the CSMS that is as it should be but for one thing."""
+    return issue(str(changes.pop("name", "cp4711")), by=SUB2, **{"organization": "Acme Charging", "for_clients": True, **changes}).pem  # type: ignore[arg-type] # any of its options
+
+
 MUTATIONS = [
     Mutation("a sub-authority is among the roots", "CERT-03", lambda fs: bundle(fs, ROOT.pem, SUB1.pem)),
     Mutation("a leaf is among the roots", "CERT-03", lambda fs: bundle(fs, LEAF.pem)),
@@ -28,6 +48,17 @@ MUTATIONS = [
     Mutation("a chain is in the wrong order", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB1.pem, SUB2.pem)),
     Mutation("a chain begins with an authority", "CERT-03", lambda fs: chain(fs, SUB2.pem, SUB1.pem)),
     Mutation("a chain holds a stranger", "CERT-03", lambda fs: chain(fs, LEAF.pem, issue("Stranger", by=OTHER, authority=True).pem)),
+    Mutation("no root of the store issued a chain", "CERT-03", lambda fs: bundle_and_chain(fs, OTHER.pem, LEAF.pem, SUB2.pem, SUB1.pem)),
+    Mutation("a chain lacks an authority", "CERT-03", lambda fs: bundle_and_chain(fs, ROOT.pem, LEAF.pem, SUB2.pem)),
+    Mutation("a certificate in the chain is no authority", "CERT-03", lambda fs: chain(fs, issue("Below", by=LEAF).pem, LEAF.pem)),
+    Mutation("the certificate towards the CSMS names no operator", "CERT-04", lambda fs: towards_csms(fs, charger(organization=""))),
+    Mutation("the certificate towards the CSMS may not sign", "CERT-04", lambda fs: towards_csms(fs, charger(may_sign=False))),
+    Mutation("the certificate towards the CSMS is for code", "CERT-04", lambda fs: towards_csms(fs, charger(for_clients=False))),
+    Mutation(
+        "a key of the data partition's store is small",
+        "CERT-04",
+        lambda fs: fs.file("/var/lib/everest/certs/ca/mo/MO_ROOT_CA.pem", SMALL.pem),
+    ),
     Mutation("a root has expired", "CERT-04", lambda fs: bundle(fs, issue("Old", authority=True, days=1, age=9).pem)),
     Mutation("a root is not valid yet", "CERT-04", lambda fs: bundle(fs, issue("New", authority=True, age=-9).pem)),
     Mutation("a root expires soon", "CERT-04", lambda fs: bundle(fs, issue("Ending", authority=True, days=20).pem)),
@@ -38,10 +69,13 @@ MUTATIONS = [
         "a key is readable by its group",
         "CERT-02",
         lambda fs: fs.file(f"{STORE}/client/cso/k.key", LEAF.key_pem, mode=0o640, uid=1500, gid=1500),
-        also=("FS-06",),
+        also=("FS-06", "TPM-04"),
     ),
     Mutation(
-        "a key belongs to root", "CERT-02", lambda fs: fs.file(f"{STORE}/client/cso/k.key", LEAF.key_pem, mode=0o600), also=("FS-06",)
+        "a key belongs to root",
+        "CERT-02",
+        lambda fs: fs.file(f"{STORE}/client/cso/k.key", LEAF.key_pem, mode=0o600),
+        also=("FS-06", "TPM-04"),
     ),
     Mutation(
         "nothing makes a directory of the store",
@@ -83,6 +117,33 @@ def test_roots_alone_and_chains_in_order_hold() -> None:
     bundle(fs, ROOT.pem, OTHER.pem)
     chain(fs, LEAF.pem, SUB2.pem, SUB1.pem)
     assert not failing(fs)
+
+
+def test_a_chain_towards_the_csms_that_a_root_of_the_store_issued_holds() -> None:
+    fs = good_root()
+    bundle(fs, ROOT.pem)
+    towards_csms(fs, CSMS.pem, SUB2.pem, SUB1.pem)
+    assert not failing(fs)
+
+
+def test_days_and_sizes_are_the_policys() -> None:
+    fs = good_root()
+    bundle(fs, ROOT.pem)
+    assert set(failing(fs, replace(production(), expiry_warning_days=400))) == {"CERT-04"}
+    assert set(failing(fs, replace(production(), certificate_key_bits={"RSA": 2048, "EC": 384}))) == {"CERT-04"}
+    assert set(failing(fs, replace(production(), certificate_key_bits={"RSA": 2048}))) == {"CERT-04"}
+
+
+def test_bundles_and_chains_are_where_evse_security_is_configured_for() -> None:
+    fs = good_root()
+    fs.replace(
+        "/etc/everest/config.yaml",
+        "module: EvseSecurity",
+        "module: EvseSecurity\n    config_module: {v2g_ca_bundle: roots/v2g.pem, secc_leaf_cert_directory: secc}",
+    )
+    fs.file(f"{STORE}/roots/v2g.pem", LEAF.pem).file(f"{STORE}/secc/chain.pem", ROOT.pem)
+    assert len([wrong for wrong in failing(fs)["CERT-03"] if "is no root authority" in wrong]) == 1
+    assert len([wrong for wrong in failing(fs)["CERT-03"] if "holds the root" in wrong]) == 1
 
 
 def test_a_file_in_the_store_that_is_damaged_is_an_error() -> None:

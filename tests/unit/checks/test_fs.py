@@ -111,6 +111,7 @@ MUTATIONS = [
         "a module writes to its default below /tmp",
         "FS-03",
         lambda fs: fs.replace("/etc/everest/config.yaml", "^ *MessageLogPath: .*$", ""),
+        also=("LOG-01",),
     ),
     Mutation(
         "a module writes to a relative path",
@@ -139,6 +140,9 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
         "keys are readable by their owner alone",
         "roots and chains are in files of their own",
         "certificates are valid and strong",
+        "the certificate towards the csms says who the charger is",
+        "certificate requests carry the names of the policy",
+        "libocpp knows every key of ocpp 1 6",
     }
 
 

@@ -33,7 +33,7 @@ MUTATIONS = [
     Mutation("the service does not name the policy file", "TLS-02", lambda fs: fs.replace(DROP_IN, "^Environment=.*$", "")),
     Mutation("a later line resets the service's environment", "TLS-02", lambda fs: fs.append(DROP_IN, "[Service]\nEnvironment=\n")),
     Mutation("the service names another file", "TLS-02", lambda fs: fs.replace(DROP_IN, "everest/openssl.cnf", "ssl/openssl.cnf")),
-    Mutation("the policy file is missing", "TLS-02", lambda fs: fs.remove(POLICY)),
+    Mutation("the policy file is missing", "TLS-02", lambda fs: fs.remove(POLICY), also=("TPM-05",)),
     Mutation("TLS 1.1 is allowed", "TLS-02", lambda fs: fs.replace(POLICY, "TLSv1.2", "TLSv1.1")),
     Mutation("no minimum is set", "TLS-02", lambda fs: fs.replace(POLICY, "^MinProtocol.*$", "")),
     Mutation("the minimum stands in a section that nothing names", "TLS-02", lambda fs: fs.replace(POLICY, "^system_default = .*$", "")),

@@ -34,6 +34,14 @@ def test_production_tolerates_neither_stand_ins_nor_development_authorities_nor_
     assert not PRODUCTION.waivers
 
 
+def test_what_the_bench_may_lack_until_its_day_is_one_named_thing_and_the_field_may_not_lack_it() -> None:
+    waivers = load_profile("development", catalogue=CATALOGUE).waivers
+    assert {"TPM-06", "CERT-08"} <= {waiver.requirement for waiver in waivers}
+    assert all(waiver.match for waiver in waivers)
+    assert load_profile("reference", catalogue=CATALOGUE).waivers == waivers
+    assert not PRODUCTION.waivers
+
+
 def test_only_the_reference_profile_accepts_stand_ins() -> None:
     accepting = [name for name in profile_names() if load_profile(name, catalogue=CATALOGUE).parameters.stand_ins]
     assert accepting == ["reference"]
@@ -61,7 +69,7 @@ def test_a_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) ->
 def test_waivers_and_evidence_are_read_with_their_place(tmp_path: Path) -> None:
     policy = loaded(
         tmp_path,
-        "extends: development\n"
+        "extends: production\n"
         "waivers:\n  - {id: NET-06, reason: bench, owner: Jane, expires: 2027-03-31, match: sshd}\n"
         "evidence:\n  - {id: BOOT-04, statement: fuses blown, owner: Ware, date: 2026-05-01, expires: 2027-05-01}\n",
     )

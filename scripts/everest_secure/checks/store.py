@@ -1,0 +1,52 @@
+"""Certificate stores: that of the root file system, and those of data partitions beside it on the same disk."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from everest_secure.checks.common import stored_configuration
+from everest_secure.checks.core import Location, Root
+from everest_secure.checks.subjects import is_root
+from everest_secure.image.tree import Node, Tree, printable
+from everest_secure.parse.evse_security import STORE, CertificateStore, certificate_store
+from everest_secure.parse.private_keys import FoundKey, find_keys
+
+ON_VAR, ON_DATA = "/var/lib/everest/certs", "/lib/everest/certs"
+"""The directory that is mounted on the store, as the root sees it and as it lies on the data partition, which is mounted on /var."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a certificate store."""
+
+    artefact: str
+    tree: Tree
+    node: Node
+    path: str
+    """Path by which EVerest knows it: below /etc/everest/certs, wherever it lies in the artefact."""
+
+    @property
+    def at(self) -> Location:
+        """Where it is."""
+        return Location(self.artefact, printable(self.node.path))
+
+    @property
+    def keys(self) -> tuple[FoundKey, ...]:
+        """Return the private keys in it."""
+        return tuple(find_keys(self.tree.blob(self.node)))
+
+
+def layout(root: Root) -> CertificateStore:
+    """Return the store's layout by EVerest's configuration; its defaults where that is missing, which is a finding of other requirements."""
+    return certificate_store(stored_configuration(root))
+
+
+def stored_files(root: Root) -> Iterator[StoredFile]:
+    """Yield the files of all stores that belong to a root, each of one inode once."""
+    places = [(root.artefact.name, root.tree, where) for where in (STORE, ON_VAR)]
+    others = ((part.name, part.tree) for part in root.container.walk() if part.tree is not None and part.tree is not root.tree)
+    places += [(name, tree, ON_DATA) for name, tree in others if not is_root(tree)]
+    for artefact, tree, where in places:
+        base = tree.resolve(where)
+        for node in tree.under(where) if base else ():
+            if base and node.is_file:
+                yield StoredFile(artefact, tree, node, STORE + node.path.removeprefix(base.path))
