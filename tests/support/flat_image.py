@@ -86,7 +86,7 @@ def signed_fit(
         )
     source = fit_source(parts, algorithm=f"{digest},rsa{bits}", padding=padding, name=key.name if key else "", covers=covers)
     (directory / "test.its").write_text(source)
-    signing = ["-k", key.directory, "-K", key.tree, "-r"] if key else []
+    signing: list[str | Path] = ["-k", key.directory, "-K", key.tree, "-r"] if key else []
     tool("mkimage", *options, "-f", directory / "test.its", *signing, directory / "test.fit")
     return directory / "test.fit"
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everest_secure.build.errors import BuildError
+from everest_secure.image.companions import companions_of, existing
 
 PREFERENCE = ((".wic",), (".squashfs-zst.verity", ".squashfs.verity", ".erofs.verity", ".ext4.verity"), (".squashfs", ".erofs", ".ext4"))
 """File systems by completeness: what a disk or a verity image carries is not checked once more without it."""
 BUNDLE = ".raucb"
 UNRELEASED = "-to-be-signed-again"
 """What everest-secure-bundle.bbclass adds to the name of a bundle whose signer no device trusts."""
-COMPANIONS = (".manifest", ".spdx.tar.zst", ".spdx.json")
-"""Lists of what is in an image; kept beside it."""
 IMAGE_SUFFIX = ".rootfs"
 """OE-Core's IMAGE_NAME_SUFFIX, which bundles do not have."""
 
@@ -27,6 +26,7 @@ class Collection:
     artefacts: tuple[Path, ...]
     """Disks, file systems and bundles, to be checked together."""
     companions: tuple[Path, ...]
+    """Lists of what is in the images; kept beside them."""
 
 
 def find(deploy: Path, *, targets: Sequence[str]) -> Collection:
@@ -44,8 +44,8 @@ def find(deploy: Path, *, targets: Sequence[str]) -> Collection:
             known = ", ".join(suffix for suffixes in (*PREFERENCE, (BUNDLE,)) for suffix in suffixes)
             raise BuildError(f"the target {target} left nothing to check in {deploy} ({known}); add one of these to its IMAGE_FSTYPES")
         artefacts += found
-        companions += _existing(deploy, f"{target}-{deploy.name}", COMPANIONS)
-    return Collection(tuple(artefacts), tuple(companions))
+        companions += [companion.path for path in found for companion in companions_of(path)]
+    return Collection(tuple(artefacts), tuple(dict.fromkeys(companions)))
 
 
 def collect(found: Collection, *, into: Path) -> Collection:
@@ -70,8 +70,7 @@ def _of_target(deploy: Path, target: str) -> list[Path]:
 
 
 def _existing(deploy: Path, name: str, suffixes: Sequence[str]) -> list[Path]:
-    candidates = [deploy / f"{name}{middle}{suffix}" for suffix in suffixes for middle in (IMAGE_SUFFIX, "")]
-    return [candidate for candidate in candidates if candidate.is_file()]
+    return existing(deploy, name, tuple(f"{middle}{suffix}" for suffix in suffixes for middle in (IMAGE_SUFFIX, "")))
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -18,12 +18,14 @@ from enum import StrEnum
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.image.tree import Tree
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult, Finding, Location, Outcome
 
 __all__ = [
     "Boot",
+    "Build",
     "Bundle",
     "Check",
     "CheckResult",
@@ -67,6 +69,7 @@ class Scope(StrEnum):
     ROOT = "root file system"
     BOOT = "boot chain"
     BUNDLE = "RAUC bundle"
+    BUILD = "image with what its build left beside it"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,23 @@ class Bundle:
     """Root file systems outside the bundle: the keyring a device would verify with. May be empty."""
 
 
-Subject = Root | Boot | Bundle
+@dataclass(frozen=True)
+class Build:
+    """The images of one name, and the lists that their build left beside them."""
+
+    container: Artefact
+    """The first of the images."""
+    roots: tuple[Root, ...]
+    """Root file systems of all of them. May be empty."""
+    companions: tuple[Companion, ...]
+    """At least one."""
+
+    def of(self, kind: CompanionKind) -> Companion | None:
+        """Return the companion of a kind, the one that says most; None when there is none."""
+        return next((companion for companion in self.companions if companion.kind is kind), None)
+
+
+Subject = Root | Boot | Bundle | Build
 CheckFunction = Callable[..., None]
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from everest_secure import checks
 from everest_secure.checks.core import registered
+from everest_secure.checks.subjects import is_checkable
 from everest_secure.checks.verify import verify
 from everest_secure.errors import ArtefactError
-from everest_secure.image.artefact import open_artefact
+from everest_secure.image.artefact import Artefact, find_artefact, open_artefact
+from everest_secure.image.deploy import files_of, is_deploy_folder
 from everest_secure.policy.catalogue import Catalogue, load_catalogue
 from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile
 from everest_secure.report.model import Report
@@ -19,17 +21,32 @@ from everest_secure.report.model import Report
 def check_artefacts(paths: Sequence[Path], *, profile: str | None = None, policy_file: Path | None = None) -> Report:
     """Open all artefacts and verify them together against a profile, or against a policy file that extends one.
 
+    A directory that is no root file system is a deploy folder: everything in it that can be checked is.
+
     Raises PolicyError for a wrong policy, and ArtefactError for an artefact that cannot be opened or holds nothing to check.
     """
     catalogue = load_catalogue()
     policy = _policy(profile, policy_file, catalogue)
     checks.load()
-    artefacts = [open_artefact(path) for path in paths]
+    opened = [entry for path in paths for entry in _opened(path)]
+    artefacts = [artefact for _, artefact in opened]
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
-        hashed = pool.submit(_digests, [path for path in paths if path.is_file()])
+        hashed = pool.submit(_digests, [path for path, _ in opened if path.is_file()])
         report = verify(artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=datetime.now(UTC))
         return report.with_digests(hashed.result())
+
+
+def _opened(path: Path) -> list[tuple[Path, Artefact]]:
+    """Open what a path means: itself, or everything in a deploy folder that can be checked."""
+    if not is_deploy_folder(path):
+        return [(path, open_artefact(path))]
+    found = [(file, artefact) for file in files_of(path) if (artefact := find_artefact(file)) and is_checkable(artefact)]
+    if not found:
+        raise ArtefactError(
+            f"{path} is neither a root file system, with /usr and /etc, nor a deploy folder with an image in it; name the images themselves"
+        )
+    return found
 
 
 def _policy(profile: str | None, file: Path | None, catalogue: Catalogue) -> Policy:

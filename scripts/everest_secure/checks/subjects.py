@@ -1,13 +1,14 @@
-"""From artefacts to what checks look at: root file systems, disks that boot, RAUC bundles."""
+"""From artefacts to what checks look at: root file systems, disks that boot, RAUC bundles, and images with what their build left beside them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from everest_secure.checks.core import Boot, Bundle, Root, Scope, Subject
+from everest_secure.checks.core import Boot, Build, Bundle, Root, Scope, Subject
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.companions import Companion
 from everest_secure.image.tree import Tree
 
-DISK, BUNDLE = "gpt", "rauc-bundle"
+DISKS, BUNDLE = ("gpt",), "rauc-bundle"
 
 Named = tuple[str, Subject]
 
@@ -15,36 +16,67 @@ Named = tuple[str, Subject]
 def find_subjects(artefacts: Sequence[Artefact]) -> Mapping[Scope, Sequence[Named]]:
     """Return what there is to check in all artefacts together, by scope, each with its name.
 
-    The same root file system in a disk's slot and in a bundle is two subjects. Raises ArtefactError when two artefacts have the same name,
-    and when one holds nothing to check or is a disk without a root file system: a report on it would say nothing, and look like success.
+    A root file system that is there several times, byte by byte, is one subject: in both slots of a disk, in a bundle, and beside them. Raises
+    ArtefactError when two artefacts have the same name, and when one holds nothing to check or is a disk without a root file system: a report on
+    it would say nothing, and look like success.
     """
     names = [container.name for container in artefacts]
     for name in names:
         if names.count(name) > 1:
             raise ArtefactError(f"two of the artefacts are called {name}; rename one, or a finding could be of either")
-    roots: list[Named] = []
+    roots: list[tuple[str, Root]] = []
     boots: list[Named] = []
     bundles: list[Named] = []
     for container in artefacts:
         inside = tuple(_roots(container))
-        disks = [artefact for artefact in container.walk() if artefact.kind == DISK]
-        shipped = [artefact for artefact in container.walk() if artefact.kind == BUNDLE]
+        disks = _of_kind(container, *DISKS)
         if disks and not inside:
             raise ArtefactError(f"{container.name} has no partition with a root file system that can be read; {_contents(container)}")
-        if not (inside or disks or shipped):
+        if not is_checkable(container):
             raise ArtefactError(
                 f"{container.name} ({container.kind}) is neither a root file system nor a disk nor a bundle; {_contents(container)}"
             )
-        roots += [(root.artefact.name, root) for root in inside]
+        for root in inside:
+            if not _repeats(root, [each for _, each in roots]):
+                roots.append((root.artefact.name, root))
         boots += [(disk.name, Boot(disk, tuple(_roots(disk)))) for disk in disks]
         outside = tuple(root for other in artefacts if other is not container for root in _roots(other))
-        bundles += [(bundle.name, Bundle(bundle, outside)) for bundle in shipped]
-    return {Scope.ROOT: roots, Scope.BOOT: boots, Scope.BUNDLE: bundles}
+        bundles += [(bundle.name, Bundle(bundle, outside)) for bundle in _of_kind(container, BUNDLE)]
+    return {Scope.ROOT: roots, Scope.BOOT: boots, Scope.BUNDLE: bundles, Scope.BUILD: list(_builds(artefacts))}
+
+
+def repeated(artefacts: Sequence[Artefact], subjects: Mapping[Scope, Sequence[Named]]) -> tuple[str, ...]:
+    """Return the names of root file systems that are no subject of their own, as another one holds the same bytes."""
+    checked = {name for name, _ in subjects[Scope.ROOT]}
+    return tuple(root.artefact.name for container in artefacts for root in _roots(container) if root.artefact.name not in checked)
+
+
+def _repeats(root: Root, earlier: Sequence[Root]) -> bool:
+    return any(root.artefact.same_content(other.artefact) for other in earlier)
+
+
+def is_checkable(container: Artefact) -> bool:
+    """Whether an artefact holds anything that is checked: a root file system, a disk, a bundle."""
+    return bool(_of_kind(container, *DISKS, BUNDLE)) or any(True for _ in _roots(container))
 
 
 def is_root(tree: Tree) -> bool:
     """Whether a file system is a root: it has the directories /usr and /etc (merged /usr, file-hierarchy(7))."""
     return all((node := tree.resolve(path)) is not None and node.is_directory for path in ("/usr", "/etc"))
+
+
+def _of_kind(container: Artefact, *kinds: str) -> list[Artefact]:
+    return [artefact for artefact in container.walk() if artefact.kind in kinds]
+
+
+def _builds(artefacts: Sequence[Artefact]) -> Iterator[Named]:
+    """Yield one subject for all artefacts that have the same companions: the disk, the file system and the archive of one image."""
+    groups: dict[tuple[Companion, ...], list[Artefact]] = {}
+    for artefact in artefacts:
+        if artefact.companions:
+            groups.setdefault(artefact.companions, []).append(artefact)
+    for companions, group in groups.items():
+        yield group[0].name, Build(group[0], tuple(root for artefact in group for root in _roots(artefact)), companions)
 
 
 def _roots(container: Artefact) -> Iterator[Root]:

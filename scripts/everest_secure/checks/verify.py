@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from everest_secure import __version__
 from everest_secure.checks.core import Check, Scope, run_check
-from everest_secure.checks.subjects import Named, find_subjects
+from everest_secure.checks.subjects import Named, find_subjects, repeated
 from everest_secure.checks.waivers import notices, waive
 from everest_secure.image.artefact import Artefact
 from everest_secure.policy.catalogue import Catalogue
@@ -42,7 +42,7 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
         subjects=tuple(subject for artefact in artefacts for subject in _described(artefact)),
         groups=catalogue.groups,
         results=results,
-        notices=(*_unread(artefacts), *notices(policy.waivers, results=results, today=today)),
+        notices=(*_unread(artefacts), *_repeated(artefacts, subjects), *notices(policy.waivers, results=results, today=today)),
     )
 
 
@@ -124,6 +124,11 @@ def _unread(artefacts: Sequence[Artefact]) -> Iterator[str]:
         for part in artefact.walk():
             if part.kind == "unknown":
                 yield f"{part.name} is of a format that is not known, and was not checked"
+
+
+def _repeated(artefacts: Sequence[Artefact], subjects: Mapping[Scope, Sequence[Named]]) -> Iterator[str]:
+    for name in repeated(artefacts, subjects):
+        yield f"{name} is, byte by byte, a root file system that was checked under another name"
 
 
 def _described(artefact: Artefact, depth: int = 0) -> Iterator[Subject]:

@@ -10,7 +10,13 @@ from everest_secure.report.renderer import renderers
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the options; each registered renderer is a format and an option that names a file."""
-    parser.add_argument("artefacts", metavar="ARTEFACT", nargs="+", type=Path, help="directory, file system image, GPT disk or RAUC bundle")
+    parser.add_argument(
+        "artefacts",
+        metavar="ARTEFACT",
+        nargs="+",
+        type=Path,
+        help="root directory, file system image, disk, RAUC bundle, or a build's deploy folder",
+    )
     policy = parser.add_mutually_exclusive_group()
     policy.add_argument("--profile", metavar="NAME", help="production (the default), development or reference")
     policy.add_argument("--policy", metavar="FILE", type=Path, help="your own policy file, which extends a profile")

@@ -6,19 +6,27 @@ nothing here lists the formats.
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image import blob as blobs
 from everest_secure.image.blob import Blob
 from everest_secure.image.tree import Tree
 
+if TYPE_CHECKING:
+    from everest_secure.image.companions import Companion
+
 MAX_DEPTH = 6
 """Levels of artefacts within artefacts."""
 
 EMPTY_HEAD = 1024 * 1024
 """Bytes that must be zero for a part to be empty."""
+_SUPERBLOCKS = 4096
+"""Bytes in which file systems say how long they are."""
+_COMPARED = 1024 * 1024
+"""Bytes that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,23 @@ class Artefact:
     facts: object | None = None
     """What the format itself says, a frozen dataclass of its module: partition table, verity parameters, CMS of a bundle, sections of a UKI."""
     children: tuple["Artefact", ...] = field(default=())
+    companions: tuple["Companion", ...] = field(default=())
+    """What its build left beside it; only on the outermost artefact."""
 
     def walk(self) -> Iterator["Artefact"]:
         """Yield this artefact and everything inside it, outermost first."""
         yield self
         for child in self.children:
             yield from child.walk()
+
+    def same_content(self, other: "Artefact") -> bool:
+        """Whether two file systems of the same format hold the same bytes, up to the end of the shorter blob, which both lie within."""
+        mine, its = self.blob, other.blob
+        if mine is None or its is None or self.kind != other.kind or mine.head(_SUPERBLOCKS) != its.head(_SUPERBLOCKS):
+            return False
+        size = min(mine.size, its.size)
+        ranges = ((at, min(_COMPARED, size - at)) for at in range(0, size, _COMPARED))
+        return all(mine.read(at, length) == its.read(at, length) for at, length in ranges)
 
 
 Opener = Callable[[Blob, int], Artefact | None]
@@ -90,14 +109,20 @@ def open_artefact(path: Path) -> Artefact:
 
     Raises ArtefactError when it is missing, empty, of unknown type, truncated or corrupt.
     """
+    artefact = find_artefact(path)
+    if artefact is None:
+        raise ArtefactError(f"{path} is of no known type; give a directory, a file system image, a disk or a RAUC bundle")
+    return artefact
+
+
+def find_artefact(path: Path) -> Artefact | None:
+    """Open a directory or a file; None when no format knows the file. Raises as `open_artefact` for the rest."""
     from everest_secure.image import formats
+    from everest_secure.image.companions import companions_of
     from everest_secure.image.directory import open_directory
 
     formats.load()
     if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it has no opinion on paths that may not be looked up; from_file names those
         return open_directory(path)
-    blob = blobs.from_file(path)
-    artefact = open_blob(blob)
-    if artefact is None:
-        raise ArtefactError(f"{path} is of no known type; give a directory, a file system image, a GPT disk or a RAUC bundle")
-    return artefact
+    artefact = open_blob(blobs.from_file(path))
+    return replace(artefact, companions=companions_of(path)) if artefact else None

@@ -48,8 +48,7 @@ def configuration_faults(fit: Fit, configuration: FitConfiguration, key: rsa.RSA
     held = [signature for signature, fault in results if not fault]
     if not held:
         return tuple(f"{signature.path}: {fault}" for signature, fault in results)
-    faults = [list(_uncovered(fit, configuration, signature)) for signature in held]
-    return tuple(min(faults, key=len))
+    return min((tuple(_uncovered(fit, configuration, signature)) for signature in held), key=len)
 
 
 def signature_fault(fit: Fit, configuration: FitConfiguration, signature: FitSignature, key: rsa.RSAPublicKey) -> str:

@@ -19,6 +19,40 @@ def test_a_file_is_reported_with_its_digest_and_a_directory_without(tmp_path: Pa
     assert (second.kind, second.size, second.sha256) == ("directory", None, "")
 
 
+@pytest.mark.skipif(not is_installed("mksquashfs"), reason="mksquashfs is not installed")
+def test_everything_in_a_deploy_folder_that_can_be_checked_is_and_the_same_root_once(tmp_path: Path) -> None:
+    deploy = tmp_path / "qemux86-64"
+    deploy.mkdir()
+    image = deploy / "charger-qemux86-64.rootfs-20260101120000.squashfs"
+    HostTools().run(["mksquashfs", root(tmp_path / "tree"), image, "-quiet", "-no-progress"])
+    (deploy / "charger-qemux86-64.rootfs.squashfs").symlink_to(image.name)
+    (deploy / "copy.squashfs").write_bytes(image.read_bytes())
+    (deploy / "Image").write_bytes(b"a kernel")
+    (deploy / "charger-qemux86-64.rootfs.manifest").write_text("systemd qemux86_64 255\n")
+    (tmp_path / "kernel").mkdir()
+    HostTools().run(["mksquashfs", tmp_path / "kernel", deploy / "modules.squashfs", "-quiet", "-no-progress"])
+    report = check_artefacts([deploy], profile="reference")
+    assert [subject.name for subject in report.subjects] == ["charger-qemux86-64.rootfs.squashfs", "copy.squashfs"]
+    assert report.subjects[0].sha256 == hashlib.sha256(image.read_bytes()).hexdigest()
+    assert {part.subject for result in report.results for part in result.parts if part.subject} == {"charger-qemux86-64.rootfs.squashfs"}
+    assert "copy.squashfs is, byte by byte, a root file system that was checked under another name" in report.notices
+
+
+def test_a_directory_that_is_neither_root_nor_deploy_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/notes").write_text("nothing")
+    with pytest.raises(
+        ArtefactError, match="folder is neither a root file system, with /usr and /etc, nor a deploy folder with an image in it"
+    ):
+        check_artefacts([tmp_path / "folder"])
+
+
+def test_a_damaged_image_in_a_deploy_folder_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "broken.squashfs").write_bytes(b"hsqs" + b"\xff" * 200)
+    with pytest.raises(ArtefactError, match=r"broken\.squashfs"):
+        check_artefacts([tmp_path])
+
+
 def test_the_strictest_profile_is_the_default(tmp_path: Path) -> None:
     report = check_artefacts([root(tmp_path / "tree")])
     assert report.profile == "production"

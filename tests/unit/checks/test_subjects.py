@@ -1,11 +1,14 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from everest_secure.checks.core import Boot, Bundle, Root, Scope
-from everest_secure.checks.subjects import find_subjects
+from everest_secure.checks.core import Boot, Build, Bundle, Root, Scope
+from everest_secure.checks.subjects import find_subjects, repeated
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.image.blob import from_bytes
+from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.image.directory import DirectoryTree
 from support.reports import root, root_artefact
 
@@ -63,6 +66,29 @@ def test_a_tree_behind_two_names_is_checked_once(tmp_path: Path) -> None:
     inner = root_artefact(tmp_path / "a", "root.img")
     outer = Artefact("root.img", "verity", tree=inner.tree, children=(inner,))
     assert len(find_subjects([outer])[Scope.ROOT]) == 1
+
+
+def test_a_root_that_is_there_several_times_byte_by_byte_is_checked_once(tmp_path: Path) -> None:
+    def image(name: str, content: bytes) -> Artefact:
+        return replace(root_artefact(tmp_path / name, name), blob=from_bytes(content, name))
+
+    content = bytes(range(256)) * 5000
+    artefacts = [image("a", content), image("b", content + bytes(4096)), image("c", content[:-1] + b"x"), image("d", b"x" + content[1:])]
+    found = find_subjects(artefacts)
+    assert [name for name, _ in found[Scope.ROOT]] == ["a", "c", "d"]
+    assert repeated(artefacts, found) == ("b",)
+
+
+def test_images_with_the_same_companions_are_one_build_and_one_without_is_none(tmp_path: Path) -> None:
+    (tmp_path / "charger.manifest").write_text("systemd\n")
+    companions = (Companion(CompanionKind.MANIFEST, tmp_path / "charger.manifest"),)
+    first, second = (replace(root_artefact(tmp_path / name, name), companions=companions) for name in ("disk", "squashfs"))
+    ((name, build),) = find_subjects([first, second, root_artefact(tmp_path / "alone", "alone")])[Scope.BUILD]
+    assert isinstance(build, Build)
+    assert (name, build.container) == ("disk", first)
+    assert [root.artefact.name for root in build.roots] == ["disk", "squashfs"]
+    assert build.of(CompanionKind.MANIFEST) == companions[0]
+    assert build.of(CompanionKind.KERNEL_CONFIG) is None
 
 
 def test_a_disk_whose_root_cannot_be_read_is_no_success(tmp_path: Path) -> None:
