@@ -14,6 +14,8 @@ from support.images import tool
 from support.reference import require
 
 SLOTS = ("a", "b")
+START = " load = <0x40400000>; entry = <0x40400000>;"
+"""Where QEMU's board has memory that U-Boot and the FIT leave free."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def fit_source(parts: dict[str, Path], *, algorithm: str, padding: str, name: st
     types = {"kernel": "kernel", "ramdisk": "ramdisk"}
     images = "".join(
         f'{image} {{ data = /incbin/("{file}"); type = "{types.get(image, "flat_dt")}"; arch = "arm64"; os = "linux"; compression = "none";'
-        f' load = <0x44000000>; entry = <0x44000000>; hash-1 {{ algo = "sha256"; }}; }};'
+        f'{START if image == "kernel" else ""} hash-1 {{ algo = "sha256"; }}; }};'
         for image, file in parts.items()
     )
     signature = f'signature-1 {{ algo = "{algorithm}"; padding = "{padding}"; key-name-hint = "{name}"; sign-images = {covers}; }};'

@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, open_part, opens
 from everest_secure.image.blob import Blob, from_bytes
-from everest_secure.image.fdt import DeviceNode, DeviceTree, is_device_tree
+from everest_secure.image.fdt import MAX_TEXT, DeviceNode, DeviceTree, is_device_tree
 from everest_secure.image.tree import printable
 
 IMAGES, CONFIGURATIONS = "/images", "/configurations"
-LOADED = ("kernel", "ramdisk", "fdt", "loadables", "firmware", "standalone", "setup", "fpga", "script")
-"""Properties of a configuration that name images (U-Boot, include/image.h)."""
+_NO_IMAGES = ("description", "compatible", "default")
+"""Properties of a configuration that do not name images; every other one may (U-Boot, fit_config_get_signed_nodes)."""
+_STARTED = ("kernel", "ramdisk", "fdt", "loadables", "firmware")
+"""Those without whose images nothing starts."""
 STRONG = ("sha256", "sha384", "sha512")
 """Digests that authenticate an image."""
 _OPENED = ("ramdisk", "filesystem", "flat_dt", "multi", "firmware")
@@ -195,14 +197,17 @@ def _signature(node: DeviceNode) -> FitSignature:
 
 
 def _configuration(tree: DeviceTree, node: DeviceNode, images: Mapping[str, FitImage]) -> FitConfiguration:
-    named = {name: node.texts(name) for name in LOADED if name in node.properties}
-    for name in (each for names in named.values() for each in names):
-        if name not in images:
-            raise ArtefactError(
-                f"{tree.name} is corrupt: {node.path} names the image {printable(name)}, which is not there; build it again"
-            )
+    named = {name: node.texts(name) for name, value in node.properties.items() if name not in _NO_IMAGES and _is_text(value)}
+    for name in (each for key in _STARTED for each in named.get(key, ()) if each not in images):
+        raise ArtefactError(f"{tree.name} is corrupt: {node.path} names the image {printable(name)}, which is not there; build it again")
+    named = {name: tuple(each for each in texts if each in images) for name, texts in named.items()}
+    named = {name: texts for name, texts in named.items() if texts}
     signatures = tuple(_signature(each) for each in tree.children(node.path) if each.name.startswith("signature"))
     return FitConfiguration(node.name, node.path, named, signatures)
+
+
+def _is_text(value: Blob) -> bool:
+    return 0 < value.size <= MAX_TEXT and value.read(value.size - 1, 1) == b"\0"
 
 
 def _bytes(node: DeviceNode, name: str, limit: int) -> bytes:

@@ -1,7 +1,7 @@
 """Signatures of a FIT's configurations, verified as U-Boot does (`boot/image-fit-sig.c`, `lib/rsa/rsa-verify.c`), and the keys that U-Boot has.
 
-U-Boot hashes the parts of the tree that the signature node lists, and the digest of each image lies in them. Which parts these are is written in the
-signature node, which no signature covers; so that `configuration_faults` asks of its own that they are all that is started.
+A signature covers parts of the tree; the digest of each image lies in them. Which nodes these are, U-Boot derives from the configuration since 2026;
+before, it read them in the signature node, which nothing covers. Both must come to the same here.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,8 @@ from everest_secure.image.fit import STRONG, Fit, FitConfiguration, FitImage, Fi
 
 _EXCLUDED = ("data", "data-size", "data-position", "data-offset")
 """Properties that no signature covers: an image's content is covered by its hash."""
+_COVERED = ("cipher", "dm-verity")
+"""Nodes in an image that are covered besides its digests."""
 _HASHES: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 _KEY_BITS = {"rsa2048": 2048, "rsa3072": 3072, "rsa4096": 4096}
 _MAX_NODES = 100
@@ -40,50 +42,71 @@ class RequiredKey:
 def configuration_faults(fit: Fit, configuration: FitConfiguration, key: rsa.RSAPublicKey) -> tuple[str, ...]:
     """Return why U-Boot, for which `key` is required, does not start this configuration, or starts something that was not signed.
 
-    Empty when a signature with this key holds and covers every image with a digest that is right.
+    Empty when a signature with this key holds over everything that is started, and every digest is right.
     """
     if not configuration.signatures:
         return (f"{configuration.path} is not signed",)
-    results = [(signature, signature_fault(fit, configuration, signature, key)) for signature in configuration.signatures]
-    held = [signature for signature, fault in results if not fault]
-    if not held:
-        return tuple(f"{signature.path}: {fault}" for signature, fault in results)
-    return min((tuple(_uncovered(fit, configuration, signature)) for signature in held), key=len)
+    ambiguous = next((path for path in fit.tree.nodes if "@" in path), None)
+    if ambiguous:
+        return (f"{ambiguous} has a unit address, which U-Boot refuses in a signed FIT",)
+    faults = [fault for each in configuration.signatures if (fault := signature_fault(fit, configuration, each, key))]
+    if len(faults) == len(configuration.signatures):
+        return tuple(faults)
+    images = dict.fromkeys(each for names in configuration.images.values() for each in names)
+    return tuple(fault for name in images for fault in _image_faults(fit.images[name]))
 
 
 def signature_fault(fit: Fit, configuration: FitConfiguration, signature: FitSignature, key: rsa.RSAPublicKey) -> str:
-    """Return why a signature does not hold with a key; empty when it does. What it covers is asked by `configuration_faults`."""
+    """Return why a signature does not hold with a key over everything that the configuration starts; empty when it does.
+
+    The digests of the images are compared with their content by `configuration_faults`.
+    """
     digest, _, kind = signature.algorithm.partition(",")
     algorithm, bits = _HASHES.get(digest), _KEY_BITS.get(kind)
     if algorithm is None or bits is None:
-        return f"the algorithm '{signature.algorithm}' is none of {', '.join(STRONG)} with {', '.join(_KEY_BITS)}"
+        return f"{signature.path}: the algorithm '{signature.algorithm}' is none of {', '.join(STRONG)} with {', '.join(_KEY_BITS)}"
     if key.key_size != bits or len(signature.value) * 8 != bits:
-        return f"the signature is for {kind} and has {len(signature.value) * 8} bits, the key has {key.key_size}"
+        return f"{signature.path}: the signature is for {kind} and has {len(signature.value) * 8} bits, the key has {key.key_size}"
     if signature.padding not in ("pkcs-1.5", "pss"):
-        return f"the padding '{signature.padding}' is neither pkcs-1.5 nor pss"
-    if configuration.path not in signature.hashed_nodes:
-        return "the signature does not cover its own configuration"
+        return f"{signature.path}: the padding '{signature.padding}' is neither pkcs-1.5 nor pss"
+    nodes = signed_nodes(fit, configuration)
+    for path in nodes:
+        if path not in signature.hashed_nodes:
+            return f"{signature.path} does not cover {path}"
+    for path in signature.hashed_nodes:
+        if path not in nodes:
+            return f"{signature.path} covers {path}, which {configuration.path} does not start"
+    if unnamed := _uncovered_name(fit.tree, nodes, signature.hashed_strings or 0):
+        return f"{signature.path} does not cover the name of {unnamed}"
+    covered = covered_bytes(fit.tree, nodes, signature.hashed_strings or 0)
     pss = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
     try:
-        key.verify(
-            signature.value, covered_bytes(fit.tree, signature), pss if signature.padding == "pss" else padding.PKCS1v15(), algorithm
-        )
+        key.verify(signature.value, covered, pss if signature.padding == "pss" else padding.PKCS1v15(), algorithm)
     except InvalidSignature:
-        return "the signature is not that of the required key over what is there"
+        return f"{signature.path}: the signature is not that of the required key over what is there"
     return ""
 
 
-def covered_bytes(tree: DeviceTree, signature: FitSignature) -> bytes:
-    """Return what a signature is over: parts of the structure block, then the beginning of the strings block.
+def signed_nodes(fit: Fit, configuration: FitConfiguration) -> tuple[str, ...]:
+    """Return the nodes that a configuration's signature must cover: the root, itself, and every image with its digests (fit_config_get_signed_nodes)."""
+    found = ["/", configuration.path]
+    for name in dict.fromkeys(each for names in configuration.images.values() for each in names):
+        image = fit.tree.nodes[fit.images[name].path]
+        found += [image.path, *(f"{image.path}/{child}" for child in image.children if child.startswith("hash") or child in _COVERED)]
+    return tuple(found)
 
-    Raises ArtefactError when it lists more nodes, or covers more, than U-Boot and this reader have room for.
+
+def covered_bytes(tree: DeviceTree, nodes: tuple[str, ...], strings: int) -> bytes:
+    """Return what a signature is over: parts of the structure block, then the first `strings` bytes of the strings block.
+
+    Raises ArtefactError when it covers more than U-Boot and this reader have room for.
     """
-    if len(signature.hashed_nodes) > _MAX_NODES:
-        raise ArtefactError(f"{tree.name}: {signature.path} covers more than {_MAX_NODES} nodes, which U-Boot refuses; sign it again")
-    regions = list(_regions(tree, frozenset(signature.hashed_nodes)))
-    if sum(end - start for start, end in regions) > _MAX_COVERED:
-        raise ArtefactError(f"{tree.name}: {signature.path} covers more than {_MAX_COVERED} bytes; it is taken for hostile and not read")
-    return b"".join(tree.structure.read(start, end - start) for start, end in regions) + tree.strings[: signature.hashed_strings or 0]
+    regions = list(_regions(tree, frozenset(nodes)))
+    if len(nodes) > _MAX_NODES or sum(end - start for start, end in regions) > _MAX_COVERED:
+        raise ArtefactError(
+            f"{tree.name}: a signature covers more than {_MAX_NODES} nodes or {_MAX_COVERED} bytes, which U-Boot refuses; sign less"
+        )
+    return b"".join(tree.structure.read(start, end - start) for start, end in regions) + tree.strings[:strings]
 
 
 def _regions(tree: DeviceTree, nodes: frozenset[str]) -> Iterator[tuple[int, int]]:
@@ -122,37 +145,23 @@ def _regions(tree: DeviceTree, nodes: frozenset[str]) -> Iterator[tuple[int, int
     yield start, end
 
 
-def _uncovered(fit: Fit, configuration: FitConfiguration, signature: FitSignature) -> Iterator[str]:
-    """Yield what the configuration starts although the signature does not authenticate it."""
-    if "/" not in signature.hashed_nodes:
-        yield f"{signature.path} does not cover the root node"
-    yield from _uncovered_names(fit.tree, signature)
-    for name in dict.fromkeys(each for names in configuration.images.values() for each in names):
-        image = fit.images[name]
-        yield from _unauthenticated(image, signature)
-        yield from (f"{wrong.path}: the {wrong.algorithm} of the image is another" for wrong in image.wrong_hashes())
-
-
-def _uncovered_names(tree: DeviceTree, signature: FitSignature) -> Iterator[str]:
-    """Yield a fault when a covered property has a name that is not covered."""
-    limit, path = signature.hashed_strings or 0, [""]
+def _uncovered_name(tree: DeviceTree, nodes: tuple[str, ...], strings: int) -> str | None:
+    """Return a covered property whose name lies behind the first `strings` bytes of the strings block."""
+    path = [""]
     for token in tree.tokens():
         if token.tag is Tag.BEGIN_NODE:
             path.append(f"{path[-1].rstrip('/')}/{token.name}")
         elif token.tag is Tag.END_NODE:
             path.pop()
-        elif token.tag is not Tag.PROP or path[-1] not in signature.hashed_nodes or token.name in _EXCLUDED:
-            continue
-        elif token.name_offset + len(token.name) >= limit:
-            yield f"{signature.path} does not cover the name of {path[-1]}'s property {token.name}"
-            return
+        elif token.tag is Tag.PROP and path[-1] in nodes and token.name not in _EXCLUDED and token.name_offset + len(token.name) >= strings:
+            return f"{path[-1]}'s property {token.name}"
+    return None
 
 
-def _unauthenticated(image: FitImage, signature: FitSignature) -> Iterator[str]:
-    if image.path not in signature.hashed_nodes:
-        yield f"{signature.path} does not cover the image {image.path}"
-    elif not any(each.path in signature.hashed_nodes and each.algorithm in STRONG and not each.ignored for each in image.hashes):
-        yield f"{signature.path} covers no digest of the image {image.path}"
+def _image_faults(image: FitImage) -> Iterator[str]:
+    if not any(each.algorithm in STRONG and not each.ignored for each in image.hashes):
+        yield f"{image.path} has no digest of {', '.join(STRONG)}"
+    yield from (f"{wrong.path}: the {wrong.algorithm} of the image is another" for wrong in image.wrong_hashes())
 
 
 def required_keys(tree: DeviceTree) -> tuple[RequiredKey, ...]:

@@ -119,7 +119,7 @@ def test_a_changed_command_line_is_a_fault_even_with_its_digest_made_anew(signed
 
 def test_an_image_that_the_signature_leaves_out_is_a_fault(key: FitKey, tmp_path: Path) -> None:
     fit = fit_of(signed_fit(tmp_path, key, covers='"kernel", "fdt"'))
-    assert faults(fit, key)["conf-b"] == ("/configurations/conf-b/signature-1 does not cover the image /images/ramdisk",)
+    assert faults(fit, key)["conf-b"] == ("/configurations/conf-b/signature-1 does not cover /images/ramdisk",)
 
 
 def test_a_signature_of_another_configuration_is_a_fault(signed: Path, key: FitKey, tmp_path: Path) -> None:
@@ -128,13 +128,30 @@ def test_a_signature_of_another_configuration_is_a_fault(signed: Path, key: FitK
         form = "bx" if name == "value" else "s"
         found = tool("fdtget", "-t", form, changed, "/configurations/conf-a/signature-1", name).decode().split()
         tool("fdtput", "-t", form, changed, "/configurations/conf-b/signature-1", name, *found)
-    assert "does not cover its own configuration" in faults(fit_of(changed), key)["conf-b"][0]
+    assert "signature-1 does not cover /configurations/conf-b" in faults(fit_of(changed), key)["conf-b"][0]
+
+
+def test_nodes_that_only_older_versions_of_u_boot_would_look_at_are_a_fault(signed: Path, key: FitKey, tmp_path: Path) -> None:
+    for number, (nodes, message) in enumerate(
+        [(["/"], "does not cover /configurations/conf-a"), (None, "covers /images/fdt-b, which /configurations/conf-a does not start")]
+    ):
+        changed = Path(shutil.copy(signed, tmp_path / f"{number}.fit"))
+        node = "/configurations/conf-a/signature-1"
+        listed = tool("fdtget", "-t", "s", changed, node, "hashed-nodes").decode().split()
+        tool("fdtput", "-t", "s", changed, node, "hashed-nodes", *(nodes or [*listed, "/images/fdt-b"]))
+        assert message in faults(fit_of(changed), key)["conf-a"][0]
+
+
+def test_unit_addresses_are_a_fault_as_u_boot_refuses_them(signed: Path, key: FitKey, tmp_path: Path) -> None:
+    changed = Path(shutil.copy(signed, tmp_path / "changed.fit"))
+    tool("fdtput", "-c", changed, "/images/kernel@1")
+    assert faults(fit_of(changed), key)["conf-a"] == ("/images/kernel@1 has a unit address, which U-Boot refuses in a signed FIT",)
 
 
 def test_names_of_properties_that_are_not_covered_are_a_fault(signed: Path, key: FitKey, tmp_path: Path) -> None:
     changed = Path(shutil.copy(signed, tmp_path / "names.fit"))
     tool("fdtput", "-t", "x", changed, "/configurations/conf-a/signature-1", "hashed-strings", "0", "8")
-    assert faults(fit_of(changed), key)["conf-a"] != ()
+    assert "signature-1 does not cover the name of" in faults(fit_of(changed), key)["conf-a"][0]
 
 
 def test_a_digest_that_is_none_authenticates_nothing(key: FitKey, tmp_path: Path) -> None:
@@ -142,7 +159,7 @@ def test_a_digest_that_is_none_authenticates_nothing(key: FitKey, tmp_path: Path
     source = (tmp_path / "first/test.its").read_text().replace('hash-1 { algo = "sha256"', 'hash-1 { algo = "crc32"')
     (tmp_path / "weak.its").write_text(source)
     tool("mkimage", "-f", tmp_path / "weak.its", "-k", key.directory, fit)
-    assert "covers no digest of the image /images/kernel" in faults(fit_of(fit), key)["conf-a"][0]
+    assert "/images/kernel has no digest of sha256, sha384, sha512" in faults(fit_of(fit), key)["conf-a"][0]
 
 
 def test_every_bootargs_that_could_count_is_a_command_line(tmp_path: Path) -> None:
@@ -226,14 +243,14 @@ def test_u_boot_starts_what_is_found_without_fault_and_refuses_the_rest(tmp_path
     tree = board.trusting(image, tmp_path / "plain.fit", tmp_path / "trusting")
     key = FitKey(tmp_path / "trusting/keys", "everest", tree)
     good = signed_again(tmp_path / "plain.fit", key, tmp_path / "good.fit")
-    broken = {name: tmp_path / f"{name}.fit" for name in ("kernel", "node", "strings", "address")}
+    broken = {name: tmp_path / f"{name}.fit" for name in ("kernel", "strings", "address", "signature")}
     content = bytearray(good.read_bytes())
     content[content.index(b"ARM\x64")] ^= 1
     broken["kernel"].write_bytes(content)
     for name, node, prop, form, value in (
-        ("node", "/configurations/conf-a/signature-1", "hashed-nodes", "s", "/configurations/conf-a"),
+        ("signature", "/configurations/conf-a/signature-1", "value", "x", "1"),
         ("strings", "/configurations/conf-a/signature-1", "hashed-strings", "x", "0"),
-        ("address", "/images/kernel", "load", "x", "48000000"),
+        ("address", "/images/kernel", "load", "x", "40800000"),
     ):
         shutil.copyfile(good, broken[name])
         tool("fdtput", "-t", form, broken[name], node, prop, value)
