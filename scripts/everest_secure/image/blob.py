@@ -3,7 +3,7 @@
 import mmap
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from everest_secure.errors import ArtefactError
@@ -24,6 +24,8 @@ class Blob:
     size: int
     fetch: Callable[[int, int], bytes]
     """`fetch(offset, length)` returns exactly `length` bytes; `read` has checked the bounds."""
+    path: Path | None = None
+    """The file that it is the whole of; None for a part."""
 
     def read(self, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes at `offset`; raises ArtefactError when they lie outside or cannot be had."""
@@ -53,27 +55,32 @@ class Blob:
 
 
 def from_file(path: Path) -> Blob:
-    """Map a regular file; raises ArtefactError when it is empty, unreadable or not a regular file.
-
-    Long reads go around the mapping: pages of a mapping count as the process's own memory for as long as they are cached.
-    """
+    """Map a regular file; raises ArtefactError when it is empty, unreadable or not a regular file."""
     try:
         if not path.is_file():
             raise ArtefactError(f"{path} is not a file that can be read; name an image, a bundle or a directory")
         size = path.stat().st_size
         if size == 0:
             raise ArtefactError(f"{path} is empty; build or fetch it again")
-        file = path.open("rb")
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return replace(from_descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC), size, path.name), path=path)
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
+
+
+def from_descriptor(descriptor: int, size: int, name: str) -> Blob:
+    """Map an open file, which is closed with the last blob on it; raises OSError.
+
+    Long reads go around the mapping: pages of a mapping count as the process's own memory for as long as they are cached.
+    """
+    file = os.fdopen(descriptor, "rb")
+    mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
 
     def fetch(offset: int, length: int) -> bytes:
         if length >= LONG_READ:
             return os.pread(file.fileno(), length, offset)
         return mapped[offset : offset + length]
 
-    return Blob(path.name, size, fetch)
+    return Blob(name, size, fetch)
 
 
 def from_bytes(content: bytes, name: str) -> Blob:

@@ -1,0 +1,227 @@
+"""Compressed streams, member by member as their own programs decompress them, and bounded: gzip, xz, Zstandard, bzip2."""
+
+import bz2
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.blob import Blob
+
+MAGIC = {b"\x1f\x8b\x08": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
+"""Methods by the first bytes of a stream."""
+MAX_SIZE = 64 * 1024**3
+"""Bytes of what is decompressed."""
+MAX_RATIO = 1000
+"""How many times larger than its stream it may be, beyond the first `FREE` bytes; a disk that is mostly empty comes to some hundreds."""
+FREE = 256 * 1024 * 1024
+_READ = 256 * 1024
+_CHUNK = 1024 * 1024
+_MEMORY = 128 * 1024 * 1024
+"""Memory that a decompressor may take: what `zstd` allows without `--long`, and more than `xz -9` needs."""
+_MAX_FRAMES = 1_000_000
+_SKIPPABLE = range(0x184D2A50, 0x184D2A60)
+
+
+class _Damaged(Exception):
+    """A stream that its decompressor does not accept."""
+
+
+class _Decompressor(Protocol):
+    """What zlib, lzma and bz2 have in common, as far as `_members` asks."""
+
+    eof: bool
+    unused_data: bytes
+
+    def step(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """Return what comes of more input, at most `_CHUNK` bytes, and the input for the next step; None when more must be read."""
+
+
+def method_of(blob: Blob) -> str | None:
+    """Return how a blob is compressed; None when it is not."""
+    head = blob.head(6)
+    return next((method for magic, method in MAGIC.items() if head.startswith(magic)), None)
+
+
+def decompressed(blob: Blob, method: str) -> Iterator[bytes]:
+    """Yield the whole content in chunks of about a MiB.
+
+    Raises ArtefactError when the stream is damaged or truncated, or grows beyond `MAX_SIZE` or `MAX_RATIO`.
+    """
+    limit = min(MAX_SIZE, FREE + MAX_RATIO * blob.size)
+    size = 0
+    try:
+        for chunk in _zstd(blob) if method == "zstd" else _members(blob, method, _MAKE[method]):
+            size += len(chunk)
+            if size > limit:
+                raise ArtefactError(
+                    f"{blob.name} grows to more than {limit} bytes when it is decompressed; it is taken for hostile and not read"
+                )
+            yield chunk
+    except _Damaged:
+        raise ArtefactError(
+            f"{blob.name} is corrupt or truncated: its {method} stream cannot be decompressed; build or fetch it again"
+        ) from None
+
+
+class _Deflate:
+    """A member of gzip (RFC 1952); with ISA-L, which is twice as fast, where there is a package of it."""
+
+    def __init__(self) -> None:
+        try:
+            from isal import isal_zlib as library
+        except ImportError:  # no wheel for this processor
+            library = zlib
+        self._stream = library.decompressobj(wbits=31)
+        self._error = library.error
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._stream.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._stream.unused_data)
+
+    def step(self, data: bytes) -> tuple[bytes, bytes | None]:
+        try:
+            found = self._stream.decompress(data, _CHUNK)
+        except self._error as error:
+            raise _Damaged from error
+        rest = self._stream.unconsumed_tail
+        return found, rest if rest or len(found) == _CHUNK else None
+
+
+class _Standard:
+    """A member of xz or bzip2."""
+
+    def __init__(self, stream: lzma.LZMADecompressor | bz2.BZ2Decompressor) -> None:
+        self._stream = stream
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def step(self, data: bytes) -> tuple[bytes, bytes | None]:
+        try:
+            found = self._stream.decompress(data, _CHUNK)
+        except (lzma.LZMAError, OSError, EOFError, MemoryError) as error:
+            raise _Damaged from error
+        return found, None if self._stream.needs_input else b""
+
+
+_MAKE: dict[str, Callable[[], _Decompressor]] = {
+    "gzip": _Deflate,
+    "xz": lambda: _Standard(lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MEMORY)),
+    "bzip2": lambda: _Standard(bz2.BZ2Decompressor()),
+}
+
+
+def _members(blob: Blob, method: str, make: Callable[[], _Decompressor]) -> Iterator[bytes]:
+    """Yield the content of one member after the other; zeros behind the last are padding, anything else is not."""
+    at, buffered = 0, b""
+    for _ in range(_MAX_FRAMES):
+        stream = make()
+        data: bytes | None = buffered
+        while not stream.eof:
+            if data is None or (not data and at == 0):
+                length = min(_READ, blob.size - at)
+                if not length:
+                    raise _Damaged
+                data, at = blob.read(at, length), at + length
+            found, data = stream.step(data)
+            if found:
+                yield found
+        buffered, at = _behind_padding(blob, stream.unused_data, at)
+        if not buffered:
+            return
+        if len(buffered) < 6:
+            length = min(_READ, blob.size - at)
+            buffered, at = buffered + blob.read(at, length), at + length
+        if not any(buffered.startswith(magic) and kind == method for magic, kind in MAGIC.items()):
+            raise _Damaged
+    raise _Damaged
+
+
+def _behind_padding(blob: Blob, data: bytes, at: int) -> tuple[bytes, int]:
+    """Skip zeros; return what is left of `data`, or of what follows it, and where to read on."""
+    while True:
+        data = data.lstrip(b"\0")
+        length = min(_READ, blob.size - at)
+        if data or not length:
+            return data, at
+        data, at = blob.read(at, length), at + length
+
+
+def _zstd(blob: Blob) -> Iterator[bytes]:
+    import zstandard
+
+    # The library takes a stream that ends early for a whole one, so that its end is looked for first.
+    source = io.BufferedReader(_Raw(blob, _zstd_end(blob)), _READ)
+    reader = zstandard.ZstdDecompressor(max_window_size=_MEMORY).stream_reader(source, read_size=_READ, read_across_frames=True)
+    try:
+        while chunk := reader.read(_CHUNK):
+            yield chunk
+    except zstandard.ZstdError as error:
+        raise _Damaged from error
+
+
+class _Raw(io.RawIOBase):
+    """A blob's first bytes as a file."""
+
+    def __init__(self, blob: Blob, size: int) -> None:
+        self._blob, self._size, self._at = blob, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]  # any writable buffer comes as a memoryview
+        length = min(len(buffer), self._size - self._at)
+        buffer[:length] = self._blob.read(self._at, length)
+        self._at += length
+        return length
+
+
+def _zstd_end(blob: Blob) -> int:
+    """Walk frames and blocks (RFC 8878, 3.1) and return where the last one ends; behind it are zeros."""
+    at = 0
+    for _ in range(_MAX_FRAMES):
+        magic = int.from_bytes(_take(blob, at, 4), "little")
+        if magic in _SKIPPABLE:
+            at += 8 + int.from_bytes(_take(blob, at + 4, 4), "little")
+        elif magic == 0xFD2FB528:
+            at = _frame_end(blob, at)
+        elif at and not _behind_padding(blob, b"", at)[0]:
+            return at
+        else:
+            raise _Damaged
+        if at == blob.size:
+            return at
+    raise _Damaged
+
+
+def _frame_end(blob: Blob, at: int) -> int:
+    descriptor = _take(blob, at + 4, 1)[0]
+    single = bool(descriptor & 0x20)
+    content_size = (1 if single else 0, 2, 4, 8)[descriptor >> 6]
+    at += 5 + (not single) + (0, 1, 2, 4)[descriptor & 3] + content_size
+    while True:
+        header = int.from_bytes(_take(blob, at, 3), "little")
+        kind, size = header >> 1 & 3, header >> 3
+        at += 3 + (1 if kind == 1 else size)
+        if header & 1:
+            at += 4 if descriptor & 4 else 0
+            _take(blob, at, 0)
+            return at
+
+
+def _take(blob: Blob, at: int, length: int) -> bytes:
+    if at + length > blob.size:
+        raise _Damaged
+    return blob.read(at, length)
