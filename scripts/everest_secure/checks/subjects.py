@@ -8,7 +8,7 @@ from everest_secure.image.artefact import Artefact
 from everest_secure.image.companions import Companion
 from everest_secure.image.tree import Tree
 
-DISKS, BUNDLE = ("gpt",), "rauc-bundle"
+DISKS, BUNDLE = ("gpt", "mbr"), "rauc-bundle"
 
 Named = tuple[str, Subject]
 

@@ -5,6 +5,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Protocol
 
 from everest_secure.errors import ArtefactError
@@ -32,8 +33,13 @@ class _Damaged(Exception):
 class _Decompressor(Protocol):
     """What zlib, lzma and bz2 have in common, as far as `_members` asks."""
 
-    eof: bool
-    unused_data: bytes
+    @property
+    def eof(self) -> bool:
+        """Whether the member is complete."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Input behind the member."""
 
     def step(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Return what comes of more input, at most `_CHUNK` bytes, and the input for the next step; None when more must be read."""
@@ -70,12 +76,9 @@ class _Deflate:
     """A member of gzip (RFC 1952); with ISA-L, which is twice as fast, where there is a package of it."""
 
     def __init__(self) -> None:
-        try:
-            from isal import isal_zlib as library
-        except ImportError:  # no wheel for this processor
-            library = zlib
+        library = _deflate_library()
         self._stream = library.decompressobj(wbits=31)
-        self._error = library.error
+        self._error: type[Exception] = library.error
 
     @property
     def eof(self) -> bool:
@@ -92,6 +95,14 @@ class _Deflate:
             raise _Damaged from error
         rest = self._stream.unconsumed_tail
         return found, rest if rest or len(found) == _CHUNK else None
+
+
+def _deflate_library() -> ModuleType:
+    try:
+        from isal import isal_zlib
+    except ImportError:  # no wheel for this processor
+        return zlib
+    return isal_zlib
 
 
 class _Standard:
