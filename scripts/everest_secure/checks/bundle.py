@@ -24,10 +24,9 @@ def signature_chain_and_payload_hold_with_the_keyring_of_the_image(bundle: Bundl
     facts, place = _facts(bundle), Location(bundle.artefact.name)
     if facts.format not in policy.bundle_formats:
         note.finding(f"the bundle has the format '{facts.format}'", at=place, remedy=f"Build it with format={policy.bundle_formats[0]}.")
-    if facts.format != "verity":
-        raise ArtefactError(
-            f"{bundle.artefact.name} has the format '{facts.format}', whose content only the device can verify; check a verity bundle"
-        )
+    if facts.tree is None:
+        remedy = "give the key of a recipient with --decryption-key" if facts.format == "crypt" else "check a verity bundle"
+        raise ArtefactError(f"{bundle.artefact.name} has the format '{facts.format}', whose content only the device can verify; {remedy}")
     from everest_secure.parse.cms import verify_signed_data
 
     signed = verify_signed_data(facts.cms, bundle.artefact.name)
@@ -84,7 +83,9 @@ def manifest_fits_the_device(bundle: Bundle, policy: Parameters, note: Notes) ->
     """Compatible is the device's, and there is a version."""
     facts, place = _facts(bundle), Location(bundle.artefact.name)
     if facts.manifest is None:
-        raise ArtefactError(f"{bundle.artefact.name} has a manifest that only a device can decrypt; check a verity bundle")
+        raise ArtefactError(
+            f"{bundle.artefact.name} has a manifest that only a recipient can decrypt; give the key of one with --decryption-key"
+        )
     update = facts.manifest.sections.get("update", {})
     compatible, version = update.get("compatible", ""), update.get("version", "")
     for root in _devices(bundle):

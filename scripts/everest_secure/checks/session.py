@@ -13,23 +13,28 @@ from everest_secure.checks.verify import verify
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, find_artefact, open_artefact
 from everest_secure.image.deploy import files_of, is_deploy_folder
+from everest_secure.image.enveloped import load_decryption_key
+from everest_secure.image.raucb import with_key
 from everest_secure.policy.catalogue import Catalogue, load_catalogue
 from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile
 from everest_secure.report.model import Report
 
 
-def check_artefacts(paths: Sequence[Path], *, profile: str | None = None, policy_file: Path | None = None) -> Report:
+def check_artefacts(
+    paths: Sequence[Path], *, profile: str | None = None, policy_file: Path | None = None, decryption_key: Path | None = None
+) -> Report:
     """Open all artefacts and verify them together against a profile, or against a policy file that extends one.
 
-    A directory that is no root file system is a deploy folder: everything in it that can be checked is.
+    A directory that is no root file system is a deploy folder: everything in it that can be checked is. `decryption_key` opens encrypted bundles.
 
-    Raises PolicyError for a wrong policy, and ArtefactError for an artefact that cannot be opened or holds nothing to check.
+    Raises PolicyError for a wrong policy, UserError for a key that cannot be used, and ArtefactError for an artefact that cannot be opened or holds nothing to check.
     """
     catalogue = load_catalogue()
     policy = _policy(profile, policy_file, catalogue)
     checks.load()
+    key = load_decryption_key(decryption_key) if decryption_key else None
     opened = [entry for path in paths for entry in _opened(path)]
-    artefacts = [artefact for _, artefact in opened]
+    artefacts = [with_key(artefact, key) if key else artefact for _, artefact in opened]
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
         hashed = pool.submit(_digests, [path for path, _ in opened if path.is_file()])

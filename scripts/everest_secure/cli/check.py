@@ -20,6 +20,7 @@ def arguments(parser: ArgumentParser) -> None:
     policy = parser.add_mutually_exclusive_group()
     policy.add_argument("--profile", metavar="NAME", help="production (the default), development or reference")
     policy.add_argument("--policy", metavar="FILE", type=Path, help="your own policy file, which extends a profile")
+    parser.add_argument("--decryption-key", metavar="FILE", type=Path, help="private RSA key of a recipient, which opens encrypted bundles")
     for name, entry in renderers().items():
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
@@ -39,8 +40,9 @@ def run(options: Namespace) -> ExitCode:
     from everest_secure.report.output import prepare, print_report, write_reports
 
     files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
-    prepare(files.values(), inputs=[*options.artefacts, *([options.policy] if options.policy else [])])
-    report = check_artefacts(options.artefacts, profile=options.profile, policy_file=options.policy)
+    named = [file for file in (options.policy, options.decryption_key) if file]
+    prepare(files.values(), inputs=[*options.artefacts, *named])
+    report = check_artefacts(options.artefacts, profile=options.profile, policy_file=options.policy, decryption_key=options.decryption_key)
     write_reports(report, files)
     print_report(report, name=options.format, detail=options.detail)
     return report.exit_code

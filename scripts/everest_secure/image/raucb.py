@@ -6,10 +6,14 @@ What is read here is not authenticated: whoever judges a bundle verifies the CMS
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from everest_secure.errors import ArtefactError
 from everest_secure.image import squashfs
 from everest_secure.image.artefact import Artefact, open_part, opens
 from everest_secure.image.blob import Blob
+from everest_secure.image.dmcrypt import decrypted
+from everest_secure.image.enveloped import decrypt
 from everest_secure.image.hashtree import HashTree, VerityResult, hash_tree
 from everest_secure.image.manifest import Manifest, parse_manifest
 from everest_secure.image.tree import Tree, printable
@@ -19,6 +23,9 @@ _MAX_CMS = 16 * 1024 * 1024
 _SIGNED = bytes.fromhex("06092a864886f70d010702")
 _ENVELOPED = bytes.fromhex("06092a864886f70d010703")
 _MANIFEST = "/manifest.raucm"
+_LEVELS = 8
+"""Levels that no hash tree has more of."""
+_MAX_IMAGES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +35,24 @@ class RaucBundle:
     format: str
     """`plain`, `verity` or `crypt`."""
     manifest: Manifest | None
-    """From the CMS (verity) or the SquashFS (plain); None for crypt, whose manifest only a recipient's key opens."""
+    """From the CMS (verity, crypt) or the SquashFS (plain); None for crypt without a recipient's key."""
     cms: bytes
-    """ContentInfo in DER: SignedData, for crypt EnvelopedData around it."""
+    """SignedData in DER; for crypt without a recipient's key the EnvelopedData around it."""
     payload: Blob
     """All bytes before the CMS: what the signature of a plain bundle covers."""
     tree: HashTree | None
-    """The payload's SquashFS and hash tree; only for verity."""
+    """The payload's SquashFS, for crypt encrypted, and hash tree; None for plain, and for crypt without a key."""
     root_hash: bytes
-    """`verity-hash` of the manifest; empty unless verity."""
+    """`verity-hash` of the manifest; empty without `tree`."""
 
     def verify_payload(self) -> VerityResult:
-        """Hash the whole payload of a verity bundle; compare with `VerityResult.holds(root_hash)`.
+        """Hash the whole payload of a verity or crypt bundle; compare with `VerityResult.holds(root_hash)`.
 
-        Raises ArtefactError for another format, which has no readable hash tree.
+        Raises ArtefactError when there is no hash tree that can be read.
         """
         if self.tree is None:
             raise ArtefactError(
-                f"{self.payload.name} is a RAUC bundle of format {self.format}, which has no hash tree to verify without a key; give a verity bundle"
+                f"{self.payload.name} is a RAUC bundle of format {self.format}, which has no hash tree to verify without a key; give a verity bundle, or the recipient's key with --decryption-key"
             )
         return self.tree.verify()
 
@@ -64,19 +71,75 @@ def open_bundle(blob: Blob, depth: int) -> Artefact | None:
             f"{blob.name} is corrupt: the payload of this RAUC bundle is no whole number of {_BLOCK}-byte blocks; build or fetch it again"
         )
     if _ENVELOPED in cms[:32]:
+        _require_tree(payload)
         return Artefact(name=blob.name, kind="rauc-bundle", blob=blob, facts=RaucBundle("crypt", None, cms, payload, None, b""))
     embedded = _signed_content(cms, blob.name)
     if embedded is not None:
         manifest = parse_manifest(embedded, blob.name)
-        tree, root_hash = _verity(payload, manifest)
+        tree, root_hash = _verity(payload, manifest, "verity")
         content = _payload(tree.data, blob.name, depth)
         facts = RaucBundle("verity", manifest, cms, payload, tree, root_hash)
     else:
         content = _payload(payload, blob.name, depth)
         manifest = parse_manifest(_tree(content).read(_MANIFEST), blob.name)
         facts = RaucBundle("plain", manifest, cms, payload, None, b"")
+    return _opened(blob, facts, content, manifest, depth)
+
+
+def with_key(artefact: Artefact, key: RSAPrivateKey) -> Artefact:
+    """Return a crypt bundle opened down to its images with a recipient's key, and anything else as it is.
+
+    Raises ArtefactError when the key is no recipient's, or what it opens is corrupt.
+    """
+    facts, blob = artefact.facts, artefact.blob
+    if not isinstance(facts, RaucBundle) or facts.format != "crypt" or facts.manifest is not None or blob is None:
+        return artefact
+    cms = decrypt(facts.cms, key, blob.name)
+    embedded = _signed_content(cms, blob.name)
+    if embedded is None:
+        raise ArtefactError(
+            f"{blob.name} is corrupt: the encrypted signature of this RAUC bundle encloses no manifest; build or fetch it again"
+        )
+    manifest = parse_manifest(embedded, blob.name)
+    tree, root_hash = _verity(facts.payload, manifest, "crypt")
+    content = _payload(decrypted(tree.data, _crypt_key(manifest, blob.name)), blob.name, 0)
+    opened = _opened(blob, RaucBundle("crypt", manifest, cms, facts.payload, tree, root_hash), content, manifest, 0)
+    return replace(opened, companions=artefact.companions)
+
+
+def _opened(blob: Blob, facts: RaucBundle, content: Artefact, manifest: Manifest, depth: int) -> Artefact:
     content = replace(content, children=tuple(_images(_tree(content), manifest, blob.name, depth + 2)))
     return Artefact(name=blob.name, kind="rauc-bundle", blob=blob, facts=facts, children=(content,))
+
+
+def _require_tree(payload: Blob) -> None:
+    """Raise ArtefactError unless some number of data blocks and the hash tree over them make up the whole payload: all that shows without a key."""
+    total = payload.size // _BLOCK
+    data = next(
+        (count for count in range(total - total // 127 - _LEVELS, total + 1) if count > 0 and count + _tree_blocks(count) == total), None
+    )
+    if data is None:
+        raise ArtefactError(
+            f"{payload.name} is corrupt: the encrypted payload of this RAUC bundle has an impossible size; build or fetch it again"
+        )
+
+
+def _tree_blocks(count: int) -> int:
+    """Return the blocks of a hash tree over `count` blocks, 128 digests in each."""
+    found = 0
+    while count > 1:
+        count = -(-count // 128)
+        found += count
+    return found
+
+
+def _crypt_key(manifest: Manifest, name: str) -> bytes:
+    try:
+        return bytes.fromhex(manifest.sections["bundle"]["crypt-key"])
+    except (KeyError, ValueError):
+        raise ArtefactError(
+            f"{name} is corrupt: the manifest of this encrypted RAUC bundle has no key of its payload; build or fetch it again"
+        ) from None
 
 
 def _read_cms(blob: Blob) -> bytes | None:
@@ -103,7 +166,7 @@ def _signed_content(cms: bytes, name: str) -> bytes | None:
     return content
 
 
-def _verity(payload: Blob, manifest: Manifest) -> tuple[HashTree, bytes]:
+def _verity(payload: Blob, manifest: Manifest, form: str) -> tuple[HashTree, bytes]:
     section = manifest.sections.get("bundle", {})
     try:
         size = int(section["verity-size"])
@@ -113,7 +176,7 @@ def _verity(payload: Blob, manifest: Manifest) -> tuple[HashTree, bytes]:
         raise ArtefactError(
             f"{payload.name} is corrupt: the signed manifest of this RAUC bundle lacks its verity parameters; build or fetch it again"
         ) from None
-    if section.get("format") != "verity" or len(root_hash) != 32 or not 0 <= size < payload.size or size % _BLOCK:
+    if section.get("format") != form or len(root_hash) != 32 or not 0 <= size < payload.size or size % _BLOCK:
         raise ArtefactError(f"{payload.name} is corrupt: the verity parameters of this RAUC bundle are impossible; build or fetch it again")
     data = payload.slice(0, payload.size - size, payload.name)
     return hash_tree(data, payload.slice(payload.size - size, size, payload.name), salt=salt), root_hash
@@ -133,6 +196,8 @@ def _tree(content: Artefact) -> Tree:
 
 
 def _images(tree: Tree, manifest: Manifest, name: str, depth: int) -> Iterator[Artefact]:
+    if len(manifest.filenames) > _MAX_IMAGES:
+        raise ArtefactError(f"{name} names {len(manifest.filenames)} images in its manifest; it is taken for hostile and not read")
     for filename in manifest.filenames:
         node = tree.get(f"/{filename}")
         if node is None or not node.is_file:

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from everest_secure import checks
 from everest_secure.checks.core import Bundle, Outcome, Root, registered, run_check
 from everest_secure.image.artefact import open_artefact
+from everest_secure.image.enveloped import load_decryption_key
+from everest_secure.image.raucb import with_key
 from everest_secure.parse.cms import verify_signed_data
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult
@@ -72,9 +74,10 @@ def device(anchor: Pair) -> Root:
     return good_root().file("/etc/rauc/keyring.pem", anchor.pem).root
 
 
-def judge(bundle: Path, *roots: Root, bits: int = 2048) -> dict[str, CheckResult]:
+def judge(bundle: Path, *roots: Root, bits: int = 2048, key: Path | None = None) -> dict[str, CheckResult]:
     checks.load()
-    subject = Bundle(open_artefact(bundle), roots)
+    artefact = open_artefact(bundle)
+    subject = Bundle(with_key(artefact, load_decryption_key(key)) if key else artefact, roots)
     return {
         entry.function.__name__: run_check(entry, subject, "b", policy(bits)) for entry in registered() if entry.requirement == "RAUC-03"
     }
@@ -103,6 +106,32 @@ def test_a_bundle_of_the_release_authority_holds(pki: Pki, tmp_path: Path) -> No
     seen = " ".join(results[SIGNATURE].seen)
     assert "RSA 2048 with SHA256" in seen
     assert "CN=Signer < CN=Intermediate < CN=Release root" in seen
+
+
+def encrypted(bundle: Path, recipient: Pair) -> tuple[Path, Path]:
+    """Encrypt a crypt bundle for a recipient; return it and the recipient's key."""
+    certificate, key = bundle.with_name("recipient.pem"), bundle.with_name("recipient.key")
+    certificate.write_text(recipient.pem)
+    key.write_text(recipient.key_pem)
+    key.chmod(0o600)
+    configuration, target = bundle.with_name("system.conf"), bundle.with_name("encrypted.raucb")
+    configuration.write_text("[system]\ncompatible=x\nbootloader=noop\n\n[keyring]\npath=keyring.pem\ncheck-purpose=codesign\n")
+    tool("rauc", f"--conf={configuration}", "encrypt", f"--to={certificate}", bundle, target)
+    return target, key
+
+
+def test_an_encrypted_bundle_holds_with_the_key_of_a_recipient_and_is_an_error_without(pki: Pki, tmp_path: Path) -> None:
+    made = make(tmp_path, pki.signer, pki.intermediate, form="crypt")
+    (tmp_path / "keyring.pem").write_text(pki.root.pem)
+    bundle, key = encrypted(made, issue("Charger", key=rsa.generate_private_key(65537, 2048)))
+    results = judge(bundle, device(pki.root), key=key)
+    assert {result.outcome for result in results.values()} == {Outcome.PASS}, results
+    for result in judge(bundle, device(pki.root)).values():
+        assert result.outcome is Outcome.ERROR
+        assert "--decryption-key" in result.reason
+    assert "without reaching a trust anchor" in " ".join(
+        finding.what for finding in judge(bundle, device(make_pki().root), key=key)[SIGNATURE].findings
+    )
 
 
 def test_another_authority_is_refused(pki: Pki, tmp_path: Path) -> None:

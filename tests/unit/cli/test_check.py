@@ -70,3 +70,14 @@ def test_the_policy_file_is_not_overwritten_by_a_report(tree: Path, tmp_path: Pa
     assert main(["check", str(tree), "--policy", str(own), "--json", str(own)]) == ExitCode.FAILED
     assert "is one of the inputs" in capsys.readouterr().err
     assert own.read_text() == "extends: production\n"
+
+
+def test_a_decryption_key_that_others_can_read_is_refused_before_anything_is_opened(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key.pem").write_text("secret")
+    (tmp_path / "key.pem").chmod(0o644)
+    assert main(["check", str(tree), "--decryption-key", str(tmp_path / "key.pem")]) == ExitCode.FAILED
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "chmod 600" in said.err

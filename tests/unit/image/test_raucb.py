@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import open_artefact
-from everest_secure.image.raucb import RaucBundle
-from support.images import rauc_bundle, tool
+from everest_secure.image.enveloped import load_decryption_key
+from everest_secure.image.raucb import RaucBundle, with_key
+from everest_secure.parse.cms import verify_signed_data
+from support.images import rauc_bundle, throw_away_signer, tool
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,89 @@ def test_an_encrypted_bundle_is_known_and_says_that_it_cannot_be_read(images: di
     assert (artefact.kind, facts.format, facts.manifest, artefact.children) == ("rauc-bundle", "crypt", None, ())
     with pytest.raises(ArtefactError, match="format crypt"):
         facts.verify_payload()
+
+
+def key_of(bundle: Path) -> RSAPrivateKey:
+    bundle.with_name("key.pem").chmod(0o600)
+    return load_decryption_key(bundle.with_name("key.pem"))
+
+
+@pytest.fixture(scope="module")
+def crypt(images: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rauc_bundle(tmp_path_factory.mktemp("crypt"), "update.raucb", images, form="crypt")
+
+
+def test_a_recipient_s_key_opens_an_encrypted_bundle_down_to_its_files(images: dict[str, Path], crypt: Path) -> None:
+    artefact = with_key(open_artefact(crypt), key_of(crypt))
+    found = {each.name: each for each in artefact.walk()}
+    kinds = {
+        "update.raucb": "rauc-bundle",
+        "update.raucb:payload": "squashfs",
+        "update.raucb:rootfs.img": "ext4",
+        "update.raucb:mcu.img": "unknown",
+    }
+    assert {name: each.kind for name, each in found.items()} == kinds
+    tree, firmware = found["update.raucb:rootfs.img"].tree, found["update.raucb:mcu.img"].blob
+    assert tree is not None
+    assert tree.text("/hello") == "hello\n"
+    assert firmware is not None
+    assert firmware.read(0, firmware.size) == images["mcu"].read_bytes()
+    facts = artefact.facts
+    assert isinstance(facts, RaucBundle)
+    assert facts.verify_payload().holds(facts.root_hash)
+    signed = verify_signed_data(facts.cms, "update.raucb")
+    assert facts.manifest is not None
+    assert signed.content == facts.manifest.text.encode()
+
+
+def test_a_flipped_bit_of_an_encrypted_payload_is_found(crypt: Path, tmp_path: Path) -> None:
+    """One in a block of the firmware, where it is not noticed in opening."""
+    whole = with_key(open_artefact(crypt), key_of(crypt)).facts
+    assert isinstance(whole, RaucBundle)
+    assert whole.tree is not None
+    for offset in range(0, whole.tree.data.size, 4096):
+        try:
+            facts = with_key(open_artefact(flipped(crypt, offset + 2000, tmp_path / "update.raucb")), key_of(crypt)).facts
+        except ArtefactError:
+            continue
+        assert isinstance(facts, RaucBundle)
+        assert facts.verify_payload().corrupt_blocks == (offset // 4096,)
+        break
+    else:
+        pytest.fail("no block was changed without being noticed in opening")
+
+
+def test_the_key_of_another_is_refused(crypt: Path, tmp_path: Path) -> None:
+    key, _ = throw_away_signer(tmp_path)
+    key.chmod(0o600)
+    with pytest.raises(ArtefactError, match="is not encrypted for the key that was given; give the key of one of its 1 recipients"):
+        with_key(open_artefact(crypt), load_decryption_key(key))
+
+
+def test_a_key_is_of_no_use_for_other_bundles_and_changes_nothing(verity: Path, crypt: Path) -> None:
+    artefact = open_artefact(verity)
+    assert with_key(artefact, key_of(crypt)) is artefact
+
+
+def test_any_of_several_recipients_opens_a_bundle(crypt: Path, tmp_path: Path) -> None:
+    second, third = tmp_path / "second", tmp_path / "third"
+    for place in (second, third):
+        place.mkdir()
+        throw_away_signer(place)
+    tool("rauc", "encrypt", "--keyring", crypt.with_name("cert.pem"), f"--to={second / 'cert.pem'}", f"--to={third / 'cert.pem'}",
+         crypt.with_name("signed.raucb"), tmp_path / "update.raucb")  # fmt: skip
+    for place in (second, third):
+        artefact = with_key(open_artefact(tmp_path / "update.raucb"), key_of(place / "update.raucb"))
+        assert [each.kind for each in artefact.walk()] == ["rauc-bundle", "squashfs", "ext4", "unknown"]
+
+
+def test_an_encrypted_payload_of_a_size_that_no_hash_tree_fits_is_refused(crypt: Path, tmp_path: Path) -> None:
+    raw = crypt.read_bytes()
+    whole = open_artefact(crypt).facts
+    assert isinstance(whole, RaucBundle)
+    (tmp_path / "update.raucb").write_bytes(raw[: 4096 * 2] + raw[whole.payload.size :])
+    with pytest.raises(ArtefactError, match="impossible size"):
+        open_artefact(tmp_path / "update.raucb")
 
 
 @pytest.mark.parametrize("cut", [1, 8, 100, 5000])

@@ -1,0 +1,107 @@
+"""CMS EnvelopedData made by openssl, and keys as they lie on a disk."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from everest_secure.errors import ArtefactError, UserError
+from everest_secure.image.enveloped import decrypt, load_decryption_key
+from support.images import throw_away_signer, tool
+
+CONTENT = b"\x30\x03\x02\x01\x05" + b"x" * 1000
+
+
+@pytest.fixture(scope="module")
+def recipient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("recipient")
+    throw_away_signer(place)
+    (place / "key.pem").chmod(0o600)
+    return place
+
+
+def key_of(recipient: Path) -> RSAPrivateKey:
+    return load_decryption_key(recipient / "key.pem")
+
+
+def enveloped(recipient: Path, cipher: str, *options: str) -> bytes:
+    (recipient / "content").write_bytes(CONTENT)
+    return tool(
+        "openssl",
+        "cms",
+        "-encrypt",
+        f"-{cipher}",
+        "-binary",
+        "-outform",
+        "DER",
+        "-in",
+        recipient / "content",
+        *options,
+        recipient / "cert.pem",
+    )
+
+
+@pytest.mark.parametrize("cipher", ["aes-128-cbc", "aes-256-cbc"])
+def test_what_openssl_encrypted_is_decrypted(recipient: Path, cipher: str) -> None:
+    assert decrypt(enveloped(recipient, cipher), key_of(recipient), "update") == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("cipher", "options"),
+    [("des3", ()), ("aes-256-gcm", ()), ("aes-256-cbc", ("-keyopt", "rsa_padding_mode:oaep"))],
+)
+def test_what_rauc_does_not_make_is_refused(recipient: Path, cipher: str, options: tuple[str, ...]) -> None:
+    if options:
+        made = tool("openssl", "cms", "-encrypt", f"-{cipher}", "-binary", "-outform", "DER", "-in", recipient / "key.pem",
+                    "-recip", recipient / "cert.pem", *options)  # fmt: skip
+    else:
+        made = enveloped(recipient, cipher)
+    with pytest.raises(ArtefactError, match=r"in a way that cannot be read|not encrypted for the key"):
+        decrypt(made, key_of(recipient), "update")
+
+
+def test_damage_anywhere_is_an_error(recipient: Path) -> None:
+    raw, key = enveloped(recipient, "aes-256-cbc"), key_of(recipient)
+    for at in range(0, len(raw), 7):
+        changed = bytearray(raw)
+        changed[at] ^= 0x41
+        try:
+            found = decrypt(bytes(changed), key, "update")
+        except ArtefactError:
+            continue
+        assert len(found) == len(CONTENT)  # CBC alone does not notice a change; the signature inside does
+    for length in range(0, len(raw), 50):
+        with pytest.raises(ArtefactError):
+            decrypt(raw[:length], key, "update")
+
+
+def test_a_key_that_others_can_read_is_not_used(recipient: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_bytes((recipient / "key.pem").read_bytes())
+    for mode in (0o644, 0o640, 0o604):
+        key.chmod(mode)
+        with pytest.raises(UserError, match="can be read by others than its owner; chmod 600"):
+            load_decryption_key(key)
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_what_is_no_key_is_said_in_a_sentence_that_does_not_repeat_it(tmp_path: Path, content: bytes) -> None:
+    key = tmp_path / "key.pem"
+    key.write_bytes(content)
+    key.chmod(0o600)
+    with pytest.raises(UserError, match="is no private key in PEM without a passphrase") as error:
+        load_decryption_key(key)
+    assert "AAAA" not in str(error.value)
+
+
+def test_keys_of_other_kinds_and_encrypted_ones_are_refused(recipient: Path, tmp_path: Path) -> None:
+    for name, argv, message in (
+        ("ec", ["openssl", "ecparam", "-genkey", "-noout", "-name", "prime256v1"], "is no RSA key"),
+        ("locked", ["openssl", "rsa", "-aes256", "-passout", "pass:secret", "-in", str(recipient / "key.pem")], "without a passphrase"),
+    ):
+        (tmp_path / name).write_bytes(tool(*argv))
+        (tmp_path / name).chmod(0o600)
+        with pytest.raises(UserError, match=message):
+            load_decryption_key(tmp_path / name)
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        load_decryption_key(tmp_path / "nothing")
