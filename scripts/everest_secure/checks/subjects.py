@@ -6,6 +6,7 @@ from everest_secure.checks.core import Boot, Build, Bundle, Root, Scope, Subject
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.companions import Companion
+from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.tree import Tree
 
 DISKS, BUNDLE = ("gpt", "mbr"), "rauc-bundle"
@@ -61,8 +62,8 @@ def is_checkable(container: Artefact) -> bool:
 
 
 def is_root(tree: Tree) -> bool:
-    """Whether a file system is a root: it has the directories /usr and /etc (merged /usr, file-hierarchy(7))."""
-    return all((node := tree.resolve(path)) is not None and node.is_directory for path in ("/usr", "/etc"))
+    """Whether a file system is a root: it has the directories /usr and /etc (merged /usr, file-hierarchy(7)), and is no initial RAM disk."""
+    return tree.kind != INITRAMFS and all((node := tree.resolve(path)) is not None and node.is_directory for path in ("/usr", "/etc"))
 
 
 def _of_kind(container: Artefact, *kinds: str) -> list[Artefact]:

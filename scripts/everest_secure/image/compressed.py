@@ -1,4 +1,4 @@
-"""Compressed files: a disk, a file system or an archive in gzip, xz, Zstandard or bzip2.
+"""Compressed files: a disk, a file system or an archive in gzip, xz, Zstandard, bzip2 or LZ4.
 
 They are decompressed once, into memory or an unlinked file (`scratch`). A block map beside a disk (`NAME.wic.bmap`; bmap-tools) says which blocks a writer
 will write: data outside of them would not get onto the device, so that such a map is refused. Its checksums are not verified: nobody signed them, and
@@ -22,7 +22,7 @@ class Compressed:
     """How something was compressed."""
 
     method: str
-    """`gzip`, `xz`, `zstd` or `bzip2`."""
+    """`gzip`, `xz`, `zstd`, `bzip2` or `lz4`."""
     size: int
     """Bytes of the content."""
     block_map: BlockMap | None

@@ -1,4 +1,4 @@
-"""Compressed streams, member by member as their own programs decompress them, and bounded: gzip, xz, Zstandard, bzip2."""
+"""Compressed streams, member by member as their own programs decompress them, and bounded: gzip, xz, Zstandard, bzip2, and LZ4 in the legacy form that Linux reads."""
 
 import bz2
 import io
@@ -11,7 +11,7 @@ from typing import Protocol
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
 
-MAGIC = {b"\x1f\x8b\x08": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2"}
+MAGIC = {b"\x1f\x8b\x08": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\x02\x21\x4c\x18": "lz4"}
 """Methods by the first bytes of a stream."""
 MAX_SIZE = 64 * 1024**3
 """Bytes of what is decompressed."""
@@ -23,6 +23,8 @@ _CHUNK = 1024 * 1024
 _MEMORY = 128 * 1024 * 1024
 """Memory that a decompressor may take: what `zstd` allows without `--long`, and more than `xz -9` needs."""
 _MAX_FRAMES = 1_000_000
+_LZ4_MAGIC = 0x184C2102
+_LZ4_BLOCK = 8 * 1024 * 1024
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 
 
@@ -59,7 +61,7 @@ def decompressed(blob: Blob, method: str) -> Iterator[bytes]:
     limit = min(MAX_SIZE, FREE + MAX_RATIO * blob.size)
     size = 0
     try:
-        for chunk in _zstd(blob) if method == "zstd" else _members(blob, method, _MAKE[method]):
+        for chunk in _BLOCKS[method](blob) if method in _BLOCKS else _members(blob, method, _MAKE[method]):
             size += len(chunk)
             if size > limit:
                 raise ArtefactError(
@@ -230,6 +232,32 @@ def _frame_end(blob: Blob, at: int) -> int:
             at += 4 if descriptor & 4 else 0
             _take(blob, at, 0)
             return at
+
+
+def _lz4(blob: Blob) -> Iterator[bytes]:
+    """Yield block by block: each has its size in front, and all but the last are of 8 MiB (LZ4, `doc/lz4_Frame_format.md`, "Legacy frame")."""
+    import lz4.block
+
+    at = 0
+    for _ in range(_MAX_FRAMES):
+        size = int.from_bytes(_take(blob, at, 4), "little")
+        at += 4
+        if size == 0 and at > 4:
+            if _behind_padding(blob, b"", at)[0]:
+                raise _Damaged
+            return
+        if size != _LZ4_MAGIC:
+            try:
+                yield bytes(lz4.block.decompress(_take(blob, at, size), uncompressed_size=_LZ4_BLOCK))
+            except (lz4.block.LZ4BlockError, ValueError) as error:
+                raise _Damaged from error
+            at += size
+        if at == blob.size:
+            return
+    raise _Damaged
+
+
+_BLOCKS: dict[str, Callable[[Blob], Iterator[bytes]]] = {"zstd": _zstd, "lz4": _lz4}
 
 
 def _take(blob: Blob, at: int, length: int) -> bytes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, opens
 from everest_secure.image.blob import Blob
+from everest_secure.image.cpio import open_cpio
 from everest_secure.image.pe import EfiProgram, read_program
 
 _MAX_TEXT = 64 * 1024
@@ -31,8 +32,8 @@ class Uki:
 
 
 @opens(order=40)
-def open_uki(blob: Blob, _depth: int) -> Artefact | None:
-    """Open a unified kernel image; see `artefact.Opener`."""
+def open_uki(blob: Blob, depth: int) -> Artefact | None:
+    """Open a unified kernel image; its child is the initial RAM disk, if it is one that can be read. See `artefact.Opener`."""
     program = read_program(blob)
     if program is None:
         return None
@@ -48,7 +49,8 @@ def open_uki(blob: Blob, _depth: int) -> Artefact | None:
         linux=linux.content,
         initrd=initrd.content if initrd else None,
     )
-    return Artefact(name=blob.name, kind="uki", blob=blob, facts=facts)
+    inside = open_cpio(initrd.content, depth + 1) if initrd else None
+    return Artefact(name=blob.name, kind="uki", blob=blob, facts=facts, children=(inside,) if inside else ())
 
 
 def _first(program: EfiProgram, name: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.pe import AUTHENTICODE
 from everest_secure.image.tree import Tree
 from everest_secure.image.uki import Uki
@@ -44,7 +45,7 @@ def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
             lines = artefact.facts.cmdlines or ("",)
             signed = any(certificate.type == AUTHENTICODE for certificate in artefact.facts.program.certificates)
             found += [BootEntry(artefact.name, "", 0, parse_cmdline(text), authenticated=signed) for text in lines]
-        elif artefact.tree is not None:
+        elif artefact.tree is not None and artefact.kind != INITRAMFS:
             found += [
                 BootEntry(artefact.name, path, line, parse_cmdline(text), authenticated=False) for path, line, text in _menus(artefact.tree)
             ]
