@@ -123,6 +123,30 @@ def test_an_encrypted_bundle_is_known_and_says_that_it_cannot_be_read(images: di
         facts.verify_payload()
 
 
+def test_images_that_are_compressed_or_archives_are_opened_too(images: dict[str, Path], tmp_path: Path) -> None:
+    files = images["rootfs"].with_name("files")
+    tool("tar", "-C", files, "-czf", tmp_path / "root.tar.gz", ".")
+    (tmp_path / "root.ext4.xz").write_bytes(tool("xz", "-0", "-c", images["rootfs"]))
+    bundle = rauc_bundle(
+        tmp_path,
+        "update.raucb",
+        {"rootfs": tmp_path / "root.tar.gz", "rescue": tmp_path / "root.ext4.xz", "mcu": images["mcu"]},
+        form="verity",
+    )
+    payload = open_artefact(bundle).children[0]
+    assert [[each.kind for each in image.walk()] for image in payload.children] == [["gzip", "tar"], ["xz", "ext4"], ["unknown"]]
+    trees = [each.tree for image in payload.children for each in image.walk() if each.tree]
+    assert [tree.text("/hello") for tree in trees] == ["hello\n", "hello\n"]
+
+
+def test_a_bundle_of_a_great_many_images_is_refused(tmp_path: Path) -> None:
+    names = [f"slot{number}" for number in range(65)]
+    (tmp_path / "image").write_bytes(os.urandom(10_000))
+    bundle = rauc_bundle(tmp_path, "update.raucb", dict.fromkeys(names, tmp_path / "image"), form="verity")
+    with pytest.raises(ArtefactError, match="names 65 images in its manifest; it is taken for hostile"):
+        open_artefact(bundle)
+
+
 def key_of(bundle: Path) -> RSAPrivateKey:
     bundle.with_name("key.pem").chmod(0o600)
     return load_decryption_key(bundle.with_name("key.pem"))
