@@ -236,6 +236,13 @@ def throw_away_signer(directory: Path) -> tuple[Path, Path]:
     return key, certificate
 
 
+def initial_ram_disk(root: Path, form: str = "newc") -> bytes:
+    """Return a cpio archive of a directory, not compressed."""
+    names = b"\0".join(os.fsencode(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
+    command = ["cpio", "-o", "-0", "-H", form, "--quiet"]
+    return subprocess.run(command, input=names, cwd=root, capture_output=True, check=True).stdout
+
+
 def efi_stub() -> Path:
     """Return systemd's UKI stub of this machine; skips the test without it."""
     found = Path("/usr/lib/systemd/boot/efi/linuxx64.efi.stub")

@@ -1,8 +1,6 @@
 """Initial RAM disks made by cpio, and how boot loaders hand them over."""
 
-import os
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,14 +12,9 @@ from everest_secure.image.blob import from_bytes
 from everest_secure.image.cpio import CpioTree, open_cpio
 from everest_secure.image.tree import Tree
 from support.flat_image import device_tree, fit_source
-from support.images import assert_equal, sample_tree, tool, unified_kernel
+from support.images import assert_equal, initial_ram_disk, sample_tree, tool, unified_kernel
 
 COMPRESSORS = {"gzip": ["gzip"], "xz": ["xz", "-0"], "zstd": ["zstd", "-q"], "bzip2": ["bzip2"], "lz4": ["lz4", "-q", "-l"]}
-
-
-def archive(root: Path, form: str = "newc") -> bytes:
-    names = b"\0".join(os.fsencode(path.relative_to(root)) for path in [root, *sorted(root.rglob("*"))])
-    return subprocess.run(["cpio", "-o", "-0", "-H", form, "--quiet"], input=names, cwd=root, capture_output=True, check=True).stdout
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +44,12 @@ def tree_of(raw: bytes) -> Tree:
 
 @pytest.mark.parametrize("form", ["newc", "crc"])
 def test_an_archive_holds_what_was_put_in(sample: Path, form: str) -> None:
-    assert_equal(tree_of(archive(sample, form)), sample, attributes=False)
+    assert_equal(tree_of(initial_ram_disk(sample, form)), sample, attributes=False)
 
 
 @pytest.mark.parametrize("method", COMPRESSORS)
 def test_a_compressed_one_is_opened_and_is_no_root_file_system(small: Path, tmp_path: Path, method: str) -> None:
-    (tmp_path / "initrd").write_bytes(packed(method, archive(small)))
+    (tmp_path / "initrd").write_bytes(packed(method, initial_ram_disk(small)))
     artefact = open_artefact(tmp_path / "initrd")
     assert (artefact.kind, artefact.children) == ("cpio", ())
     assert artefact.tree is not None
@@ -69,20 +62,20 @@ def test_archives_one_behind_the_other_are_unpacked_over_each_other(small: Path,
     (early / "kernel").mkdir(parents=True)
     (early / "kernel/microcode").write_bytes(b"code")
     (early / "init").write_text("replaced")
-    raw = archive(early) + bytes(1024) + packed("zstd", archive(small) + bytes(512)) + bytes(100)
+    raw = initial_ram_disk(early) + bytes(1024) + packed("zstd", initial_ram_disk(small) + bytes(512)) + bytes(100)
     tree = tree_of(raw)
     assert [node.path for node in tree.nodes()] == ["/", "/etc", "/init", "/kernel", "/kernel/microcode", "/usr"]
     assert tree.text("/init") == "#!/bin/sh\n"
 
 
 def test_nothing_is_decompressed_before_a_file_is_asked_for(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = packed("gzip", archive(small))
+    raw = packed("gzip", initial_ram_disk(small))
     monkeypatch.setattr("everest_secure.image.cpio.gathered", lambda *_: pytest.fail("it was decompressed"))
     tree_of(raw)
 
 
 def test_that_of_a_unified_kernel_image_is_its_child(small: Path, tmp_path: Path) -> None:
-    sections = {".linux": b"kernel", ".cmdline": b"ro", ".initrd": packed("zstd", archive(small))}
+    sections = {".linux": b"kernel", ".cmdline": b"ro", ".initrd": packed("zstd", initial_ram_disk(small))}
     artefact = open_artefact(unified_kernel(tmp_path / "uki.efi", sections))
     (child,) = artefact.children
     assert (artefact.kind, child.kind, child.name) == ("uki", "cpio", "uki.efi:.initrd")
@@ -91,7 +84,7 @@ def test_that_of_a_unified_kernel_image_is_its_child(small: Path, tmp_path: Path
 
 
 def test_that_of_a_fit_is_its_child(small: Path, tmp_path: Path) -> None:
-    (tmp_path / "ramdisk").write_bytes(packed("zstd", archive(small)))
+    (tmp_path / "ramdisk").write_bytes(packed("zstd", initial_ram_disk(small)))
     (tmp_path / "kernel").write_bytes(b"kernel")
     parts = {"kernel": tmp_path / "kernel", "ramdisk": tmp_path / "ramdisk"}
     parts |= {f"fdt-{slot}": device_tree(tmp_path / "board.dtb", "/ { };") for slot in ("a", "b")}
@@ -139,7 +132,7 @@ def test_names_of_one_inode_share_the_content_that_lies_with_one_of_them() -> No
 
 
 def test_truncations_and_flipped_bits_are_errors_or_read_and_never_break_the_reader(small: Path) -> None:
-    raw = archive(small)
+    raw = initial_ram_disk(small)
     end = raw.index(b"TRAILER") + 12
     for length in range(6, end, 13):
         with pytest.raises(ArtefactError):

@@ -9,15 +9,35 @@ import pytest
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.image.fit import Fit
 from everest_secure.image.raucb import RaucBundle
 from everest_secure.image.verity import Verity
-from support.images import gpt_disk, rauc_bundle, sample_tree, set_attributes, tool, unified_kernel, verity_image
+from support.flat_image import signed_fit
+from support.images import gpt_disk, initial_ram_disk, rauc_bundle, sample_tree, set_attributes, tool, unified_kernel, verity_image
 
 FLIPS = 150
 """Damaged copies of each image."""
 MEMORY = 1536 * 1024 * 1024
 """Bytes of address space that reading a hostile image may take, the interpreter and the mapped image included."""
-FORMATS = ["ext4", "ext2", "inline", "gzip", "zstd", "xz", "lz4", "vfat", "gpt", "verity", "raucb", "uki"]
+FORMATS = [
+    "ext4",
+    "ext2",
+    "inline",
+    "gzip",
+    "zstd",
+    "xz",
+    "lz4",
+    "vfat",
+    "gpt",
+    "mbr",
+    "verity",
+    "raucb",
+    "uki",
+    "tar",
+    "tgz",
+    "cpio",
+    "fit",
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +60,29 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     unified_kernel(found["uki"], {".cmdline": b"ro", ".linux": b"linux" * 100})
     tool("mcopy", "-i", found["vfat"], found["uki"], work / "a long name on the disk.txt", "::")
     gpt_disk(found["gpt"], {"efi": found["vfat"], "root": found["zstd"], "none": None}, spare=64 * 1024)
+    mbr_disk(found["mbr"], found["vfat"], found["zstd"])
+    tool("tar", "--format=posix", "--xattrs", "-C", source, "-cf", found["tar"], ".")
+    found["tgz"].write_bytes(tool("gzip", "-c", found["tar"]))
+    found["cpio"].write_bytes(initial_ram_disk(source))
+    found["fit"].write_bytes(signed_fit(work / "fit-parts", None).read_bytes())
     found["verity"].write_bytes(found["zstd"].read_bytes())
     verity_image(found["verity"])
     found["raucb"].unlink(missing_ok=True)
     bundle = rauc_bundle(work, "bundle.raucb", {"rootfs": found["ext4"]}, form="verity")
     return found | {"raucb": bundle}
+
+
+def mbr_disk(disk: Path, *images: Path) -> None:
+    """Make an MBR disk of a primary and a logical partition."""
+    with disk.open("wb") as file:
+        file.truncate(4 * 1024 * 1024)
+    starts = (128, 2560)
+    script = f"label: dos\nstart={starts[0]}, size=1900, type=c\nstart=2048, size=6144, type=5\nstart={starts[1]}, size=5000, type=83\n"
+    tool("sfdisk", "--quiet", disk, stdin=script.encode())
+    with disk.open("r+b") as file:
+        for start, image in zip(starts, images, strict=True):
+            file.seek(start * 512)
+            file.write(image.read_bytes())
 
 
 def everything(artefact: Artefact) -> list[object]:
@@ -55,6 +93,9 @@ def everything(artefact: Artefact) -> list[object]:
         if part.tree:
             tree = part.tree
             found += [(node, tree.blob(node).read(0, node.size) if node.is_file and node.size < 1 << 24 else b"") for node in tree.nodes()]
+        if isinstance(part.facts, Fit):
+            found += [part.facts.command_lines(each) for each in part.facts.configurations.values()]
+            found += [image.wrong_hashes() for image in part.facts.images.values()]
         if isinstance(part.facts, Verity):
             found.append(part.facts.verify_tree())
         if isinstance(part.facts, RaucBundle) and part.facts.tree:
