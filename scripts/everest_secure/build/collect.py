@@ -10,7 +10,14 @@ from pathlib import Path
 from everest_secure.build.errors import BuildError
 from everest_secure.image.companions import companions_of, existing
 
-PREFERENCE = ((".wic",), (".squashfs-zst.verity", ".squashfs.verity", ".erofs.verity", ".ext4.verity"), (".squashfs", ".erofs", ".ext4"))
+_CONVERSIONS = ("", ".zst", ".gz", ".xz", ".bz2")
+"""What OE-Core's image_types.bbclass makes of an image when it is asked to; the same content, so that one of them is enough."""
+PREFERENCE = (
+    *((f".wic{conversion}",) for conversion in _CONVERSIONS),
+    (".squashfs-zst.verity", ".squashfs.verity", ".erofs.verity", ".ext4.verity"),
+    (".squashfs", ".squashfs-zst", ".squashfs-xz", ".erofs", ".ext4"),
+    *((f".tar{conversion}",) for conversion in _CONVERSIONS),
+)
 """File systems by completeness: what a disk or a verity image carries is not checked once more without it."""
 BUNDLE = ".raucb"
 UNRELEASED = "-to-be-signed-again"

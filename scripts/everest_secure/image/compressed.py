@@ -2,7 +2,7 @@
 
 They are decompressed once, into memory or an unlinked file (`scratch`). A block map beside a disk (`NAME.wic.bmap`; bmap-tools) says which blocks a writer
 will write: data outside of them would not get onto the device, so that such a map is refused. Its checksums are not verified: nobody signed them, and
-what damage they could show is shown by those of the stream.
+what damage they could show is shown by those of the stream. Beside a disk that is not compressed it is not looked at: that would mean reading all of it.
 """
 
 from collections.abc import Iterator

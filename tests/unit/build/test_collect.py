@@ -50,7 +50,9 @@ def test_an_image_whose_name_begins_alike_is_another(deploy: Path) -> None:
         ((".wic", ".squashfs", ".squashfs.verity"), ".wic"),
         ((".squashfs", ".squashfs.verity"), ".squashfs.verity"),
         ((".squashfs-zst", ".squashfs-zst.verity", ".efi"), ".squashfs-zst.verity"),
-        ((".ext4",), ".ext4"),
+        ((".ext4", ".tar.zst"), ".ext4"),
+        ((".wic.gz", ".wic.zst", ".ext4"), ".wic.zst"),
+        ((".tar.bz2",), ".tar.bz2"),
     ],
 )
 def test_the_most_complete_form_of_an_image_is_taken(deploy: Path, present: tuple[str, ...], taken: str) -> None:
@@ -58,7 +60,7 @@ def test_the_most_complete_form_of_an_image_is_taken(deploy: Path, present: tupl
     assert names(find(deploy, targets=["image"]).artefacts) == [f"image-qemux86-64.rootfs{taken}"]
 
 
-@pytest.mark.parametrize("left", [[], ["image-qemux86-64.rootfs.tar.bz2"], ["other-qemux86-64.rootfs.squashfs"]])
+@pytest.mark.parametrize("left", [[], ["image-qemux86-64.rootfs.cpio.gz"], ["other-qemux86-64.rootfs.squashfs"]])
 def test_a_target_that_left_nothing_to_check_is_an_error(deploy: Path, left: list[str]) -> None:
     deployed(deploy, *left)
     with pytest.raises(BuildError, match="the target image left nothing to check"):
