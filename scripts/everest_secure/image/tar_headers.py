@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
+from everest_secure.image.posix_acl import ACCESS, DEFAULT, acl_from_text
 from everest_secure.image.tree import MAX_NODES
 
 BLOCK = 512
@@ -114,7 +115,7 @@ def _member(blob: Blob, head: bytes, at: int, pax: Mapping[str, bytes], long: Ma
         size=size if kind in _CONTENT else 0,
         link=link,
         pieces=pieces,
-        xattrs=_xattrs(pax),
+        xattrs=_xattrs(pax, blob, at),
     )
     return member, end
 
@@ -128,8 +129,8 @@ def _names(head: bytes, pax: Mapping[str, bytes], long: Mapping[bytes, bytes]) -
     return name, pax.get("linkpath", long.get(_LONG_LINK, link))
 
 
-def _xattrs(pax: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return extended attributes; LIBARCHIVE's are in base 64 under names in percent encoding, SCHILY's as they are."""
+def _xattrs(pax: Mapping[str, bytes], blob: Blob, at: int) -> dict[str, bytes]:
+    """Return extended attributes, access lists among them, which are text; LIBARCHIVE's are in base 64 under names in percent encoding, SCHILY's as they are."""
     found = {}
     for key, value in pax.items():
         if key.startswith("LIBARCHIVE.xattr."):
@@ -141,6 +142,13 @@ def _xattrs(pax: Mapping[str, bytes]) -> dict[str, bytes]:
             except binascii.Error:
                 continue
     found |= {key.removeprefix("SCHILY.xattr."): value for key, value in pax.items() if key.startswith("SCHILY.xattr.")}
+    for key, name in (("SCHILY.acl.access", ACCESS), ("SCHILY.acl.default", DEFAULT)):
+        try:
+            value = acl_from_text(pax[key]) if key in pax else None
+        except ValueError:
+            raise _corrupt(blob, at) from None
+        if value:
+            found[name] = value
     return found
 
 

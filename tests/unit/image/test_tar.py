@@ -24,7 +24,7 @@ FORMATS = ["gnu", "posix"]
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = sample_tree(tmp_path_factory.mktemp("sample") / "root")
-    set_attributes(root, acl=False)
+    set_attributes(root)
     (root / "dev/socket").unlink(missing_ok=True)
     return root
 
@@ -37,7 +37,7 @@ def archive(target: Path, root: Path, *options: str) -> Path:
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("sparse", [(), ("--sparse",)], ids=["whole", "sparse"])
 def test_an_archive_holds_what_was_put_in(sample: Path, tmp_path: Path, form: str, sparse: tuple[str, ...]) -> None:
-    options = ("--xattrs", "--xattrs-include=*") if form == "posix" else ()
+    options = ("--acls", "--xattrs", "--xattrs-include=*") if form == "posix" else ()
     made = archive(tmp_path / "root.tar", sample, f"--format={form}", *options, *sparse)
     assert_equal(tree_of(made), sample, attributes=form == "posix")
 
