@@ -8,7 +8,7 @@ from pathlib import Path
 
 from everest_secure import checks
 from everest_secure.checks.core import registered
-from everest_secure.checks.subjects import is_checkable
+from everest_secure.checks.subjects import BUNDLE, is_checkable
 from everest_secure.checks.verify import verify
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, find_artefact, open_artefact
@@ -51,7 +51,9 @@ def _opened(path: Path) -> list[tuple[Path, Artefact]]:
         raise ArtefactError(
             f"{path} is neither a root file system, with /usr and /etc, nor a deploy folder with an image in it; name the images themselves"
         )
-    return found
+    return sorted(
+        found, key=lambda entry: entry[1].kind == BUNDLE
+    )  # what a root file system is called is decided by the first that holds it
 
 
 def _policy(profile: str | None, file: Path | None, catalogue: Catalogue) -> Policy:

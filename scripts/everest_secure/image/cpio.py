@@ -13,7 +13,7 @@ from everest_secure.image.artefact import Artefact, opens
 from everest_secure.image.blob import Blob
 from everest_secure.image.modes import node_type
 from everest_secure.image.scratch import gathered
-from everest_secure.image.streams import decompressed, method_of
+from everest_secure.image.streams import beginning, decompressed, method_of
 from everest_secure.image.tree import MAX_LINK, MAX_NODES, Node, NodeType, Tree, printable
 
 KIND = "cpio"
@@ -28,7 +28,7 @@ _CHUNK = 1024 * 1024
 def open_cpio(blob: Blob, _depth: int) -> Artefact | None:
     """Open an initial RAM disk, compressed or not; see `artefact.Opener`. The blob is as it lies there, compressed."""
     method = method_of(blob)
-    first = next(decompressed(blob, method), b"") if method else blob.head(6)
+    first = beginning(blob, method) if method else blob.head(6)
     if not first.startswith(_MAGIC):
         return None
     return Artefact(name=blob.name, kind=KIND, blob=blob, tree=CpioTree(blob))

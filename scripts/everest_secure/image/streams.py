@@ -53,6 +53,14 @@ def method_of(blob: Blob) -> str | None:
     return next((method for magic, method in MAGIC.items() if head.startswith(magic)), None)
 
 
+def beginning(blob: Blob, method: str) -> bytes:
+    """Return about the first MiB of the content, without a look at the rest; raises ArtefactError when it is damaged."""
+    try:
+        return next(_zstd_until(blob, blob.size) if method == "zstd" else _chunks(blob, method), b"")
+    except _Damaged:
+        raise _refused(blob, method) from None
+
+
 def decompressed(blob: Blob, method: str) -> Iterator[bytes]:
     """Yield the whole content in chunks of about a MiB.
 
@@ -61,7 +69,7 @@ def decompressed(blob: Blob, method: str) -> Iterator[bytes]:
     limit = min(MAX_SIZE, FREE + MAX_RATIO * blob.size)
     size = 0
     try:
-        for chunk in _BLOCKS[method](blob) if method in _BLOCKS else _members(blob, method, _MAKE[method]):
+        for chunk in _chunks(blob, method):
             size += len(chunk)
             if size > limit:
                 raise ArtefactError(
@@ -69,9 +77,15 @@ def decompressed(blob: Blob, method: str) -> Iterator[bytes]:
                 )
             yield chunk
     except _Damaged:
-        raise ArtefactError(
-            f"{blob.name} is corrupt or truncated: its {method} stream cannot be decompressed; build or fetch it again"
-        ) from None
+        raise _refused(blob, method) from None
+
+
+def _chunks(blob: Blob, method: str) -> Iterator[bytes]:
+    return _BLOCKS[method](blob) if method in _BLOCKS else _members(blob, method, _MAKE[method])
+
+
+def _refused(blob: Blob, method: str) -> ArtefactError:
+    return ArtefactError(f"{blob.name} is corrupt or truncated: its {method} stream cannot be decompressed; build or fetch it again")
 
 
 class _Deflate:
@@ -173,10 +187,14 @@ def _behind_padding(blob: Blob, data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _zstd(blob: Blob) -> Iterator[bytes]:
+    # The library takes a stream that ends early for a whole one, so that its end is looked for first.
+    yield from _zstd_until(blob, _zstd_end(blob))
+
+
+def _zstd_until(blob: Blob, end: int) -> Iterator[bytes]:
     import zstandard
 
-    # The library takes a stream that ends early for a whole one, so that its end is looked for first.
-    source = io.BufferedReader(_Raw(blob, _zstd_end(blob)), _READ)
+    source = io.BufferedReader(_Raw(blob, end), _READ)
     reader = zstandard.ZstdDecompressor(max_window_size=_MEMORY).stream_reader(source, read_size=_READ, read_across_frames=True)
     try:
         while chunk := reader.read(_CHUNK):

@@ -144,11 +144,11 @@ def _xattrs(pax: Mapping[str, bytes], blob: Blob, at: int) -> dict[str, bytes]:
     found |= {key.removeprefix("SCHILY.xattr."): value for key, value in pax.items() if key.startswith("SCHILY.xattr.")}
     for key, name in (("SCHILY.acl.access", ACCESS), ("SCHILY.acl.default", DEFAULT)):
         try:
-            value = acl_from_text(pax[key]) if key in pax else None
+            listed = acl_from_text(pax[key]) if key in pax else None
         except ValueError:
             raise _corrupt(blob, at) from None
-        if value:
-            found[name] = value
+        if listed:
+            found[name] = listed
     return found
 
 
