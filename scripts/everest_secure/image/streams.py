@@ -50,6 +50,8 @@ class _Decompressor(Protocol):
 def method_of(blob: Blob) -> str | None:
     """Return how a blob is compressed; None when it is not."""
     head = blob.head(6)
+    if int.from_bytes(head[:4], "little") in _SKIPPABLE:
+        return "zstd"  # pzstd, which BitBake compresses with, begins with a frame that is to be skipped
     return next((method for magic, method in MAGIC.items() if head.startswith(magic)), None)
 
 

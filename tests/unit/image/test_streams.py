@@ -123,8 +123,8 @@ def test_a_bomb_is_given_up_at_its_limit(method: str, monkeypatch: pytest.Monkey
 
 
 def test_parallel_programs_make_what_is_read() -> None:
-    """xz and zstd with threads cut their input into blocks."""
+    """xz and zstd with threads cut their input into blocks, pzstd into frames with others between them that are to be skipped."""
     content = os.urandom(100) * 30_000
-    for argv in (["xz", "-T2", "--block-size=100KiB", "-0", "-c"], ["zstd", "-q", "-T2", "-B500K", "-c"]):
+    for argv in (["xz", "-T2", "--block-size=100KiB", "-0", "-c"], ["zstd", "-q", "-T2", "-B500K", "-c"], ["pzstd", "-q", "-p", "2", "-c"]):
         raw = subprocess.run(argv, input=content, capture_output=True, check=True).stdout
         assert unpacked(raw) == content
