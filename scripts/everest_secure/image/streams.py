@@ -50,9 +50,16 @@ class _Decompressor(Protocol):
 def method_of(blob: Blob) -> str | None:
     """Return how a blob is compressed; None when it is not."""
     head = blob.head(6)
-    if int.from_bytes(head[:4], "little") in _SKIPPABLE:
-        return "zstd"  # pzstd, which BitBake compresses with, begins with a frame that is to be skipped
-    return next((method for magic, method in MAGIC.items() if head.startswith(magic)), None)
+    found = next((method for magic, method in MAGIC.items() if head.startswith(magic)), None)
+    return found or ("zstd" if _skips_to_zstd(blob, head) else None)
+
+
+def _skips_to_zstd(blob: Blob, head: bytes) -> bool:
+    """Whether a first frame that is skipped is followed by one of Zstandard, as pzstd has it, and so OE-Core's archives of SPDX; LZ4 skips the same frames."""
+    if int.from_bytes(head[:4], "little") not in _SKIPPABLE or blob.size < 12:
+        return False
+    at = 8 + int.from_bytes(blob.read(4, 4), "little")
+    return at + 4 <= blob.size and MAGIC.get(blob.read(at, 4)) == "zstd"
 
 
 def beginning(blob: Blob, method: str) -> bytes:

@@ -88,6 +88,15 @@ def test_a_truncated_or_flipped_block_of_lz4_never_breaks_the_reader() -> None:
             unpacked(bytes(changed))
 
 
+def test_what_pzstd_makes_begins_with_a_frame_that_is_skipped_and_is_zstandard_all_the_same() -> None:
+    """OE-Core packs SPDX 2.2 with pzstd; LZ4 knows the same frames and is another method."""
+    stream = tool("pzstd", "-q", "-c", stdin=CONTENT)
+    assert stream.startswith(struct.pack("<I", 0x184D2A50))
+    assert unpacked(stream) == CONTENT
+    assert method_of(from_bytes(stream[:12] + struct.pack("<I", 0x184D2204) + stream[16:], "x")) is None
+    assert method_of(from_bytes(stream[:13], "x")) is None
+
+
 def test_frames_of_zstd_that_are_to_be_skipped_are() -> None:
     skipped = struct.pack("<II", 0x184D2A53, 5) + b"hello"
     assert unpacked(packed("zstd", b"first") + skipped + packed("zstd", b"second")) == b"firstsecond"
@@ -123,8 +132,8 @@ def test_a_bomb_is_given_up_at_its_limit(method: str, monkeypatch: pytest.Monkey
 
 
 def test_parallel_programs_make_what_is_read() -> None:
-    """xz and zstd with threads cut their input into blocks, pzstd into frames with others between them that are to be skipped."""
+    """xz and zstd with threads cut their input into blocks."""
     content = os.urandom(100) * 30_000
-    for argv in (["xz", "-T2", "--block-size=100KiB", "-0", "-c"], ["zstd", "-q", "-T2", "-B500K", "-c"], ["pzstd", "-q", "-p", "2", "-c"]):
+    for argv in (["xz", "-T2", "--block-size=100KiB", "-0", "-c"], ["zstd", "-q", "-T2", "-B500K", "-c"]):
         raw = subprocess.run(argv, input=content, capture_output=True, check=True).stdout
         assert unpacked(raw) == content
