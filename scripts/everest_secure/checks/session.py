@@ -26,8 +26,8 @@ def check_artefacts(
     """Open all artefacts and verify them together against a profile, or against a policy file that extends one.
 
     A directory that is no root file system is a deploy folder: everything in it that can be checked is. `decryption_key` opens encrypted bundles.
-
-    Raises PolicyError for a wrong policy, UserError for a key that cannot be used, and ArtefactError for an artefact that cannot be opened or holds nothing to check.
+    Raises PolicyError for a wrong policy, UserError for a key that cannot be used, and ArtefactError for an artefact that cannot be opened or holds
+    nothing to check.
     """
     catalogue = load_catalogue()
     policy = _policy(profile, policy_file, catalogue)
@@ -51,9 +51,8 @@ def _opened(path: Path) -> list[tuple[Path, Artefact]]:
         raise ArtefactError(
             f"{path} is neither a root file system, with /usr and /etc, nor a deploy folder with an image in it; name the images themselves"
         )
-    return sorted(
-        found, key=lambda entry: entry[1].kind == BUNDLE
-    )  # what a root file system is called is decided by the first that holds it
+    # A root file system is called after the first artefact that holds it: rather a disk than a bundle.
+    return sorted(found, key=lambda entry: entry[1].kind == BUNDLE)
 
 
 def _policy(profile: str | None, file: Path | None, catalogue: Catalogue) -> Policy:

@@ -76,9 +76,12 @@ def signature_fault(fit: Fit, configuration: FitConfiguration, signature: FitSig
     for path in signature.hashed_nodes:
         if path not in nodes:
             return f"{signature.path} covers {path}, which {configuration.path} does not start"
-    if unnamed := _uncovered_name(fit.tree, nodes, signature.hashed_strings or 0):
+    strings = signature.hashed_strings or 0
+    if strings > len(fit.tree.strings):
+        return f"{signature.path} covers {strings} bytes of strings, and there are {len(fit.tree.strings)}"
+    if unnamed := _uncovered_name(fit.tree, nodes, strings):
         return f"{signature.path} does not cover the name of {unnamed}"
-    covered = covered_bytes(fit.tree, nodes, signature.hashed_strings or 0)
+    covered = covered_bytes(fit.tree, nodes, strings)
     pss = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO)
     try:
         key.verify(signature.value, covered, pss if signature.padding == "pss" else padding.PKCS1v15(), algorithm)

@@ -150,8 +150,9 @@ def test_unit_addresses_are_a_fault_as_u_boot_refuses_them(signed: Path, key: Fi
 
 def test_names_of_properties_that_are_not_covered_are_a_fault(signed: Path, key: FitKey, tmp_path: Path) -> None:
     changed = Path(shutil.copy(signed, tmp_path / "names.fit"))
-    tool("fdtput", "-t", "x", changed, "/configurations/conf-a/signature-1", "hashed-strings", "0", "8")
-    assert "signature-1 does not cover the name of" in faults(fit_of(changed), key)["conf-a"][0]
+    for size, message in (("8", "signature-1 does not cover the name of"), ("ffffff", "covers 16777215 bytes of strings")):
+        tool("fdtput", "-t", "x", changed, "/configurations/conf-a/signature-1", "hashed-strings", "0", size)
+        assert message in faults(fit_of(changed), key)["conf-a"][0]
 
 
 def test_a_digest_that_is_none_authenticates_nothing(key: FitKey, tmp_path: Path) -> None:
