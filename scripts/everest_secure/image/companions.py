@@ -4,7 +4,6 @@ They are found by name, as OE-Core gives them: the image's name up to one of its
 create-spdx.bbclass, cve-check.bbclass); the kernel's configuration by the machine. Nothing of them is authenticated.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +15,8 @@ from everest_secure.image.artefact import Artefact, open_artefact
 MAX_SIZE = 256 * 1024 * 1024
 """Bytes of a companion that is read whole; the SPDX 3.0 file of a large image has tens of millions."""
 _KERNEL_CONFIG = "kernel-config-"
-_MAX_CONFIGS = 100
+_MAX_PARTS = 32
+"""Parts of an image's name between hyphens, some of which are the machine's."""
 
 
 class CompanionKind(StrEnum):
@@ -72,7 +72,7 @@ class Companion:
 
 def companions_of(image: Path) -> tuple[Companion, ...]:
     """Return what lies beside an image: `NAME.wic.gz` has `NAME.manifest`, `NAME.spdx.json` and so on; the longest NAME that has any counts."""
-    if not image.is_file():
+    if not is_file(image):
         return ()
     for stem in _stems(image.name):
         found = tuple(companion for kind in SUFFIXES for companion in _beside(image.parent, stem, kind))
@@ -88,7 +88,15 @@ def is_companion(name: str) -> bool:
 
 def existing(directory: Path, stem: str, suffixes: tuple[str, ...]) -> list[Path]:
     """Return those of the files STEM + suffix that are there."""
-    return [path for suffix in suffixes if (path := directory / f"{stem}{suffix}").is_file()]
+    return [path for suffix in suffixes if is_file(path := directory / f"{stem}{suffix}")]
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; False as well for a name that is too long, and for a directory that may not be searched."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _stems(name: str) -> Iterator[str]:
@@ -105,8 +113,8 @@ def _beside(directory: Path, stem: str, kind: CompanionKind) -> Iterator[Compani
 def _kernel_configs(directory: Path, stem: str) -> Iterator[Companion]:
     """Yield `kernel-config-MACHINE` of the machine that the image's name ends with."""
     name = stem.partition(".rootfs")[0]
-    with os.scandir(directory) as entries:
-        machines = sorted(entry.name.removeprefix(_KERNEL_CONFIG) for entry in entries if entry.name.startswith(_KERNEL_CONFIG))
-    for machine in machines[:_MAX_CONFIGS]:
-        if name.endswith(f"-{machine}") and (directory / f"{_KERNEL_CONFIG}{machine}").is_file():
-            yield Companion(CompanionKind.KERNEL_CONFIG, directory / f"{_KERNEL_CONFIG}{machine}")
+    parts = name.split("-")
+    for first in range(1, min(len(parts), _MAX_PARTS)):
+        path = directory / f"{_KERNEL_CONFIG}{'-'.join(parts[first:])}"
+        if is_file(path):
+            yield Companion(CompanionKind.KERNEL_CONFIG, path)

@@ -13,6 +13,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, open_blob, opens
 from everest_secure.image.blob import Blob
 from everest_secure.image.bmap import BlockMap, read_block_map
+from everest_secure.image.companions import is_file
 from everest_secure.image.scratch import gathered
 from everest_secure.image.streams import decompressed, method_of
 
@@ -52,7 +53,7 @@ def _block_map(path: Path | None) -> BlockMap | None:
     if path is None:
         return None
     candidates = [path.with_name(f"{name}.bmap") for name in (path.name, path.stem)]
-    return next((read_block_map(each) for each in candidates if each.is_file()), None)
+    return next((read_block_map(each) for each in candidates if is_file(each)), None)
 
 
 def _mapped(chunks: Iterator[bytes], block_map: BlockMap | None, name: str) -> Iterator[bytes]:

@@ -40,6 +40,19 @@ def test_an_image_alone_and_a_directory_have_none(tmp_path: Path) -> None:
     assert companions_of(tmp_path) == ()
 
 
+def test_a_name_to_which_no_suffix_can_be_added_has_none(tmp_path: Path) -> None:
+    image = tmp_path / f"{'n' * 240}.squashfs"
+    image.write_bytes(b"x")
+    assert companions_of(image) == ()
+
+
+def test_the_machine_s_name_may_have_hyphens(tmp_path: Path) -> None:
+    deployed(
+        tmp_path, "charger-qemux86-64.rootfs.wic", "charger-qemux86-64.rootfs.manifest", "kernel-config-qemux86-64", "kernel-config-x86-64"
+    )
+    assert [companion.name for companion in companions_of(tmp_path / "charger-qemux86-64.rootfs.wic")][1:] == ["kernel-config-qemux86-64"]
+
+
 def test_an_opened_artefact_carries_its_companions(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     tool("mksquashfs", tmp_path / "files", tmp_path / "charger-board.rootfs.squashfs", "-no-progress")
