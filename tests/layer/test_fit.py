@@ -5,11 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from everest_secure.errors import UserError
+from everest_secure.image.fit_signature import configuration_faults
 from everest_secure.parse.cmdline import parse_cmdline
 from everest_secure.run import run
 from support.fit import ROOT, Parts, key, make, parts, start, trusting
+from support.flat_image import fit_of
 from support.layer import Bench
 
 pytestmark = pytest.mark.layer
@@ -72,6 +76,17 @@ def test_the_signed_device_tree_carries_the_command_line_of_its_slot(fit: Path, 
     assert found.values("systemd.verity_root_data") == (f"PARTLABEL=rootfs-{slot}",)
     assert found.values("rauc.slot") == (slot.upper(),)
     assert not found.has("console")
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_the_checker_finds_it_signed_as_u_boot_asks_for(fit: Path, image: Parts, slot: str) -> None:
+    found = fit_of(fit)
+    configuration = found.configurations[f"conf-{slot}"]
+    key = x509.load_pem_x509_certificate(image.certificate.read_bytes()).public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    assert configuration_faults(found, configuration, key) == ()
+    (line,) = found.command_lines(configuration)
+    assert parse_cmdline(line).values("roothash") == (ROOT["root_hash"],)
 
 
 @pytest.mark.parametrize("slot", SLOTS)
