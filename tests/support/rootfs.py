@@ -17,6 +17,7 @@ from everest_secure.policy.profile import load_profile
 from everest_secure.result import Outcome
 from support.authority import issue
 from support.charger import SCHEMA, manifests, ocpp16_schemas, ocpp_components, program
+from support.elf import Program
 
 KNOBS = {
     "EVEREST_PLC_INTERFACE": "eth1",
@@ -285,7 +286,8 @@ def _everest(fs: RootFs) -> None:
     fs.file(f"{UNITS}/everest.service.d/40-everest-identity.conf", layer(f"{identity}/40-everest-identity.conf"))
     fs.file(f"{UNITS}/everest-identity.service", layer(f"{identity}/everest-identity.service"))
     fs.link(f"{LOCAL}/multi-user.target.wants/everest.service", f"{UNITS}/everest.service")
-    fs.file("/usr/bin/manager", b"\x7fELF", mode=0o755)
+    fs.file("/usr/bin/manager", Program().content, mode=0o755)
+    fs.file("/usr/lib/libc.so.6", Program(imports=("_dl_argv",), needed=("ld-linux-x86-64.so.2",), exports=("printf",)).content, mode=0o755)
     fs.file("/etc/everest/config.yaml", everest_configuration())
     fs.file("/etc/everest/openssl.cnf", layer("recipes-security/everest-openssl-policy/files/openssl.cnf"))
     fs.directory("/etc/everest/certs")

@@ -257,6 +257,11 @@ class SquashfsTree(Tree):
             parts.append(block[begin:stop])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def _position(self, handle: object) -> int:
+        if not isinstance(handle, _File) or not (handle.size and (handle.block_count or self._fragments)):
+            return 0
+        return handle.start if handle.block_count else self._fragments[handle.fragment][0]
+
     def _map(self, file: _File) -> _Map:
         words = struct.unpack(f"<{file.block_count}I", self._inodes.take(file.words, file.block_count * 4))
         return _Map(tuple(accumulate((word & ~_UNCOMPRESSED for word in words), initial=file.start)), words)

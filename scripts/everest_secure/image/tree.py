@@ -5,7 +5,7 @@ Nothing is mounted, extracted or written, and no link leads out of the tree.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -89,6 +89,10 @@ class Tree(ABC):
     def _read(self, handle: object, offset: int, length: int) -> bytes:
         """Return content of a regular file; `offset + length` is within its size."""
 
+    def _position(self, handle: object) -> int:
+        """Return where in the image a file's content begins, as far as that is known without reading more."""
+        return 0
+
     @cached_property
     def _index(self) -> dict[str, tuple[Node, object]]:
         index: dict[str, tuple[Node, object]] = {}
@@ -117,6 +121,10 @@ class Tree(ABC):
     def nodes(self) -> list[Node]:
         """Return every node, sorted by path."""
         return [self._index[path][0] for path in sorted(self._index)]
+
+    def by_position(self, nodes: Iterable[Node]) -> list[Node]:
+        """Return nodes in the order in which their content lies in the image, so that reading all decompresses no block twice."""
+        return sorted(nodes, key=lambda node: self._position(self._index[node.path][1]))
 
     def get(self, path: str) -> Node | None:
         """Return the node of exactly this path, following no link."""

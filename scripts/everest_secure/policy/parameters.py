@@ -5,6 +5,7 @@ Every field has a key of the same name in the `parameters:` mapping of `conf/pol
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,21 @@ class ServiceUser:
     shell: str
     groups: tuple[str, ...]
     """Supplementary groups that it must be in, no more and no fewer."""
+
+
+ElfFault = Literal["pie", "relro", "nx", "stack-protector", "fortify", "rpath"]
+"""What a program can lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElfException:
+    """Programs that may lack some of the hardening that others have (BIN-01)."""
+
+    paths: tuple[str, ...]
+    """Patterns of the files."""
+    lacks: tuple[ElfFault, ...]
+    """What they may lack."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,10 @@ class Parameters:
     """Requirement to patterns of packages that must not be installed (keys NET-03, NET-06, BIN-02)."""
     forbidden_files: Mapping[str, tuple[str, ...]]
     """Requirement to patterns of files that must not exist, for images without a package list (keys NET-03, NET-06, BIN-02)."""
+    elf_protected_code: int
+    """Bytes of code from which on a program without a sign of the stack protector counts as built without it (BIN-01)."""
+    elf_exceptions: tuple[ElfException, ...]
+    """Programs that may lack some of the hardening (BIN-01)."""
     forbidden_modules: tuple[str, ...]
     """Patterns of EVerest module types that must not be configured or installed: simulators, sniffers, dummies (BIN-02)."""
     masked_units: tuple[str, ...]

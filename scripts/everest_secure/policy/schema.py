@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from everest_secure import dataschema
 from everest_secure.datafile import Document
@@ -47,8 +47,16 @@ def _schema_of(kind: Any) -> Schema:  # noqa: ANN401 - a type annotation, of whi
         properties = {field.name: _schema_of(hints[field.name]) for field in fields(kind)}
         return {"type": "object", "properties": properties, "additionalProperties": False}
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return {"enum": list(arguments)}
     if origin is tuple:
-        return {"type": "array", "items": _schema_of(arguments[0])}
+        return {"type": "array", "items": _whole(arguments[0])}
     if origin is Mapping:
         return {"type": "object", "additionalProperties": {"anyOf": [_schema_of(arguments[1]), {"type": "null"}]}}
     raise TypeError(f"a policy parameter of type {kind} has no schema")
+
+
+def _whole(kind: Any) -> Schema:  # noqa: ANN401 - as above
+    """Return the schema of an entry of a list, which is never merged with another one and so has all of its fields."""
+    entry = _schema_of(kind)
+    return {**entry, "required": list(entry["properties"])} if is_dataclass(kind) else entry

@@ -52,6 +52,14 @@ def test_a_field_type_that_yaml_cannot_hold_is_noticed_by_the_developer(monkeypa
         ("parameters:\n  stand_in: true\n", "2: parameters.stand_in: unknown key; did you mean 'stand_ins'?"),
         ("parameters:\n  service_user:\n    Uid: 1\n", "3: parameters.service_user.Uid: unknown key"),
         ("parameters:\n  setuid:\n    - /a\n    - 3\n", "4: parameters.setuid[1]: must be text, not 3"),
+        (
+            "add:\n  elf_exceptions:\n    - {paths: [/a], lacks: [pie]}\n",
+            "3: add.elf_exceptions[0]: the key 'reason' is missing; add it",
+        ),
+        (
+            "add:\n  elf_exceptions:\n    - {paths: [/a], lacks: [pi], reason: r}\n",
+            "3: add.elf_exceptions[0].lacks[0]: \"pi\" is not known; did you mean 'pie'?",
+        ),
         ("waivers:\n- {id: NET-01, reason: r, owner: o}\n", "2: waivers[0]: the key 'expires' is missing; add it"),
         ("waivers:\n- id: net1\n  reason: r\n  owner: o\n  expires: 2027-01-01\n", '2: waivers[0].id: "net1" is not an ID such as NET-01'),
         ("waivers:\n- id: NET-01\n  reason: ''\n  owner: o\n  expires: 2027-01-01\n", "3: waivers[0].reason: must not be empty"),

@@ -1,0 +1,97 @@
+"""How programs and shared objects are built: BIN-01."""
+
+from collections.abc import Iterator, Mapping
+from posixpath import dirname, normpath
+
+from everest_secure.checks.common import at, findings_up_to, matches
+from everest_secure.checks.core import Location, Notes, Root, Scope, check
+from everest_secure.checks.steady import hidden_by
+from everest_secure.errors import ArtefactError
+from everest_secure.image.tree import Node, Tree, printable
+from everest_secure.parse import elf_hardening as built
+from everest_secure.parse.elf import Elf, read_elf
+from everest_secure.policy.parameters import ElfFault, Parameters
+
+_REMEDIES: Mapping[ElfFault, str] = {
+    "pie": "Build it with -fPIE -pie (OE-Core: GCCPIE), or name it under 'elf_exceptions' with the reason.",
+    "relro": "Link it with -Wl,-z,relro,-z,now (security_flags.inc), or name it under 'elf_exceptions' with the reason.",
+    "nx": "Mark its assembler sources with .note.GNU-stack, and link it with -z noexecstack.",
+    "stack-protector": "Build it with -fstack-protector-strong (security_flags.inc), or name it under 'elf_exceptions' with the reason.",
+    "fortify": "Build it with -O2 -D_FORTIFY_SOURCE=2 (security_flags.inc), or name it under 'elf_exceptions' with the reason.",
+    "rpath": "Build without RPATH (chrpath.bbclass removes those of the build), or name a directory that is root's alone.",
+}
+"""What a file can lack, by the word that 'elf_exceptions' has for it."""
+
+
+@check("BIN-01", on=Scope.ROOT)
+def every_program_is_built_with_hardening(root: Root, policy: Parameters, note: Notes) -> None:
+    """Position independent, full RELRO, no executable data, stack protector, fortified functions, search paths that only root can fill."""
+    found: dict[ElfFault, list[tuple[str, Location]]] = {kind: [] for kind in _REMEDIES}
+    excepted = 0
+    count = open_questions = 0
+    for node, elf in _programs(root.tree):
+        count += 1
+        open_questions += built.stack_protector(elf, code=policy.elf_protected_code) is None
+        for kind, what in _lacks(root, node, elf, policy):
+            if any(kind in entry.lacks and matches(node.path, entry.paths) for entry in policy.elf_exceptions):
+                excepted += 1
+            else:
+                found[kind].append((f"{printable(node.path)} {what}", at(root, node.path)))
+    for kind, remedy in _REMEDIES.items():
+        findings_up_to(note, found[kind], remedy=remedy)
+    if not count:
+        raise ArtefactError(f"{root.artefact.name} holds no ELF program at all; give the image of the whole system")
+    note.saw(
+        f"{count} programs and shared objects; {open_questions} are too small or too bare to show a stack protector, {excepted} faults are excepted"
+    )
+
+
+def _programs(tree: Tree) -> Iterator[tuple[Node, Elf]]:
+    """Yield what can be run or loaded, in the order in which it lies on the disk."""
+    for node in tree.by_position(node for node in tree.nodes() if node.is_file and (node.mode & 0o111 or ".so" in node.name)):
+        elf = read_elf(tree.blob(node))
+        if elf is not None and elf.loadable:
+            yield node, elf
+
+
+def _lacks(root: Root, node: Node, elf: Elf, policy: Parameters) -> Iterator[tuple[ElfFault, str]]:
+    if not built.position_independent(elf):
+        yield "pie", "is loaded at a fixed address" if built.is_program(elf) else "changes its code when it is loaded (text relocations)"
+    if not built.full_relro(elf):
+        yield "relro", "keeps its table of functions writable (no full RELRO)"
+    if not built.data_is_never_code(elf):
+        yield "nx", "asks for memory that is both written and executed"
+    if built.stack_protector(elf, code=policy.elf_protected_code) is False:
+        yield "stack-protector", "does not check its stack frames"
+    if built.fortified(elf) is False:
+        yield "fortify", "calls the C library without checks of buffers"
+    for directory in dict.fromkeys(elf.run_paths):
+        fault = _search_fault(root, node, directory)
+        if fault:
+            yield "rpath", f"searches libraries in '{printable(directory)}', {fault}"
+
+
+def _search_fault(root: Root, node: Node, directory: str) -> str:
+    """Say why a directory of DT_RPATH or DT_RUNPATH is no place for libraries; empty when it is one (ld.so(8), "Rpath token expansion")."""
+    path = directory
+    for token in ("$ORIGIN", "${ORIGIN}"):
+        if path.startswith(token):
+            path = dirname(node.path) + path.removeprefix(token)
+    path = path.partition("$")[0]
+    if not path.startswith("/"):
+        return "which is relative to wherever it is started"
+    path = normpath(path)
+    if root.tree.resolve(path) is None:
+        return "which the image does not have: a path of the build machine, or whatever comes to lie there"
+    mount = hidden_by(root, path)
+    if mount:
+        return f"which lies below {mount}, where the image does not decide what is there"
+    writable = next((place for place in _upwards(path) if (real := root.tree.resolve(place)) and (real.uid or real.mode & 0o022)), "")
+    return f"and others than root can write to {printable(writable)}" if writable else ""
+
+
+def _upwards(path: str) -> Iterator[str]:
+    while path != "/":
+        yield path
+        path = dirname(path)
+    yield path
