@@ -18,6 +18,12 @@ prebuilt_unpack_tree() {
     if [ -s ${IMAGE_ROOTFS}/var/lib/dpkg/status ]; then
         install -D -m 0644 ${IMAGE_ROOTFS}/var/lib/dpkg/status ${IMAGE_ROOTFS}${nonarch_libdir}/dpkg/status
     fi
+    # KERN-01: where a kernel of this project has its configuration; /boot is no part of a slot.
+    for config in ${IMAGE_ROOTFS}/boot/config-*; do
+        if [ -e "$config" ]; then
+            install -m 0644 "$config" "${IMAGE_ROOTFS}${nonarch_base_libdir}/modules/${config##*/config-}/config"
+        fi
+    done
     rm -rf ${IMAGE_ROOTFS}/var/lib/dpkg ${IMAGE_ROOTFS}${sysconfdir}/apt
     install -d ${IMAGE_ROOTFS}/var/lib/dpkg/info ${IMAGE_ROOTFS}/var/lib/dpkg/updates ${IMAGE_ROOTFS}/var/lib/dpkg/alternatives
     touch ${IMAGE_ROOTFS}/var/lib/dpkg/status ${IMAGE_ROOTFS}/var/lib/dpkg/available

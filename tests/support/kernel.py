@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from support.layer import LAYER
@@ -34,3 +35,14 @@ def options(text: str) -> dict[str, str]:
     """Return the options of a fragment or of a finished configuration; `n` for one that must not be set."""
     found = dict(re.findall(r"^(CONFIG_\w+)=(.+)$", text, re.MULTILINE))
     return found | dict.fromkeys(re.findall(r"^# (CONFIG_\w+) is not set$", text, re.MULTILINE), "n")
+
+
+@cache
+def configuration(machine: str = "qemux86-64", *, version: str = "6.6.144") -> str:
+    """Return what a kernel of the layer has in its `.config`, as far as fragments decide it, with the head that the kernel's build writes."""
+    architecture, features = MACHINES[machine]
+    head = f"#\n# Automatically generated file; DO NOT EDIT.\n# Linux/{architecture} {version} Kernel Configuration\n#\n"
+    merged: dict[str, str] = {"CONFIG_X86_64" if architecture == "x86_64" else "CONFIG_ARM64": "y"}
+    for fragment in fragments(*features):
+        merged |= options(fragment.read_text())
+    return head + "".join(f"# {name} is not set\n" if value == "n" else f"{name}={value}\n" for name, value in merged.items())

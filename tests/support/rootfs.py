@@ -10,6 +10,7 @@ from everest_secure import checks
 from everest_secure.checks.core import Root, Scope, registered, run_check
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.tree import Node, NodeType, Tree
+from everest_secure.parse.kernel_modules import MAGIC
 from everest_secure.paths import data
 from everest_secure.policy.catalogue import load_catalogue
 from everest_secure.policy.parameters import Parameters
@@ -18,6 +19,7 @@ from everest_secure.result import Outcome
 from support.authority import issue
 from support.charger import SCHEMA, manifests, ocpp16_schemas, ocpp_components, program
 from support.elf import Program
+from support.kernel import configuration
 
 KNOBS = {
     "EVEREST_PLC_INTERFACE": "eth1",
@@ -59,6 +61,8 @@ KNOBS = {
 }
 UNITS = "/usr/lib/systemd/system"
 LOCAL = "/etc/systemd/system"
+MODULES = "/usr/lib/modules/6.6.144"
+KERNEL_CONFIG = f"{MODULES}/config"
 
 
 class MemoryTree(Tree):
@@ -203,6 +207,7 @@ def good_root() -> RootFs:
     _everest(fs)
     _rauc(fs)
     _tpm(fs)
+    _kernel(fs)
     return fs
 
 
@@ -305,6 +310,11 @@ def _everest(fs: RootFs) -> None:
     )
     rows = [line.split("\t") for line in layer("recipes-core/everest-state/files/state.tsv").splitlines() if not line.startswith("#")]
     fs.file("/usr/lib/tmpfiles.d/everest-state.conf", "".join(f"d {row[0]} {row[3]} {row[1]} {row[2]} -\n" for row in rows))
+
+
+def _kernel(fs: RootFs) -> None:
+    fs.file(KERNEL_CONFIG, configuration())
+    fs.file(f"{MODULES}/kernel/net/a.ko", Program(kind=1, interpreter=False).content + MAGIC)
 
 
 def _rauc(fs: RootFs) -> None:

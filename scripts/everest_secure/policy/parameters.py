@@ -71,6 +71,8 @@ class Parameters:
     """Requirement to patterns of packages that must not be installed (keys NET-03, NET-06, BIN-02)."""
     forbidden_files: Mapping[str, tuple[str, ...]]
     """Requirement to patterns of files that must not exist, for images without a package list (keys NET-03, NET-06, BIN-02)."""
+    kernel_exceptions: Mapping[str, str]
+    """Option of conf/policy/kernel.yml, without `CONFIG_`, to the reason for which the kernel does without its rule (KERN-01, KERN-02, NET-08, BOOT-05)."""
     elf_protected_code: int
     """Bytes of code from which on a program without a sign of the stack protector counts as built without it (BIN-01)."""
     elf_exceptions: tuple[ElfException, ...]

@@ -20,7 +20,7 @@ from everest_secure.reference.packages import IMAGE, INITRAMFS, base_packages, m
 from everest_secure.reference.recipes.bundle import bundle_manifest
 from everest_secure.reference.recipes.harness import run_image_hooks
 from everest_secure.reference.recipes.image import ImageRecipe, image_recipe
-from everest_secure.reference.rootfs import VerityImage, pack
+from everest_secure.reference.rootfs import VerityImage, keep_kernel_configuration, pack
 from everest_secure.reference.toolsroot import ToolsRoot, prepare
 from everest_secure.reference.uki import SecureBootKey, build_uki, command_line
 from everest_secure.space import require_space
@@ -81,6 +81,7 @@ def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None
             archive=archive,
             tools=tools,
         )
+        keep_kernel_configuration(tree)
         run_image_hooks(IMAGE, rootfs=tree, layer=layer, work=workspace.work / "hooks", settings=settings)
     with step("initrd"):
         initrd = mkosi.build_initrd(

@@ -28,6 +28,20 @@ class VerityImage:
     """Byte at which the superblock starts: the data ends there."""
 
 
+def keep_kernel_configuration(tree: Path) -> None:
+    """Copy the configuration of each kernel from /boot, which is no part of a slot, to where the layer's kernels have it (KERN-01).
+
+    Raises ToolError when a kernel brings none.
+    """
+    directories = [directory for directory in (tree / "usr/lib/modules").glob("*") if directory.is_dir()]
+    for directory in directories:
+        source = tree / "boot" / f"config-{directory.name}"
+        if not source.is_file():
+            raise ToolError(f"Debian's kernel {directory.name} brings no configuration in /boot; clear the cache and build again")
+        (directory / "config").write_bytes(source.read_bytes())
+        (directory / "config").chmod(0o644)
+
+
 def pack(tree: Path, image: Path, *, left_out: Sequence[str], epoch: int, tools: Tools) -> VerityImage:
     """Pack `tree` without the patterns `left_out` as squashfs at `image` and append its hash tree. Raises ToolError.
 

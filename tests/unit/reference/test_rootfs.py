@@ -6,7 +6,7 @@ import pytest
 from everest_secure.errors import ToolError
 from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.verity import Verity
-from everest_secure.reference.rootfs import BLOCK, pack
+from everest_secure.reference.rootfs import BLOCK, keep_kernel_configuration, pack
 from everest_secure.run import HostTools, run
 from support.images import assert_equal, only_tree
 from support.reference import require
@@ -103,3 +103,15 @@ def test_a_tree_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     require("mksquashfs")
     with pytest.raises(ToolError, match=r"^'mksquashfs' failed with exit code \d+: .+"):
         pack(tmp_path / "none", tmp_path / "rootfs.img", left_out=PATTERNS, epoch=EPOCH, tools=HostTools())
+
+
+def test_the_kernel_s_configuration_stays_when_boot_is_left_out(tmp_path: Path) -> None:
+    modules = tmp_path / "usr/lib/modules/6.12"
+    modules.mkdir(parents=True)
+    (tmp_path / "boot").mkdir()
+    with pytest.raises(ToolError, match=r"6\.12 brings no configuration"):
+        keep_kernel_configuration(tmp_path)
+    (tmp_path / "boot/config-6.12").write_text("CONFIG_A=y\n")
+    keep_kernel_configuration(tmp_path)
+    assert (modules / "config").read_text() == "CONFIG_A=y\n"
+    assert (modules / "config").stat().st_mode & 0o777 == 0o644
