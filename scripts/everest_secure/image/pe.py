@@ -25,6 +25,9 @@ class Section:
     name: str
     content: Blob
     """Without the padding to the file's alignment."""
+    raw_offset: int
+    raw_size: int
+    """Bytes in the file, with the padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,16 @@ class EfiProgram:
     """IMAGE_FILE_MACHINE: 0x8664 x86-64, 0xaa64 AArch64, 0x1c0 and 0x1c2 Arm."""
     sections: tuple[Section, ...]
     certificates: tuple[Certificate, ...]
+    headers_size: int
+    """SizeOfHeaders: bytes from the beginning that are headers."""
     checksum_offset: int
     """Offset in the file of the 4 bytes of CheckSum, which Authenticode leaves out."""
     directory_offset: int
     """Offset of the 8 bytes of the certificate table's directory entry, which Authenticode leaves out."""
     table_offset: int
     """Offset of the certificate table, which Authenticode leaves out; the file's size when it has none."""
+    table_size: int
+    """Bytes of the certificate table."""
 
     def section(self, name: str) -> Section | None:
         """Return the first section of this name."""
@@ -89,9 +96,11 @@ def read_program(blob: Blob) -> EfiProgram | None:
         machine=machine,
         sections=tuple(_sections(blob, start + optional, count)),
         certificates=tuple(_certificates(blob, table, size)),
+        headers_size=int.from_bytes(header[60:64], "little"),
         checksum_offset=start + 64,
         directory_offset=start + entry,
         table_offset=table or blob.size,
+        table_size=size,
     )
 
 
@@ -99,7 +108,7 @@ def _sections(blob: Blob, at: int, count: int) -> Iterator[Section]:
     for raw, virtual, _, size, offset in struct.iter_unpack("<8sIIII16x", blob.read(at, count * 40)):
         name = raw.rstrip(b"\0").decode("ascii", "replace")
         used = min(size, virtual) if virtual else size
-        yield Section(name, blob.slice(offset if used else 0, used, f"{blob.name}:{name}"))
+        yield Section(name, blob.slice(offset if used else 0, used, f"{blob.name}:{name}"), offset, size)
 
 
 def _certificates(blob: Blob, table: int, size: int) -> Iterator[Certificate]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asn1crypto import cms as asn1
+from asn1crypto import core
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -64,11 +65,16 @@ def _parse(der: bytes) -> tuple[str, tuple[x509.Certificate, ...], bytes | None,
         return kind, (), b"", []
     signed = info["content"]
     found = [choice.chosen.dump() for choice in signed["certificates"] or [] if choice.name == "certificate"]
-    content = signed["encap_content_info"]["content"].native
+    content = _content(signed["encap_content_info"]["content"])
     infos = list(signed["signer_infos"])
     for each in infos:
         each["signed_attrs"].native  # noqa: B018 - parses lazily, so that damage shows here
     return kind, tuple(x509.load_der_x509_certificate(each) for each in found), content, infos
+
+
+def _content(value: core.Asn1Value) -> bytes | None:
+    """Return what is signed: the octets of an OCTET STRING, of anything else those behind its tag and length (PKCS #7, section 7)."""
+    return bytes(value.parse().contents) if isinstance(value, core.Any) else value.native
 
 
 def _verify(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], content: bytes, where: str) -> Signature:

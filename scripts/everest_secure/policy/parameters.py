@@ -5,6 +5,7 @@ Every field has a key of the same name in the `parameters:` mapping of `conf/pol
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 
@@ -71,6 +72,8 @@ class Parameters:
     """Requirement to patterns of packages that must not be installed (keys NET-03, NET-06, BIN-02)."""
     forbidden_files: Mapping[str, tuple[str, ...]]
     """Requirement to patterns of files that must not exist, for images without a package list (keys NET-03, NET-06, BIN-02)."""
+    secure_boot_certificates: tuple[Path, ...]
+    """PEM files with the certificates of the product's db, or of the keys that its U-Boot requires; relative to the file that names them (BOOT-01)."""
     kernel_exceptions: Mapping[str, str]
     """Option of conf/policy/kernel.yml, without `CONFIG_`, to the reason for which the kernel does without its rule (KERN-01, KERN-02, NET-08, BOOT-05)."""
     elf_protected_code: int

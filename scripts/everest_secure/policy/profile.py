@@ -127,8 +127,8 @@ def _policy(layers: list[_Layer], *, file: str, catalogue: Catalogue) -> Policy:
     waivers: list[Waiver] = []
     evidence: list[Evidence] = []
     for layer in layers:
-        merged = _merged(merged, layer.value.get("parameters", {}))
-        merged = _extended(merged, layer.value.get("add", {}), layer.document, ("add",))
+        merged = _merged(merged, _located(layer, "parameters"))
+        merged = _extended(merged, _located(layer, "add"), layer.document, ("add",))
         waivers += [_waiver(layer.document, index, entry, catalogue) for index, entry in enumerate(layer.value.get("waivers", []))]
         evidence += [_evidence(layer.document, index, entry, catalogue) for index, entry in enumerate(layer.value.get("evidence", []))]
     bottom = layers[-2] if file and len(layers) > 1 else layers[-1]
@@ -136,6 +136,14 @@ def _policy(layers: list[_Layer], *, file: str, catalogue: Catalogue) -> Policy:
     if missing:
         raise layers[0].document.error(["parameters"], f"the parameter '{missing[0]}' is set nowhere; add it, or extend a profile")
     return Policy(Path(bottom.document.name).stem, file, _built(Parameters, merged), tuple(waivers), tuple(evidence))
+
+
+def _located(layer: _Layer, key: str) -> Fields:
+    """Return parameters of one file, with its paths made relative to the directory that the file is in."""
+    paths = [name for name, hint in get_type_hints(Parameters).items() if hint == tuple[Path, ...]]
+    given: Fields = layer.value.get(key, {})
+    directory = Path(layer.document.name).parent
+    return {name: [str(directory / path) for path in value] if name in paths else value for name, value in given.items()}
 
 
 def _merged(below: Any, above: Any) -> Any:  # noqa: ANN401 - any YAML value
@@ -173,7 +181,7 @@ def _built(kind: Any, value: Any) -> Any:  # noqa: ANN401 - a type annotation an
         return tuple(_built(get_args(kind)[0], item) for item in value)
     if get_origin(kind) is Mapping:
         return MappingProxyType({key: _built(get_args(kind)[1], item) for key, item in value.items()})
-    return value
+    return Path(value) if kind is Path else value
 
 
 def _waiver(document: Document, index: int, entry: Mapping[str, str], catalogue: Catalogue) -> Waiver:

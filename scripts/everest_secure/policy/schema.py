@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -15,7 +16,7 @@ from everest_secure.policy.parameters import Parameters
 PARAMETERS = "parameters.schema.json"
 """Name under which other schemas refer to the schema derived from `Parameters`."""
 
-_PLAIN = {str: "string", int: "integer", bool: "boolean", float: "number"}
+_PLAIN = {str: "string", Path: "string", int: "integer", bool: "boolean", float: "number"}
 
 
 def validate(document: Document, schema: str) -> None:

@@ -1,0 +1,151 @@
+"""What the firmware starts is signed: BOOT-01."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from everest_secure.checks.common import place_of
+from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Scope, check
+from everest_secure.errors import ArtefactError
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.fdt import DeviceTree
+from everest_secure.image.fit import Fit
+from everest_secure.image.pe import EfiProgram
+from everest_secure.image.uki import Uki
+from everest_secure.parse.boot_entries import boot_entries
+from everest_secure.parse.certificates import Certificates, parse_certificates, subject
+from everest_secure.parse.chain import build_chain
+from everest_secure.pki.marking import is_development
+from everest_secure.policy.parameters import Parameters
+
+if TYPE_CHECKING:
+    from everest_secure.parse.authenticode import EfiSignature
+
+_SIGN = "Sign it with the product's secure boot key (EVEREST_SECURE_BOOT), or take it off the boot partition."
+_REQUIRED = "conf"
+"""Value of `required` with which U-Boot starts no configuration that the key did not sign (doc/usage/fit/signature.rst)."""
+
+
+@check("BOOT-01", on=Scope.BOOT)
+def nothing_unsigned_boots(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """Every EFI program of every boot partition, and every configuration of every FIT, carries a signature of the product's that holds."""
+    if _judge(boot.container, policy, note):
+        return
+    entries = boot_entries(boot.container)
+    if not entries:
+        raise ArtefactError(f"{boot.container.name} holds nothing that firmware starts: neither EFI program nor FIT; give the whole disk")
+    for entry in entries:
+        what = "this entry boots a kernel that nothing signs: there is neither EFI program nor FIT on the disk"
+        note.finding(what, at=place_of(entry), remedy="Boot a signed UKI or FIT (EVEREST_BOOT_CHAIN).")
+
+
+@check("BOOT-01", on=Scope.BUNDLE)
+def what_a_bundle_brings_to_boot_is_signed(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the boot partitions that a bundle installs."""
+    if not _judge(bundle.artefact, policy, note):
+        raise NotApplicable("the bundle brings neither EFI program nor FIT")
+
+
+def _judge(container: Artefact, policy: Parameters, note: Notes) -> bool:
+    """Judge all that boots; returns whether there is anything."""
+    anchors = tuple(_anchors(policy))
+    signers = _Signers(anchors)
+    found = False
+    for artefact in container.walk():
+        program = artefact.facts.program if isinstance(artefact.facts, Uki) else artefact.facts
+        if isinstance(program, EfiProgram):
+            found = True
+            _judge_program(artefact, program, signers, note)
+        elif isinstance(artefact.facts, Fit):
+            found = True
+            _judge_fit(artefact, artefact.facts, list(_keys(container, anchors)), note)
+    for signer, place in signers.used.items():
+        if is_development(signer) and not policy.development_authorities:
+            what = f"'{subject(signer)}', which signed this, is a certificate for development"
+            note.finding(what, at=place, remedy="Sign with the product's own secure boot key, which the production build names.")
+    return found
+
+
+def _anchors(policy: Parameters) -> Iterator[x509.Certificate]:
+    for file in policy.secure_boot_certificates:
+        try:
+            found = parse_certificates(file.read_bytes(), str(file))
+        except OSError as error:
+            raise ArtefactError(f"{file}, one of secure_boot_certificates, cannot be read: {error.strerror}; correct the policy") from None
+        if not found:
+            raise ArtefactError(f"{file}, one of secure_boot_certificates, holds no certificate in PEM; correct the policy")
+        yield from found
+
+
+@dataclass
+class _Signers:
+    """Whom signatures are accepted of: the db's certificates, and where none is given, the signer that comes first."""
+
+    anchors: Certificates
+    used: dict[x509.Certificate, Location] = field(default_factory=dict)
+
+    def accepts(self, signature: "EfiSignature") -> bool:
+        """Whether firmware with the db would start it: the signer or one of its issuers is there; their validity is not asked for."""
+        if not self.anchors:
+            return not self.used or signature.signer in self.used
+        return build_chain(signature.signer, intermediates=signature.certificates, anchors=self.anchors).anchored
+
+    def whose(self) -> str:
+        """Say whose signatures are accepted."""
+        return "a certificate of secure_boot_certificates" if self.anchors else f"'{subject(next(iter(self.used)))}', as the others are"
+
+
+def _judge_program(artefact: Artefact, program: EfiProgram, signers: _Signers, note: Notes) -> None:
+    from everest_secure.parse.authenticode import verify_program
+
+    place = Location(artefact.name)
+    if artefact.blob is None:
+        raise ArtefactError(f"{artefact.name} has no content; give the image itself")
+    held, faults = verify_program(artefact.blob, program)
+    accepted = next((signature for signature in held if signers.accepts(signature)), None)
+    if accepted:
+        signers.used.setdefault(accepted.signer, place)
+        known = "whom the policy names" if signers.anchors else "the policy names no secure_boot_certificates"
+        note.saw(f"{artefact.name}: signed by '{subject(accepted.signer)}'; {known}")
+    elif held:
+        what = f"it is signed by '{subject(held[0].signer)}', and not by {signers.whose()}"
+        note.finding(what, at=place, remedy=_SIGN)
+    else:
+        note.finding(faults[0] if faults else "it is an EFI program that nobody signed", at=place, remedy=_SIGN)
+
+
+def _keys(container: Artefact, anchors: Certificates) -> Iterator[tuple[str, rsa.RSAPublicKey]]:
+    """Yield the keys that U-Boot requires, with a name: of the policy's certificates, else of U-Boot's own device trees on the disk."""
+    from everest_secure.image.fit_signature import required_keys
+
+    named = [(f"'{subject(anchor)}'", key) for anchor in anchors if isinstance(key := anchor.public_key(), rsa.RSAPublicKey)]
+    if named:
+        yield from named
+        return
+    for artefact in container.walk():
+        if isinstance(artefact.facts, DeviceTree):
+            yield from (
+                (f"'{each.name}' of {artefact.name}", each.key) for each in required_keys(artefact.facts) if each.required == _REQUIRED
+            )
+
+
+def _judge_fit(artefact: Artefact, fit: Fit, keys: list[tuple[str, rsa.RSAPublicKey]], note: Notes) -> None:
+    from everest_secure.image.fit_signature import configuration_faults
+
+    if not keys:
+        raise ArtefactError(
+            f"nothing says which key the U-Boot that starts {artefact.name} requires; name its certificate under secure_boot_certificates"
+        )
+    if not fit.configurations:
+        note.finding("it is a FIT without configurations", at=Location(artefact.name), remedy=_SIGN)
+    for configuration in fit.configurations.values():
+        faults = {name: configuration_faults(fit, configuration, key) for name, key in keys}
+        holding = [name for name, found in faults.items() if not found]
+        place = Location(artefact.name, configuration.path)
+        if holding:
+            note.saw(f"{artefact.name}: {configuration.name} is signed with the key of {holding[0]}")
+        else:
+            note.finding(next(iter(faults.values()))[0], at=place, remedy="Sign every configuration of the FIT (everest-secure-fit).")
