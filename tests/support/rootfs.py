@@ -22,6 +22,8 @@ from support.elf import Program
 from support.kernel import configuration
 
 KNOBS = {
+    "EVEREST_WATCHDOG_SECONDS": "30",
+    "EVEREST_REBOOT_WATCHDOG_SECONDS": "120",
     "EVEREST_PLC_INTERFACE": "eth1",
     "EVEREST_PLC_TCP_RULE": 'iifname "eth1" tcp dport { 50000, 61341, 64109 } accept',
     "EVEREST_MANAGEMENT_TCP_RULE": "# no TCP port is open",
@@ -63,6 +65,7 @@ UNITS = "/usr/lib/systemd/system"
 LOCAL = "/etc/systemd/system"
 MODULES = "/usr/lib/modules/6.6.144"
 KERNEL_CONFIG = f"{MODULES}/config"
+WATCHDOG = "/usr/lib/systemd/system.conf.d/50-everest-watchdog.conf"
 
 
 class MemoryTree(Tree):
@@ -264,6 +267,7 @@ def _services(fs: RootFs) -> None:
     fs.file(
         f"{UNITS}/mosquitto.service",
         "[Service]\nExecStartPre=/bin/mkdir -m 740 -p /run/mosquitto\nExecStart=/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf\n"
+        "Restart=on-failure\n"
         "[Install]\nWantedBy=multi-user.target\n",
     )
     broker = "recipes-connectivity/everest-broker-conf/files"
@@ -283,7 +287,7 @@ def _services(fs: RootFs) -> None:
 def _everest(fs: RootFs) -> None:
     fs.file(
         f"{UNITS}/everest.service",
-        "[Unit]\nRequires=mosquitto.service\n[Service]\nExecStart=/usr/bin/manager --conf /etc/everest/config.yaml\n",
+        "[Unit]\nRequires=mosquitto.service\n[Service]\nRestart=always\nExecStart=/usr/bin/manager --conf /etc/everest/config.yaml\n",
     )
     hardening = "recipes-core/everest-service-hardening/files/50-everest-secure.conf"
     fs.file(f"{UNITS}/everest.service.d/50-everest-secure.conf", layer(hardening))
@@ -314,6 +318,7 @@ def _everest(fs: RootFs) -> None:
 
 def _kernel(fs: RootFs) -> None:
     fs.file(KERNEL_CONFIG, configuration())
+    fs.file(WATCHDOG, layer("recipes-core/everest-watchdog/files/50-everest-watchdog.conf"))
     fs.file(f"{MODULES}/kernel/net/a.ko", Program(kind=1, interpreter=False).content + MAGIC)
 
 

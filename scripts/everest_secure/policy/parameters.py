@@ -74,6 +74,12 @@ class Parameters:
     """Requirement to patterns of files that must not exist, for images without a package list (keys NET-03, NET-06, BIN-02)."""
     secure_boot_certificates: tuple[Path, ...]
     """PEM files with the certificates of the product's db, or of the keys that its U-Boot requires; relative to the file that names them (BOOT-01)."""
+    watchdog_seconds: int
+    """Seconds after which the hardware watchdog resets a frozen charger, at most (BOOT-05)."""
+    reboot_watchdog_seconds: int
+    """Seconds that a shutdown may take before the hardware watchdog ends it, at most (BOOT-05)."""
+    restarted_services: tuple[str, ...]
+    """Services that systemd starts again when they fail (BOOT-05)."""
     kernel_exceptions: Mapping[str, str]
     """Option of conf/policy/kernel.yml, without `CONFIG_`, to the reason for which the kernel does without its rule (KERN-01, KERN-02, NET-08, BOOT-05)."""
     elf_protected_code: int

@@ -1,0 +1,85 @@
+"""A charger that hangs restarts: BOOT-05."""
+
+from everest_secure.checks.common import at, units_of
+from everest_secure.checks.core import Location, Notes, Root, Scope, check
+from everest_secure.checks.kern import hold_to_rules, kernels, place_of
+from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.parse.kconfig import KernelConfig
+from everest_secure.parse.timespan import seconds
+from everest_secure.parse.unit_file import Assignment
+from everest_secure.policy.parameters import Parameters
+
+_CONF = "/etc/systemd/system.conf"
+_DEFAULT_REBOOT = "10min"
+"""RebootWatchdogSec= of a systemd that is told nothing (systemd-system.conf(5))."""
+_DRIVERS = (
+    "ARM_SBSA_WATCHDOG", "ARM_SMC_WATCHDOG", "ARM_SP805_WATCHDOG", "CADENCE_WATCHDOG", "DW_WATCHDOG", "MV64X60_WDT", "OMAP_WATCHDOG",
+    "ORION_WATCHDOG", "S3C2410_WATCHDOG", "SP5100_TCO", "STM32_WATCHDOG", "SUNXI_WATCHDOG", "TEGRA_WATCHDOG", "XILINX_WATCHDOG", "K3_RTI_WATCHDOG",
+    "AT91SAM9X_WATCHDOG", "SAMA5D4_WATCHDOG", "DAVINCI_WATCHDOG", "ASPEED_WATCHDOG", "XEN_WDT",
+)  # fmt: skip
+"""Drivers of hardware watchdogs whose names do not end in `_WDT` (drivers/watchdog/Kconfig); SOFT_WATCHDOG hangs with the kernel and is none."""
+_RESTARTED = ("always", "on-failure", "on-abnormal", "on-watchdog", "on-abort")
+"""Values of Restart= with which systemd starts a service again that was killed (systemd.service(5))."""
+
+
+@check("BOOT-05", on=Scope.ROOT)
+def systemd_drives_the_hardware_watchdog(root: Root, policy: Parameters, note: Notes) -> None:
+    """RuntimeWatchdogSec= is on and no longer than the policy allows, and the watchdog runs during a shutdown as well."""
+    set_to = {each.key: each for each in read_daemon_conf(root.tree, "system.conf") if each.section == "Manager"}
+    _judge(root, "RuntimeWatchdogSec", set_to.get("RuntimeWatchdogSec"), "off", policy.watchdog_seconds, note)
+    reboot = set_to.get("RebootWatchdogSec") or set_to.get("ShutdownWatchdogSec")
+    _judge(root, "RebootWatchdogSec", reboot, _DEFAULT_REBOOT, policy.reboot_watchdog_seconds, note)
+
+
+def _judge(root: Root, key: str, found: Assignment | None, default: str, limit: int, note: Notes) -> None:
+    """Judge a span; `default`, the word, leaves the device's own and is on. An empty value is systemd's default."""
+    value = found.value if found and found.value else default
+    place = at(root, found.path, found.line) if found else at(root, _CONF)
+    length = seconds(value)
+    remedy = f"Set {key}= to at most {limit} in a drop-in of system.conf.d (everest-watchdog)."
+    if value == "default":
+        note.finding(f"{key}= is left to the device, so that nobody knows how long it waits", at=place, remedy=remedy)
+    elif not length:
+        note.finding(f"systemd does not drive the hardware watchdog: {key}={value}", at=place, remedy=remedy)
+    elif length > limit:
+        note.finding(f"the hardware watchdog waits longer than {limit} seconds: {key}={value}", at=place, remedy=remedy)
+    else:
+        note.saw(f"{place}: {key}={value}")
+
+
+@check("BOOT-05", on=Scope.ROOT)
+def the_kernel_has_a_watchdog_that_cannot_be_stopped(root: Root, policy: Parameters, note: Notes) -> None:
+    """The configuration has a driver of a hardware watchdog, and NOWAYOUT."""
+    for config in kernels(root):
+        hold_to_rules(config, "BOOT-05", policy, note)
+        drivers = watchdog_drivers(config)
+        if drivers:
+            note.saw(f"{place_of(config)}: {', '.join(drivers[:5])}")
+        else:
+            what = "the kernel has no driver of a hardware watchdog"
+            note.finding(
+                what, at=place_of(config), remedy="Add the driver of the board's watchdog to the kernel (EVEREST_KERNEL_FEATURES)."
+            )
+
+
+def watchdog_drivers(config: KernelConfig) -> list[str]:
+    """Return the drivers of hardware watchdogs that a kernel has, built in or as modules."""
+    return [name for name, value in config.options.items() if value in ("y", "m") and (name.endswith("_WDT") or name in _DRIVERS)]
+
+
+@check("BOOT-05", on=Scope.ROOT)
+def services_that_fail_are_started_again(root: Root, policy: Parameters, note: Notes) -> None:
+    """Each service of the policy's list is restarted when it is killed, and is not given up for good."""
+    for name in policy.restarted_services:
+        unit = units_of(root.tree).unit(name)
+        place = at(root, unit.path) if unit.path else Location(root.artefact.name)
+        if not unit.exists:
+            note.finding(f"{name} is missing or masked", at=place, remedy="Install it, or take it out of 'restarted_services'.")
+            continue
+        value = unit.value("Service", "Restart", "no")
+        if value in _RESTARTED:
+            note.saw(f"{unit.path}: Restart={value}")
+        else:
+            note.finding(
+                f"{name} stays down when it fails: Restart={value}", at=place, remedy="Set Restart=always in a drop-in of the unit."
+            )
