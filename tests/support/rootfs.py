@@ -22,6 +22,7 @@ from support.elf import Program
 from support.kernel import configuration
 
 KNOBS = {
+    "EVEREST_USB_RULES": "# no device is accepted",
     "EVEREST_WATCHDOG_SECONDS": "30",
     "EVEREST_REBOOT_WATCHDOG_SECONDS": "120",
     "EVEREST_PLC_INTERFACE": "eth1",
@@ -65,6 +66,7 @@ UNITS = "/usr/lib/systemd/system"
 LOCAL = "/etc/systemd/system"
 MODULES = "/usr/lib/modules/6.6.144"
 KERNEL_CONFIG = f"{MODULES}/config"
+USB_RULES = "/usr/lib/udev/rules.d/60-everest-usb.rules"
 WATCHDOG = "/usr/lib/systemd/system.conf.d/50-everest-watchdog.conf"
 
 
@@ -318,6 +320,9 @@ def _everest(fs: RootFs) -> None:
 
 def _kernel(fs: RootFs) -> None:
     fs.file(KERNEL_CONFIG, configuration())
+    usb = "recipes-core/everest-usb-policy/files"
+    fs.file(USB_RULES, layer(f"{usb}/60-everest-usb.rules"))
+    fs.file("/usr/lib/modprobe.d/everest-usb.conf", layer(f"{usb}/everest-usb.conf"))
     fs.file(WATCHDOG, layer("recipes-core/everest-watchdog/files/50-everest-watchdog.conf"))
     fs.file(f"{MODULES}/kernel/net/a.ko", Program(kind=1, interpreter=False).content + MAGIC)
 

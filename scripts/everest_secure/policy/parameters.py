@@ -86,6 +86,8 @@ class Parameters:
     """Bytes of code from which on a program without a sign of the stack protector counts as built without it (BIN-01)."""
     elf_exceptions: tuple[ElfException, ...]
     """Programs that may lack some of the hardening (BIN-01)."""
+    usb_devices: tuple[str, ...]
+    """USB devices that udev may authorise, `VENDOR:PRODUCT` in small hexadecimal letters as lsusb writes them (NET-08)."""
     forbidden_modules: tuple[str, ...]
     """Patterns of EVerest module types that must not be configured or installed: simulators, sniffers, dummies (BIN-02)."""
     masked_units: tuple[str, ...]

@@ -12,7 +12,7 @@ from everest_secure.result import CheckResult
 from support.images import gpt_disk, signed_program, tool, unified_kernel, verity_image
 from support.rootfs import production
 
-GOOD = "ro lockdown=integrity systemd.import_credentials=no roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
+GOOD = "ro lockdown=integrity systemd.import_credentials=no usbcore.authorized_default=0 roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def broken(results: dict[str, CheckResult]) -> set[str]:
 def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple[Path, str], tmp_path: Path) -> None:
     results = disk(tmp_path, slot, GOOD)
     assert broken(results) == set()
-    assert {"FS-01", "FS-02", "NET-07", "BOOT-03"} <= set(results)
+    assert {"FS-01", "FS-02", "NET-07", "NET-08", "BOOT-01", "BOOT-02", "BOOT-03"} <= set(results)
     assert slot[1] in results["FS-02"].seen[0]
 
 
@@ -67,6 +67,8 @@ def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple
         (GOOD + " lockdown=none", {"BOOT-03"}),
         (GOOD.replace("systemd.import_credentials=no ", ""), {"BOOT-03"}),
         (GOOD + " systemd.import_credentials", {"BOOT-03"}),
+        (GOOD.replace("usbcore.authorized_default=0 ", ""), {"NET-08"}),
+        (GOOD + " usbcore.authorized_default=1", {"NET-08"}),
         (GOOD + " init=/bin/sh", {"BOOT-03", "NET-07"}),
         (GOOD + " systemd.debug_shell", {"BOOT-03", "NET-07"}),
         (GOOD + " systemd.unit=rescue.target", {"NET-07"}),
@@ -96,7 +98,7 @@ def test_a_loader_entry_is_covered_by_no_signature(slot: tuple[Path, str], tmp_p
 
 
 def test_a_uki_that_nobody_signed_authenticates_nothing(slot: tuple[Path, str], tmp_path: Path) -> None:
-    assert broken(disk(tmp_path, slot, GOOD, signed=False)) == {"FS-02", "BOOT-03"}
+    assert broken(disk(tmp_path, slot, GOOD, signed=False)) == {"FS-02", "BOOT-01", "BOOT-03"}
 
 
 def test_a_command_line_for_a_partition_that_is_missing_is_an_error(slot: tuple[Path, str], tmp_path: Path) -> None:
