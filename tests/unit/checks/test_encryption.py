@@ -1,0 +1,124 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from everest_secure import checks
+from everest_secure.checks.core import Outcome, Root, registered, run_check
+from everest_secure.errors import ArtefactError
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.blob import from_bytes, from_file
+from everest_secure.parse.encryption import read_luks
+from everest_secure.result import CheckResult
+from support.images import tool
+from support.mutation import Mutation
+from support.reference import require
+from support.rootfs import UNITS, RootFs, good_root, layer, production
+
+CRYPTTAB = "/etc/crypttab"
+DEFINITION = "/usr/lib/repart.d/50-data.conf"
+TOKEN = {
+    "type": "systemd-tpm2",
+    "keyslots": ["0"],
+    "tpm2-blob": "AAAA",
+    "tpm2-pcrs": [7],
+    "tpm2-pcr-bank": "sha256",
+    "tpm2-policy-hash": "00" * 32,
+}
+
+
+def encrypted() -> RootFs:
+    """The good root with EVEREST_DATA_ENCRYPTION."""
+    fs = good_root().file(CRYPTTAB, layer("recipes-core/everest-data-partition/files/crypttab"))
+    fs.file(DEFINITION, "[Partition]\nType=linux-generic\nLabel=data\nFormat=ext4\nEncrypt=tpm2\n")
+    return fs.replace(f"{UNITS}/var.mount", "^What=.*$", "What=/dev/mapper/data")
+
+
+def judged(fs: RootFs, *partitions: Artefact) -> CheckResult:
+    checks.load()
+    root = fs.root
+    (entry,) = [each for each in registered() if each.requirement == "FS-04"]
+    container = Artefact("disk", "gpt", children=partitions) if partitions else root.container
+    return run_check(entry, Root(root.artefact, root.tree, container), "rootfs", production())
+
+
+def test_the_layer_s_encrypted_data_partition_holds() -> None:
+    result = judged(encrypted())
+    assert (result.outcome, len(result.seen)) == (Outcome.PASS, 1)
+
+
+def test_what_is_not_encrypted_is_for_evidence_to_decide() -> None:
+    assert judged(good_root()).outcome is Outcome.NOT_APPLICABLE
+    assert judged(good_root().file(DEFINITION, "[Partition]\nEncrypt=off\n")).outcome is Outcome.NOT_APPLICABLE
+
+
+MUTATIONS = [
+    Mutation("the partition is made with a key file", "FS-04", lambda fs: fs.replace(DEFINITION, "^Encrypt=tpm2$", "Encrypt=key-file")),
+    Mutation("the key lies in the image", "FS-04", lambda fs: fs.replace(CRYPTTAB, " none ", " /etc/data.key ")),
+    Mutation("somebody is asked for a password", "FS-04", lambda fs: fs.replace(CRYPTTAB, "tpm2-device=auto,", "")),
+    Mutation("another device is mounted", "FS-04", lambda fs: fs.replace(f"{UNITS}/var.mount", "^What=.*$", "What=/dev/sda5")),
+    Mutation("nothing opens the volume", "FS-04", lambda fs: fs.remove(CRYPTTAB)),
+    Mutation("nothing is mounted", "FS-04", lambda fs: fs.remove(f"{UNITS}/var.mount")),
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_an_encryption_that_does_not_protect_is_found(mutation: Mutation) -> None:
+    fs = encrypted()
+    mutation.apply(fs)
+    result = judged(fs)
+    assert (result.outcome, len(result.findings)) == (Outcome.FAIL, 1)
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LUKS2 volume with a token as systemd-cryptenroll leaves one."""
+    require("cryptsetup")
+    work = tmp_path_factory.mktemp("luks")
+    (work / "key").write_bytes(b"secret")
+    with (work / "volume").open("wb") as file:
+        file.truncate(20 << 20)
+    quick = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
+    tool("cryptsetup", "luksFormat", "--type", "luks2", "--batch-mode", *quick, "--key-file", work / "key", work / "volume")
+    tool("cryptsetup", "token", "import", "--json-file", "-", work / "volume", stdin=json.dumps(TOKEN).encode())
+    return work / "volume"
+
+
+def partition(path: Path) -> Artefact:
+    return Artefact("disk:data", "unknown", from_file(path))
+
+
+def test_a_volume_on_the_disk_needs_a_key_of_the_tpm(volume: Path, tmp_path: Path) -> None:
+    assert judged(encrypted(), partition(volume)).outcome is Outcome.PASS
+    bare = tmp_path / "bare"
+    bare.write_bytes(volume.read_bytes().replace(b"systemd-tpm2", b"somebody-set"))
+    result = judged(encrypted(), partition(bare))
+    assert [finding.at.artefact for finding in result.findings] == ["disk:data"]
+
+
+def test_luks1_keeps_no_key_of_a_tpm() -> None:
+    header = from_bytes(b"LUKS\xba\xbe\0\1" + bytes(8192), "a")
+    found = read_luks(header)
+    assert found is not None
+    assert found.version == 1
+    result = judged(encrypted(), Artefact("disk:data", "unknown", header))
+    assert "LUKS1" in result.findings[0].what
+
+
+def test_a_damaged_header_is_an_error_and_never_a_pass(volume: Path) -> None:
+    head = volume.read_bytes()[: 1 << 20]
+    for damaged in (
+        head[:4096] + b"!" + head[4097:],
+        head[:8] + b"\xff" * 8 + head[16:],
+        head[:4096] + b'{"tokens": [1]}\0' + bytes(99999),
+    ):
+        with pytest.raises(ArtefactError, match="whose header is damaged"):
+            read_luks(from_bytes(damaged, "a"))
+    result = judged(encrypted(), replace(partition(volume), blob=from_bytes(head[:8] + b"\xff" * 8 + head[16:], "a")))
+    assert result.outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize("content", [b"", b"LUKS", bytes(9000)])
+def test_what_is_no_volume_is_none(content: bytes) -> None:
+    assert read_luks(from_bytes(content, "a")) is None
