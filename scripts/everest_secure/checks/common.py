@@ -30,7 +30,7 @@ def entries_of(boot: Boot) -> tuple[BootEntry, ...]:
     entries = boot_entries(boot.container)
     if not entries:
         raise ArtefactError(
-            f"{boot.container.name} has no boot entry that is understood; give a disk with a UKI, or with entries of systemd-boot, extlinux or GRUB"
+            f"{boot.container.name} has no boot entry that is understood; give a disk with a UKI, a FIT, or entries of systemd-boot, extlinux or GRUB"
         )
     return entries
 

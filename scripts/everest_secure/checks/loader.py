@@ -6,8 +6,10 @@ from everest_secure.checks.core import Boot, Location, Notes, Scope, check
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.blob import Blob
+from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.fit import Fit
 from everest_secure.image.gpt import PartitionTable
+from everest_secure.image.mbr import MbrTable
 from everest_secure.image.pe import EfiProgram
 from everest_secure.image.tree import Tree, printable
 from everest_secure.image.uki import Uki
@@ -44,7 +46,7 @@ def the_boot_loader_has_no_menu_editor_or_console(boot: Boot, policy: Parameters
             programs += 1
         elif isinstance(artefact.facts, Fit):
             fits += 1
-        if artefact.tree is not None:
+        if artefact.tree is not None and artefact.kind != INITRAMFS:
             seen_grub |= loaders.grub_settings in _judge_files(artefact, artefact.tree, note)
             seen_u_boot |= _judge_initial_environment(artefact, artefact.tree, note)
         if isinstance(artefact.facts, EfiProgram) and loaders.is_systemd_boot(artefact.facts):
@@ -109,7 +111,7 @@ def _where_u_boot_may_be(container: Artefact) -> Iterator[tuple[str, Blob]]:
         elif artefact.kind in ("unknown", "firmware", "standalone") and artefact.blob is not None:
             yield artefact.name, artefact.blob
     table = container.facts
-    if isinstance(table, PartitionTable) and container.blob is not None:
+    if isinstance(table, PartitionTable | MbrTable) and container.blob is not None:
         first = min((partition.offset for partition in table.partitions), default=0)
         yield f"{container.name} (in front of the partitions)", container.blob.slice(0, min(first, _RAW), container.name)
 

@@ -1,4 +1,4 @@
-"""Kernel command lines of everything on a disk that can boot: UKIs, loader entries, extlinux and GRUB menus, cmdline.txt."""
+"""Kernel command lines of everything on a disk that can boot: UKIs, FITs, loader entries, extlinux and GRUB menus, cmdline.txt."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.cpio import KIND as INITRAMFS
+from everest_secure.image.fit import Fit
 from everest_secure.image.pe import AUTHENTICODE
 from everest_secure.image.tree import Tree
 from everest_secure.image.uki import Uki
@@ -28,13 +29,13 @@ class BootEntry:
     """One way to boot."""
 
     artefact: str
-    """Name of the UKI, or of the file system that holds the menu."""
+    """Name of the UKI or FIT, or of the file system that holds the menu."""
     path: str
-    """File of the menu; empty for a UKI."""
+    """File of the menu, or configuration of a FIT; empty for a UKI."""
     line: int
     command_line: CommandLine
     authenticated: bool
-    """Whether it lies in a UKI that carries a signature; whose it is, and whether it fits, is not asked here."""
+    """Whether it lies in a UKI, or in a configuration of a FIT, that carries a signature; whose it is, and whether it fits, is not asked here."""
 
 
 def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
@@ -45,11 +46,20 @@ def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
             lines = artefact.facts.cmdlines or ("",)
             signed = any(certificate.type == AUTHENTICODE for certificate in artefact.facts.program.certificates)
             found += [BootEntry(artefact.name, "", 0, parse_cmdline(text), authenticated=signed) for text in lines]
+        elif isinstance(artefact.facts, Fit):
+            found += _configurations(artefact.name, artefact.facts)
         elif artefact.tree is not None and artefact.kind != INITRAMFS:
             found += [
                 BootEntry(artefact.name, path, line, parse_cmdline(text), authenticated=False) for path, line, text in _menus(artefact.tree)
             ]
     return tuple(found)
+
+
+def _configurations(name: str, fit: Fit) -> Iterator[BootEntry]:
+    """Yield the command lines in the device trees of each configuration; one without any gets whatever U-Boot's environment says."""
+    for configuration in fit.configurations.values():
+        for text in fit.command_lines(configuration) or ("",):
+            yield BootEntry(name, configuration.path, 0, parse_cmdline(text), authenticated=bool(configuration.signatures))
 
 
 def _menus(tree: Tree) -> Iterator[tuple[str, int, str]]:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.blob import Blob
+from everest_secure.image.companions import CompanionKind
 from everest_secure.image.fit import Fit
 from everest_secure.image.tree import Node, Tree
 from everest_secure.image.uki import Uki
@@ -20,12 +21,22 @@ _CHUNK = 1024 * 1024
 
 
 def kernel_configs(root: Artefact, tree: Tree, container: Artefact) -> tuple[KernelConfig, ...]:
-    """Return the configuration of every kernel: from files of the root, and where those lack one, from kernels beside it (CONFIG_IKCONFIG).
+    """Return the configuration of every kernel, from the first of these that says anything.
 
-    `tree` is that of the artefact `root`, `container` the disk or bundle that it came in. Empty when neither says anything. Raises ArtefactError when what is there cannot be read.
+    Files of the root; where modules have none, kernels beside it (CONFIG_IKCONFIG); else what the build left beside the image. `tree` is that of
+    the artefact `root`, `container` the disk or bundle that it came in. Raises ArtefactError when what is there cannot be read.
     """
     found, missing = _from_files(tree, root.name)
-    return (*found, *_from_kernels(tree, container)) if missing or not found else found
+    if found and not missing:
+        return found
+    carried = tuple(_from_kernels(tree, container))
+    return (*found, *(carried or _from_build(container)))
+
+
+def _from_build(container: Artefact) -> Iterator[KernelConfig]:
+    for companion in container.companions:
+        if companion.kind is CompanionKind.KERNEL_CONFIG:
+            yield parse_kconfig(companion.read(MAX_CONFIG), artefact=companion.name)
 
 
 def module_directories(tree: Tree) -> list[Node]:

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from everest_secure import checks
-from everest_secure.checks.core import Outcome, registered, run_check
+from everest_secure.checks.core import Boot, Outcome, registered, run_check
 from everest_secure.checks.subjects import find_subjects
 from everest_secure.image.artefact import open_artefact
+from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.result import CheckResult
+from support.flat_image import fit_key, signed_fit
 from support.images import gpt_disk, signed_program, tool, unified_kernel, verity_image
 from support.rootfs import production
 
@@ -104,3 +106,20 @@ def test_a_uki_that_nobody_signed_authenticates_nothing(slot: tuple[Path, str], 
 def test_a_command_line_for_a_partition_that_is_missing_is_an_error(slot: tuple[Path, str], tmp_path: Path) -> None:
     results = disk(tmp_path, slot, GOOD.replace("rootfs-a", "rootfs-x"))
     assert results["FS-02"].outcome is Outcome.ERROR
+
+
+def test_command_lines_of_a_fit_are_judged_like_those_of_a_uki(tmp_path: Path) -> None:
+    signed = signed_fit(tmp_path / "fit", fit_key(tmp_path / "key"))
+    bare = signed_fit(tmp_path / "bare", None)
+    image = open_artefact(gpt_disk(tmp_path / "disk.raw", {"fit-a": signed, "fit-b": bare}))
+    entries = boot_entries(image)
+    assert [(entry.path, entry.authenticated, entry.command_line.last("rauc.slot")) for entry in entries] == [
+        ("/configurations/conf-a", True, "a"),
+        ("/configurations/conf-b", True, "b"),
+        ("/configurations/conf-a", False, "a"),
+        ("/configurations/conf-b", False, "b"),
+    ]
+    checks.load()
+    (entry,) = [each for each in registered() if each.requirement == "BOOT-03" and each.scope.name == "BOOT"]
+    whats = [finding.what for finding in run_check(entry, Boot(image, ()), "disk", production()).findings]
+    assert whats.count("the command line lies in a file that no signature covers") == 2

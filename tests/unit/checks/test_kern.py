@@ -11,6 +11,7 @@ from everest_secure import checks
 from everest_secure.checks.core import Outcome, Root, Scope, registered, run_check
 from everest_secure.checks.kern_opinion import PROGRAM, in_a_sentence, second_opinion
 from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.parse.kconfig import parse_kconfig
 from everest_secure.parse.kernel_modules import MAGIC
 from everest_secure.result import CheckResult
@@ -117,6 +118,15 @@ def test_the_configuration_in_the_kernel_of_the_disk_speaks_for_a_root_without_o
     assert result(fs, "KERN-01", container=container(configuration())).outcome is Outcome.PASS
     broken = result(fs, "KERN-01", container=container(configuration().replace("# CONFIG_DEVMEM is not set", "CONFIG_DEVMEM=y")))
     assert (broken.outcome, len(broken.findings), broken.findings[0].at.artefact) == (Outcome.FAIL, 1, "a.efi:.linux")
+
+
+def test_what_the_build_left_speaks_where_the_image_is_silent_and_only_there(tmp_path: Path) -> None:
+    file = tmp_path / "kernel-config-qemux86-64"
+    file.write_text(configuration().replace("# CONFIG_DEVMEM is not set", "CONFIG_DEVMEM=y"))
+    container = Artefact("disk", "gpt", companions=(Companion(CompanionKind.KERNEL_CONFIG, file),))
+    assert result(good_root(), "KERN-01", container=container).outcome is Outcome.PASS
+    (finding,) = result(good_root().remove(KERNEL_CONFIG), "KERN-01", container=container).findings
+    assert finding.at.artefact == file.name
 
 
 def result(fs: RootFs, requirement: str, *, container: Artefact | None = None, policy: object = None) -> CheckResult:

@@ -112,6 +112,20 @@ def test_u_boot_is_found_in_front_of_the_partitions_and_in_one_of_its_own(tmp_pa
     assert whats(judged(open_artefact(own))) == ["U-Boot waits for a key (bootdelay=4)"]
 
 
+def test_u_boot_is_found_in_front_of_the_partitions_of_an_mbr(tmp_path: Path) -> None:
+    fit = signed_fit(tmp_path / "fit", None)
+    raw = tmp_path / "disk.raw"
+    with raw.open("wb") as file:
+        file.truncate(4 << 20)
+    tool("sfdisk", "--quiet", raw, stdin=b"label: dos\nstart=4096, size=2048, type=83\n")
+    with raw.open("r+b") as file:
+        file.seek(8192)
+        file.write(U_BOOT % b"5")
+        file.seek(4096 * 512)
+        file.write(fit.read_bytes())
+    assert whats(judged(open_artefact(raw))) == ["U-Boot waits for a key (bootdelay=5)"]
+
+
 @pytest.mark.parametrize(("text", "expected"), [("bootdelay=-2\nbootcmd=x\n", 0), ("bootdelay=1\n", 1), ("bootcmd=x\n", 1)])
 def test_the_environment_that_u_boot_was_compiled_with_speaks_for_it(tmp_path: Path, text: str, expected: int) -> None:
     image = disk(tmp_path, {"a": b"x"}, **{"fit-a": signed_fit(tmp_path / "fit", None)})
