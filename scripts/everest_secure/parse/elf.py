@@ -20,7 +20,7 @@ MAX_DYNAMIC = 4096
 """Entries of a dynamic section."""
 MAX_SYMBOLS = 1_000_000
 MAX_STRINGS = 64 * 1024 * 1024
-"""Bytes of a string table."""
+"""Bytes of a string table, and of all names of a symbol table together, as names may share their ends."""
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP = 1, 2, 3
 PT_GNU_STACK, PT_GNU_RELRO = 0x6474E551, 0x6474E552
@@ -99,7 +99,7 @@ def read_elf(blob: Blob) -> Elf | None:
         return None
     try:
         return _Reader(blob, head).read()
-    except struct.error:
+    except (struct.error, ValueError):
         raise ArtefactError(f"{blob.name} is a damaged ELF file: its headers point outside of it; build or fetch it again") from None
 
 
@@ -117,7 +117,7 @@ class _Reader:
         kind, machine = self._unpack("HH", 16)
         segments = tuple(self._segments())
         dynamic = self._dynamic(segments)
-        strings = self._strings(dynamic, segments) if dynamic else b""
+        strings = self._strings(dynamic, segments) if dynamic else ""
         names = {tag: tuple(_text(strings, at) for at in dynamic.get(tag, ())) for tag in (DT_NEEDED, DT_RPATH, DT_RUNPATH)}
         imports = self._dynamic_symbols(dynamic, segments, strings) if dynamic else None
         return Elf(
@@ -164,17 +164,17 @@ class _Reader:
                 yield Segment(kind, last, second, third, fourth)
 
     def _dynamic(self, segments: tuple[Segment, ...]) -> dict[int, tuple[int, ...]]:
-        found: dict[int, tuple[int, ...]] = {}
+        found: dict[int, list[int]] = {}
         segment = next((segment for segment in segments if segment.type == PT_DYNAMIC), None)
         stride = 16 if self._wide else 8
         if segment is None:
-            return found
+            return {}
         count = min(segment.size // stride, MAX_DYNAMIC)
         for tag, value in self._table(self._word * 2, segment.offset, count, stride):
             if not tag:
                 break
-            found[tag] = (*found.get(tag, ()), value)
-        return found
+            found.setdefault(tag, []).append(value)
+        return {tag: tuple(values) for tag, values in found.items()}
 
     def _offset(self, address: int, segments: tuple[Segment, ...]) -> int:
         """Return where in the file an address of memory comes from."""
@@ -183,15 +183,19 @@ class _Reader:
                 return address - segment.address + segment.offset
         raise struct.error
 
-    def _strings(self, dynamic: Mapping[int, tuple[int, ...]], segments: tuple[Segment, ...]) -> bytes:
+    def _strings(self, dynamic: Mapping[int, tuple[int, ...]], segments: tuple[Segment, ...]) -> str:
         if DT_STRTAB not in dynamic:
-            return b""
+            return ""
         size = dynamic.get(DT_STRSZ, (0,))[-1]
+        return self._string_table(self._offset(dynamic[DT_STRTAB][-1], segments), size)
+
+    def _string_table(self, at: int, size: int) -> str:
+        """Return a string table; one character for each byte, so that offsets stay what they are."""
         if size > MAX_STRINGS:
             raise struct.error
-        return self._bytes(self._offset(dynamic[DT_STRTAB][-1], segments), size)
+        return self._bytes(at, size).decode("latin-1")
 
-    def _dynamic_symbols(self, dynamic: Mapping[int, tuple[int, ...]], segments: tuple[Segment, ...], strings: bytes) -> frozenset[str]:
+    def _dynamic_symbols(self, dynamic: Mapping[int, tuple[int, ...]], segments: tuple[Segment, ...], strings: str) -> frozenset[str]:
         """Dynamic symbols; their number is in the section headers, and in the hash table and relocations for whoever stripped those."""
         if DT_SYMTAB not in dynamic or not strings:
             return frozenset()
@@ -239,22 +243,25 @@ class _Reader:
         for kind, offset, size, link in sections:
             if kind == SHT_SYMTAB and link < len(sections):
                 _, at, length, _ = sections[link]
-                if length > MAX_STRINGS:
-                    raise struct.error
-                return self._symbols(offset, size // (24 if self._wide else 16), self._bytes(at, length), imported=False)
+                return self._symbols(offset, size // (24 if self._wide else 16), self._string_table(at, length), imported=False)
         return None
 
-    def _symbols(self, at: int, count: int, strings: bytes, *, imported: bool) -> frozenset[str]:
+    def _symbols(self, at: int, count: int, strings: str, *, imported: bool) -> frozenset[str]:
         """Return the names of symbols that are undefined, or of all."""
         if count > MAX_SYMBOLS:
             raise struct.error
         form = "I2xH16x" if self._wide else "I10xH"
         table = self._table(form, at, count, 24 if self._wide else 16)
-        return frozenset(_text(strings, name) for name, section in table if name and not (imported and section != _UNDEFINED))
+        names, budget = set(), MAX_STRINGS
+        for name, section in table:
+            if name and not (imported and section != _UNDEFINED):
+                end = strings.index("\0", name)
+                budget -= end - name
+                if budget < 0:
+                    raise struct.error
+                names.add(strings[name:end])
+        return frozenset(names)
 
 
-def _text(strings: bytes, at: int) -> str:
-    end = strings.find(b"\0", at)
-    if at >= len(strings) or end < 0:
-        raise struct.error
-    return strings[at:end].decode("utf-8", "replace")
+def _text(strings: str, at: int) -> str:
+    return strings[at : strings.index("\0", at)]

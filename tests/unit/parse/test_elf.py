@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import struct
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +206,16 @@ def test_damage_ends_in_a_sentence_or_a_result() -> None:
     damaged = [whole[:at] + bytes([value]) + whole[at + 1 :] for at in range(len(whole)) for value in (0, 0xFF, whole[at] ^ 0x80)]
     assert len(list(filter(None, map(sentence, damaged)))) > 100
     assert len(list(filter(None, map(sentence, (whole[:size] for size in range(64, len(whole))))))) > 100
+
+
+def test_names_that_share_one_long_end_are_not_copied_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("everest_secure.parse.elf.MAX_STRINGS", 10_000)
+    assert sentence(replace(Program(), imports=("a" * 5000, "b" * 4000)).content) == ""
+    shared = bytearray(replace(Program(), imports=("a" * 9000, "b", "c")).content)
+    first, second = (shared.index(struct.pack("<IBB", at, 0x12, 0)) for at in (1, 9002))
+    struct.pack_into("<I", shared, second, 2)
+    assert first < second
+    assert "damaged ELF" in sentence(bytes(shared))
 
 
 def sentence(content: bytes) -> str:
