@@ -1,5 +1,6 @@
 """How programs and shared objects are built: BIN-01."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from posixpath import dirname, normpath
 
@@ -27,23 +28,24 @@ _REMEDIES: Mapping[ElfFault, str] = {
 def every_program_is_built_with_hardening(root: Root, policy: Parameters, note: Notes) -> None:
     """Position independent, full RELRO, no executable data, stack protector, fortified functions, search paths that only root can fill."""
     found: dict[ElfFault, list[tuple[str, Location]]] = {kind: [] for kind in _REMEDIES}
-    excepted = 0
-    count = open_questions = 0
+    excepted: Counter[str] = Counter()
+    count = silent = 0
     for node, elf in _programs(root.tree):
         count += 1
-        open_questions += built.stack_protector(elf, code=policy.elf_protected_code) is None
+        silent += built.stack_protector(elf, code=policy.elf_protected_code) is None
         for kind, what in _lacks(root, node, elf, policy):
-            if any(kind in entry.lacks and matches(node.path, entry.paths) for entry in policy.elf_exceptions):
-                excepted += 1
+            exception = next((each for each in policy.elf_exceptions if kind in each.lacks and matches(node.path, each.paths)), None)
+            if exception:
+                excepted[exception.reason] += 1
             else:
                 found[kind].append((f"{printable(node.path)} {what}", at(root, node.path)))
-    for kind, remedy in _REMEDIES.items():
-        findings_up_to(note, found[kind], remedy=remedy)
     if not count:
         raise ArtefactError(f"{root.artefact.name} holds no ELF program at all; give the image of the whole system")
-    note.saw(
-        f"{count} programs and shared objects; {open_questions} are too small or too bare to show a stack protector, {excepted} faults are excepted"
-    )
+    for kind, remedy in _REMEDIES.items():
+        findings_up_to(note, found[kind], remedy=remedy)
+    note.saw(f"{count} programs and shared objects; {silent} are too small or too bare to show whether they have a stack protector")
+    for reason, number in excepted.items():
+        note.saw(f"{number} excepted: {reason}")
 
 
 def _programs(tree: Tree) -> Iterator[tuple[Node, Elf]]:

@@ -71,3 +71,15 @@ def test_content_at_any_offset_is_what_the_file_holds(source: Path, tmp_path: Pa
         assert tree.blob(node).read(offset, length) == content[offset : offset + length]
     with pytest.raises(ArtefactError, match="lie outside"):
         tree.blob(node).read(len(content), 1)
+
+
+def test_files_are_listed_in_the_order_in_which_they_lie_in_the_image(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("a", "b", "c"):
+        (source / name).write_bytes(name.encode() * 200_000)
+    (source / "empty").touch()
+    (tmp_path / "order").write_text("a 1\nb 3\nc 2\n")
+    tool("mksquashfs", source, tmp_path / "image", "-no-progress", "-quiet", "-no-fragments", "-sort", tmp_path / "order")
+    tree = tree_of(tmp_path / "image")
+    assert [node.name for node in tree.by_position(node for node in tree.nodes() if node.is_file)] == ["empty", "b", "c", "a"]
