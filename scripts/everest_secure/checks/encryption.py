@@ -3,8 +3,9 @@
 from everest_secure.checks.common import at, started
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.image.artefact import Artefact
-from everest_secure.parse.encryption import CRYPTTAB, TPM_TOKEN, LuksHeader, encrypted_at_first_boot, read_crypttab, read_luks
+from everest_secure.parse.encryption import CRYPTTAB, TPM_TOKEN, LuksHeader, read_crypttab, read_luks
 from everest_secure.parse.mounts import mount_of, read_mounts
+from everest_secure.parse.repart import partitions
 from everest_secure.policy.parameters import Parameters
 
 _DATA = "/var"
@@ -15,15 +16,15 @@ _REMEDY = "Build with EVEREST_DATA_ENCRYPTION = \"1\", or without it and record 
 @check("FS-04", on=Scope.ROOT)
 def the_data_partition_is_encrypted_with_a_key_of_the_tpm(root: Root, policy: Parameters, note: Notes) -> None:
     """Made, opened and mounted as a LUKS2 volume that only the TPM opens; what is encrypted nowhere is for evidence to decide."""
-    made = list(encrypted_at_first_boot(root.tree))
+    made = [partition for partition in partitions(root.tree) if partition.encrypt != "off"]
     volumes = read_crypttab(root.tree)
     headers = _headers(root.container)
     if not made and not volumes and not headers:
         raise NotApplicable("the data partition is not encrypted")
     for each in made:
-        if "tpm2" not in each.value.lower():
-            what = f"systemd-repart encrypts with another key than the TPM's: Encrypt={each.value}"
-            note.finding(what, at=at(root, each.path, each.line), remedy=_REMEDY)
+        if "tpm2" not in each.encrypt:
+            what = f"systemd-repart encrypts the partition '{each.label}' with another key than the TPM's: Encrypt={each.encrypt}"
+            note.finding(what, at=at(root, each.path), remedy=_REMEDY)
     for name, header in headers:
         _judge_header(name, header, note)
     mount = mount_of(f"{_DATA}/lib", read_mounts(root.tree, started(root)))

@@ -1,14 +1,11 @@
-"""Encrypted partitions: crypttab(5), repart.d(5), and the header of a LUKS2 volume (LUKS2 On-Disk Format Specification 1.1.2)."""
+"""Encrypted partitions: crypttab(5), and the header of a LUKS2 volume (LUKS2 On-Disk Format Specification 1.1.2)."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
 from everest_secure.image.tree import Tree
-from everest_secure.parse.conf_files import conf_files, places
-from everest_secure.parse.unit_file import Assignment, parse_unit_file
 
 CRYPTTAB = "/etc/crypttab"
 TPM_TOKEN = "systemd-tpm2"  # noqa: S105 - a type, as systemd-cryptenroll(1) writes it
@@ -46,14 +43,6 @@ def read_crypttab(tree: Tree) -> tuple[CryptVolume, ...]:
             key = words[2] if len(words) > 2 and words[2] not in _NO_FILE else ""
             found.append(CryptVolume(words[0], words[1], key, tuple(words[3].split(",")) if len(words) > 3 else (), number))
     return tuple(found)
-
-
-def encrypted_at_first_boot(tree: Tree) -> Iterator[Assignment]:
-    """Yield `Encrypt=` of each partition that systemd-repart encrypts when it makes it."""
-    for node in conf_files(tree, places("repart.d")):
-        last = {each.key: each for each in parse_unit_file(tree.text(node.path), node.path) if each.section == "Partition"}
-        if last.get("Encrypt") and last["Encrypt"].value.lower() not in ("", "off", "no", "false", "0"):
-            yield last["Encrypt"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ class Partition:
     label: str
     least: int
     """Bytes that it has at least; without room for them the device does not come up."""
+    encrypt: str = "off"
+    """`off`, `key-file`, `tpm2` or `key-file+tpm2`: what opens it."""
 
 
 def partitions(tree: Tree) -> Iterator[Partition]:
@@ -28,7 +30,7 @@ def partitions(tree: Tree) -> Iterator[Partition]:
     for path, texts in _definitions(tree).items():
         assignments = [each for text in texts for each in parse_unit_file(text, path) if each.section == "Partition"]
         values = {each.key: each.value for each in assignments}
-        yield Partition(path, values.get("Label", ""), _size(values.get("SizeMinBytes", "")))
+        yield Partition(path, values.get("Label", ""), _size(values.get("SizeMinBytes", "")), _encryption(values.get("Encrypt", "")))
 
 
 def _definitions(tree: Tree) -> dict[str, list[str]]:
@@ -54,3 +56,11 @@ def _is_file(tree: Tree, path: str) -> bool:
 def _size(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,15})\s*([KMGT]?)B?", text.strip())
     return int(found[1]) * _UNITS.get(found[2], 1) if found else DEFAULT_LEAST
+
+
+def _encryption(text: str) -> str:
+    """Return `Encrypt=` as systemd takes it: a boolean that is true is a key file (partition.c, config_parse_encrypt)."""
+    word = text.lower()
+    if word in ("", "off", "no", "n", "f", "false", "0"):
+        return "off"
+    return "key-file" if word in ("1", "yes", "y", "true", "t", "on") else word

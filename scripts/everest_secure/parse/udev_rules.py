@@ -1,14 +1,20 @@
-"""USB devices that udev lets in (udev(7), `authorized` of Documentation/usb/authorization.rst)."""
+"""udev's rules (udev(7)), and the USB devices that they let in (`authorized` of Documentation/usb/authorization.rst)."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.image.tree import Tree
-from everest_secure.parse.conf_files import conf_files, places
+from everest_secure.parse.generated import UDEV_RULES
 
-_TOKEN = re.compile(r'([A-Z_]+)(?:\{([^}]*)\})?\s*(==|!=|\+=|-=|:=|=)\s*[ei]?"((?:[^"\\]|\\.)*)"')
-_RUNS = ("RUN", "PROGRAM", "IMPORT")
+MATCHING = ("==", "!=")
+"""Operators that ask; all others assign."""
+_KEY = re.compile(r'\s*(?P<key>[A-Z_]+(?:\{[^}]*\})?)\s*(?P<operator>==|!=|:=|\+=|-=|=)\s*[ei]?"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
+_AUTHORISING = re.compile(r"ATTR\{(?:.*/)?authorized(?:_default)?\}")
+_RUNNING = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
+
+Keys = list[tuple[str, str, str]]
+"""Key with its attribute, operator and value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,38 +27,38 @@ class Authorisation:
     """`VENDOR:PRODUCT` as lsusb writes it; empty when the rule is not for one kind of device alone."""
 
 
+def rules(tree: Tree) -> Iterator[tuple[str, int, Keys]]:
+    """Yield path, line and keys of each rule: files by name, the first directory's file of each name, continued lines joined."""
+    files: dict[str, str] = {}
+    for node in (node for directory in UDEV_RULES for node in tree.children(directory) if node.name.endswith(".rules")):
+        files.setdefault(node.name, node.path)
+    for _, path in sorted(files.items()):
+        file = tree.resolve(path)
+        if file is None or not file.is_file:
+            continue
+        held, start = "", 0
+        for number, line in enumerate(tree.text(path).split("\n"), start=1):
+            if not held and line.lstrip().startswith("#"):
+                continue
+            start = start or number
+            if line.endswith("\\"):
+                held += line[:-1]
+                continue
+            yield path, start, [(each["key"], each["operator"], each["value"]) for each in _KEY.finditer(held + line)]
+            held, start = "", 0
+
+
 def authorisations(tree: Tree) -> Iterator[Authorisation]:
-    """Yield every rule that sets an attribute `authorized` or `authorized_default` to anything but 0."""
-    for node in conf_files(tree, (*places("udev/rules.d"), "/lib/udev/rules.d"), ".rules"):
-        for number, line in _lines(tree.text(node.path)):
-            tokens = _TOKEN.findall(line)
-            if any(_authorises(*token) for token in tokens):
-                matched = {name: value for key, name, operator, value in tokens if key == "ATTR" and operator == "=="}
-                ids = (matched.get("idVendor", ""), matched.get("idProduct", ""))
-                single = all(re.fullmatch(r"[0-9a-fA-F]{4}", each) for each in ids)
-                yield Authorisation(node.path, number, ":".join(ids).lower() if single else "")
+    """Yield every rule that sets an attribute `authorized` or `authorized_default` to anything but 0, or runs a program that names one."""
+    for path, line, keys in rules(tree):
+        if any(_authorises(*each) for each in keys):
+            asked = {key: value for key, operator, value in keys if operator == "=="}
+            ids = (asked.get("ATTR{idVendor}", ""), asked.get("ATTR{idProduct}", ""))
+            single = all(re.fullmatch(r"[0-9a-fA-F]{4}", each) for each in ids)
+            yield Authorisation(path, line, ":".join(ids).lower() if single else "")
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield rules with the number of the line that they begin in; a line that ends in a backslash goes on in the next, a comment ends with its line."""
-    held, start = "", 0
-    for number, raw in enumerate(text.split("\n"), start=1):
-        if not held and raw.lstrip().startswith("#"):
-            continue
-        start = start if held else number
-        held += raw.removesuffix("\\")
-        if raw.endswith("\\"):
-            held += " "
-            continue
-        yield start, held
-        held = ""
-    if held:
-        yield start, held
-
-
-def _authorises(key: str, name: str, operator: str, value: str) -> bool:
-    if operator in ("==", "!="):
+def _authorises(key: str, operator: str, value: str) -> bool:
+    if operator in MATCHING:
         return False
-    if key == "ATTR" and name.rsplit("/", 1)[-1] in ("authorized", "authorized_default"):
-        return value != "0"
-    return key in _RUNS and "authorized" in value
+    return (_AUTHORISING.fullmatch(key) is not None and value != "0") or (_RUNNING.fullmatch(key) is not None and "authorized" in value)

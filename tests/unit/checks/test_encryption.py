@@ -55,6 +55,8 @@ def test_what_is_not_encrypted_is_for_evidence_to_decide() -> None:
 
 MUTATIONS = [
     Mutation("the partition is made with a key file", "FS-04", lambda fs: fs.replace(DEFINITION, "^Encrypt=tpm2$", "Encrypt=key-file")),
+    Mutation("the partition is made with a password", "FS-04", lambda fs: fs.replace(DEFINITION, "^Encrypt=tpm2$", "Encrypt=yes")),
+    Mutation("a drop-in takes the TPM out", "FS-04", lambda fs: fs.file(f"{DEFINITION}.d/x.conf", "[Partition]\nEncrypt=key-file\n")),
     Mutation("the key lies in the image", "FS-04", lambda fs: fs.replace(CRYPTTAB, " none ", " /etc/data.key ")),
     Mutation("somebody is asked for a password", "FS-04", lambda fs: fs.replace(CRYPTTAB, "tpm2-device=auto,", "")),
     Mutation("another device is mounted", "FS-04", lambda fs: fs.replace(f"{UNITS}/var.mount", "^What=.*$", "What=/dev/sda5")),
