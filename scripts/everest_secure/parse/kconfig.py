@@ -11,7 +11,7 @@ MAX_CONFIG = 4 * 1024 * 1024
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64", "ARM": "arm", "RISCV": "riscv", "X86_32": "x86"}
 """Option to the name that rules have for the architecture."""
 _SET = re.compile(r"^CONFIG_(\w+)=(.*)$", re.MULTILINE)
-_VERSION = re.compile(r"^# Linux/\S+ (\d+)\.(\d+)\S* Kernel Configuration$", re.MULTILINE)
+_VERSION = re.compile(r"^# Linux/\S+ ([0-9]{1,3})\.([0-9]{1,3})\S* Kernel Configuration$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

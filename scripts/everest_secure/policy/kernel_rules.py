@@ -1,5 +1,6 @@
 """Rules for the kernel's configuration, conf/policy/kernel.yml, and how a configuration is held to them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,7 @@ from everest_secure.paths import data
 from everest_secure.policy.schema import validate
 
 Version = tuple[int, int]
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def _is(value: str, wanted: str) -> bool:
         return wanted[4:] in value.split(",")
     for sign, compare in ((">=", int.__ge__), ("!=", int.__ne__)):
         if wanted.startswith(sign):
-            return value.removeprefix("-").isdecimal() and compare(int(value), int(wanted.removeprefix(sign)))
+            return _NUMBER.fullmatch(value) is not None and compare(int(value), int(wanted.removeprefix(sign)))
     return value in wanted.split("|")
 
 
