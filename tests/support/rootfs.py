@@ -29,6 +29,14 @@ KNOBS = {
     "EVEREST_PLC_TCP_RULE": 'iifname "eth1" tcp dport { 50000, 61341, 64109 } accept',
     "EVEREST_MANAGEMENT_TCP_RULE": "# no TCP port is open",
     "EVEREST_MANAGEMENT_IPV6_RULES": "# no IPv6",
+    "EVEREST_MANAGEMENT_INTERFACE": "eth0",
+    "EVEREST_MANAGEMENT_DHCP": "ipv4",
+    "EVEREST_MANAGEMENT_LINK_LOCAL": "no",
+    "EVEREST_MANAGEMENT_ROUTER": "no",
+    "EVEREST_MQTT_API_PORT": "8883",
+    "EVEREST_MQTT_API_MINUTES": "30",
+    "EVEREST_MQTT_API_BRIDGE": "topic everest_api/1/evse_manager_consumer/+/e2m/# in 1\ntopic everest_api/1/x/+/m2e/# out 1",
+    "EVEREST_MQTT_API_ACL": "pattern read everest_api/1/evse_manager_consumer/+/e2m/#\nuser operator\ntopic write everest_api/1/x/+/m2e/#",
     "EVEREST_MQTT_API_SET": "# no MQTT API",
     "EVEREST_MQTT_API_RULE": "# no MQTT API",
     "EVEREST_COMPATIBLE": "everest-secure-qemux86-64",
@@ -213,6 +221,7 @@ def good_root() -> RootFs:
     _rauc(fs)
     _tpm(fs)
     _kernel(fs)
+    _network(fs)
     return fs
 
 
@@ -361,6 +370,31 @@ def _tpm(fs: RootFs) -> None:
     fs.link(f"{LOCAL}/multi-user.target.wants/tpm2-abrmd.service", f"{UNITS}/tpm2-abrmd.service")
     for path in production().commands.values():
         fs.file(path, "#!/bin/sh\nset -eu\n", mode=0o755)
+
+
+def _network(fs: RootFs) -> None:
+    network = "recipes-connectivity/everest-network/files"
+    for name in ("10-everest-plc.network", "15-everest-management.network", "79-everest-other.network"):
+        fs.file(f"/usr/lib/systemd/network/{name}", layer(f"{network}/{name}"))
+    fs.file("/usr/lib/systemd/network/80-wired.network", "[Match]\nType=ether\n[Network]\nDHCP=yes\n")
+    fs.file("/usr/lib/sysctl.d/50-default.conf", "net.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\n")
+    fs.file("/usr/lib/sysctl.d/60-everest.conf", layer("recipes-core/everest-sysctl/files/60-everest.conf"))
+    for name in ("systemd-sysctl.service", "systemd-networkd.service"):
+        fs.file(f"{UNITS}/{name}", f"[Service]\nExecStart=/usr/lib/systemd/{name.removesuffix('.service')}\n")
+    fs.link(f"{UNITS}/sysinit.target.wants/systemd-sysctl.service", "../systemd-sysctl.service")
+    fs.link(f"{LOCAL}/multi-user.target.wants/systemd-networkd.service", f"{UNITS}/systemd-networkd.service")
+
+
+def mqtt_api(fs: RootFs) -> RootFs:
+    """Install the MQTT API as its recipe does."""
+    files = "recipes-connectivity/everest-mqtt-api/files"
+    fs.file("/etc/mosquitto/everest-mqtt-api.conf", layer(f"{files}/everest-mqtt-api.conf"))
+    fs.file("/etc/mosquitto/everest-mqtt-api.acl", layer(f"{files}/everest-mqtt-api.acl"), mode=0o600)
+    for name in ("", "-back", "-front", "-off"):
+        fs.file(f"{UNITS}/everest-mqtt-api{name}.service", layer(f"{files}/everest-mqtt-api{name}.service"))
+    for name in ("back.socket", "front.socket", "off.timer"):
+        fs.file(f"{UNITS}/everest-mqtt-api-{name}", layer(f"{files}/everest-mqtt-api-{name}"))
+    return fs
 
 
 def outcomes(fs: RootFs, policy: Parameters | None = None) -> dict[str, tuple[str, ...]]:

@@ -54,7 +54,7 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
             "no broker starts, so EVerest has nothing to connect to", at=at(root), remedy="Install the broker and enable its unit."
         )
     for name, start, command in brokers:
-        path, config = _broker_config(root, command)
+        path, config = broker_config(root, command)
         if path:
             lies_on_the_root(root, path, note)
         if _open_to_everyone(start.unit, policy.broker_socket):
@@ -84,7 +84,7 @@ def _open_to_everyone(unit: Unit, socket: str) -> bool:
     return bool(directory & 0o001) and not int(unit.value("Service", "UMask", "0022"), 8) & 0o002
 
 
-def _broker_config(root: Root, command: tuple[str, ...]) -> tuple[str, BrokerConfig]:
+def broker_config(root: Root, command: tuple[str, ...]) -> tuple[str, BrokerConfig]:
     """Read what the command line names; without a file, or with a port, it says something of its own."""
     paths = options(command, "-c", "--config-file")
     config = read_broker_config(root.tree, *paths) if paths else parse_broker_config("", "mosquitto without a configuration file")

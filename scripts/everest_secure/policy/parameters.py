@@ -46,6 +46,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpiryDays:
+    """How many days of validity must be left, so that a replacement reaches the field in time (RAUC-09)."""
+
+    authority: int
+    """Of the trust anchors and intermediates."""
+    signer: int
+    """Of a bundle's signer."""
+    revocation_list: int
+    """Of the revocation lists in the keyring."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything a profile decides; paths are absolute paths in the root file system, patterns are fnmatch(3)."""
 
@@ -64,8 +76,20 @@ class Parameters:
     """Patterns of files whose private keys are published test vectors (FS-06)."""
     broker_socket: str
     """Path of the main broker's unix socket (NET-01)."""
+    mqtt_api_units: tuple[str, ...]
+    """Patterns of units whose broker is an exposed MQTT API even when they start (NET-02)."""
+    mqtt_api_read: tuple[str, ...]
+    """Topic filters that clients of the MQTT API may read, and that its bridge may carry out of EVerest's broker (NET-02)."""
+    mqtt_api_write: tuple[str, ...]
+    """Topic filters that clients may write, and that the bridge may carry into EVerest's broker (NET-02)."""
+    mqtt_api_minutes: int
+    """Minutes after which the MQTT API must have been switched off (NET-02)."""
     inbound: Mapping[str, tuple[str, ...]]
     """Interface to what may come in on it: `tcp/443`, `udp/15118`, `icmpv6`, `icmp`; `lo` is not listed (NET-04)."""
+    plc_interfaces: tuple[str, ...]
+    """Interfaces on the vehicle's side, which have link-local addresses only (NET-05)."""
+    interface_settings: Mapping[str, tuple[str, ...]]
+    """Kernel setting to the values that it may have; `INTERFACE` stands for `all`, `default` and the interfaces of `inbound` (NET-05)."""
     enabled_units: tuple[str, ...]
     """Patterns of units that may be enabled or started by something enabled (NET-06)."""
     forbidden_packages: Mapping[str, tuple[str, ...]]
@@ -134,6 +158,20 @@ class Parameters:
     """Whether certificates marked as development may be trust anchors (RAUC-02)."""
     dbus_users: tuple[str, ...]
     """Users and `group:NAME` that may call RAUC over D-Bus (RAUC-04)."""
+    update_gate: str
+    """The one unit that decides whether an updated slot is good (RAUC-06)."""
+    update_components: tuple[str, ...]
+    """Slot classes of components besides root and boot chain that update through the bundle, such as `mcu` (RAUC-07)."""
+    update_expiry_days: ExpiryDays
+    """Days that certificates and revocation lists of updates must still be valid (RAUC-09)."""
+    vulnerability_report_required: bool
+    """Whether an image without a report of known vulnerabilities is a finding (SUP-02)."""
+    vulnerability_score: float
+    """Lowest CVSS base score, 0.0 to 10.0, of an open vulnerability that counts; one without a score always does (SUP-02)."""
+    journal_max_mib: int
+    """MiB that the journal may take of the data partition (LOG-02)."""
+    monitor_units: tuple[str, ...]
+    """Units that watch for security events; each must start (LOG-03)."""
     stand_ins: bool
     """Whether the image may hold stand-ins for EVerest's own binaries, as the reference image does (BIN-02)."""
     evidence_required: bool

@@ -1,0 +1,105 @@
+"""Interfaces kept apart: NET-05."""
+
+import ipaddress
+from collections.abc import Iterator
+
+from everest_secure.checks.common import at, started
+from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.parse.networkd import Network, families, networks_of, read_networks
+from everest_secure.parse.sysctl import read_sysctl
+from everest_secure.parse.unit_file import Assignment, boolean
+from everest_secure.policy.parameters import Parameters
+
+SYSCTL, NETWORKD = "systemd-sysctl.service", "systemd-networkd.service"
+ANY = "INTERFACE"
+"""Stands in the policy's keys for `all`, `default` and the name of each interface."""
+_FORWARDING = ("IPForward", "IPForwarding", "IPv4Forwarding", "IPv6Forwarding", "IPMasquerade", "IPv4ProxyARP", "IPv6ProxyNDP")
+"""Keys of `[Network]` by which networkd itself sets forwarding, after systemd-sysctl, or answers for hosts behind another interface."""
+_JOINED = ("Bridge", "Bond", "VRF", "BatmanAdvanced", "IPoIB", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "Xfrm", "Tunnel", "VXLAN")
+_OFFERED = ("DHCPServer", "DHCPPrefixDelegation", "IPv6SendRA")
+
+
+@check("NET-05", on=Scope.ROOT)
+def kernel_forwards_nothing_and_ignores_redirects(root: Root, policy: Parameters, note: Notes) -> None:
+    """What systemd-sysctl sets, in its order and with its patterns, for every interface of the policy and for those to come."""
+    if SYSCTL not in started(root):
+        what = f"{SYSCTL} does not start, so that nothing in sysctl.d is set"
+        note.finding(what, at=at(root), remedy="Unmask it; sysinit.target wants it by itself.")
+    settings = read_sysctl(root.tree)
+    remedy = "Install everest-sysctl, and no file that is read after it and says otherwise."
+    names = ("all", "default", *policy.inbound)
+    for key, accepted in policy.interface_settings.items():
+        for each in dict.fromkeys(key.replace(ANY, name) for name in names):
+            found = settings.get(each)
+            if found is None:
+                note.finding(f"{each} is left to the kernel instead of {' or '.join(accepted)}", at=at(root), remedy=remedy)
+            elif found.value not in accepted:
+                what = f"{each} is set to '{found.value}' instead of {' or '.join(accepted)}"
+                note.finding(what, at=at(root, found.path, found.line), remedy=remedy)
+    note.saw(f"{len(policy.interface_settings)} settings for {', '.join(names)}")
+
+
+@check("NET-05", on=Scope.ROOT)
+def networkd_forwards_nothing(root: Root, policy: Parameters, note: Notes) -> None:
+    """No .network file and no networkd.conf turns forwarding, masquerading or answering for others on."""
+    networks = read_networks(root.tree)
+    found = [each for network in networks for each in network.any_of(*(("Network", key) for key in _FORWARDING))]
+    found += [each for each in read_daemon_conf(root.tree, "networkd.conf") if each.section == "Network" and each.key in _FORWARDING]
+    for each in found:
+        if each.value.lower() not in ("no", "false", "0", "off", "n", "f", ""):
+            what = f"systemd-networkd sets {each.key}={each.value}"
+            note.finding(what, at=at(root, each.path, each.line), remedy="Take the line out: a charger is no router.")
+    note.saw(f"{len(networks)} .network files and networkd.conf")
+
+
+@check("NET-05", on=Scope.ROOT)
+def plc_side_has_link_local_addresses_only(root: Root, policy: Parameters, note: Notes) -> None:
+    """Each file that systemd-networkd may give to an interface of the PLC side, drop-ins and defaults included."""
+    if NETWORKD not in started(root):
+        what = f"{NETWORKD} does not start, so that nobody knows who gives addresses to interfaces"
+        note.finding(what, at=at(root), remedy="Enable it, and install everest-network.")
+    networks = read_networks(root.tree)
+    for interface in policy.plc_interfaces:
+        own = networks_of(interface, networks)
+        if not own:
+            what = f"no .network file is for '{interface}', whose addresses are left to others"
+            note.finding(what, at=at(root), remedy="Install everest-network with EVEREST_PLC_INTERFACE set to its name.")
+        for network in own:
+            for what, where in _beyond_link_local(network):
+                place = at(root, where.path if where else network.path, where.line if where else 0)
+                note.finding(f"'{interface}' {what}", at=place, remedy="Leave link-local addresses alone on the PLC side.")
+            note.saw(f"{interface}: {network.path}")
+
+
+def _beyond_link_local(network: Network) -> Iterator[tuple[str, Assignment | None]]:
+    """Yield what a file gives an interface besides link-local addresses, and the line that says so; None for a default."""
+    dhcp = network.last("Network", "DHCP")
+    if families(dhcp, "no"):
+        yield "asks for an address by DHCP", dhcp
+    router = network.last("Network", "IPv6AcceptRA")
+    if router is None and "ipv6" in families(network.last("Network", "LinkLocalAddressing"), "ipv6"):
+        yield "takes addresses and routes from router advertisements, as IPv6AcceptRA= is not set", None
+    elif router is not None and boolean(router.value):
+        yield "takes addresses and routes from router advertisements", router
+    for key in _OFFERED:
+        offered = network.last("Network", key)
+        if offered is not None and boolean(offered.value):
+            yield f"gives addresses or routes to others ({key}={offered.value})", offered
+    for each in network.any_of(("Network", "Address"), ("Address", "Address")):
+        if not _is_link_local(each.value):
+            yield f"has the address {each.value}", each
+    for each in network.any_of(("Network", "Gateway"), ("Route", "Gateway"), ("Route", "Destination")):
+        if not _is_link_local(each.value):
+            yield f"has a route ({each.key}={each.value})", each
+    for each in network.any_of(*(("Network", key) for key in _JOINED)):
+        yield f"is joined with another interface ({each.key}={each.value})", each
+
+
+def _is_link_local(text: str) -> bool:
+    """Whether an address or prefix, as systemd.network(5) writes it, lies in the link-local or multicast range."""
+    try:
+        found = ipaddress.ip_interface(text.partition("%")[0])
+    except ValueError:
+        return False
+    return found.ip.is_link_local or found.ip.is_multicast
