@@ -152,7 +152,9 @@ def bridges_carry_topics_of_the_api_only(root: Root, policy: Parameters, note: N
                 for word in wrong:
                     way = "out of" if word == "read" else "into"
                     what = f"the bridge '{bridge.name}' carries '{topic.topic}' {way} EVerest's broker, which the policy does not list"
-                    note.finding(what, at=at(root, topic.path, topic.line), remedy="Bridge topics of mqtt_api_read and mqtt_api_write only.")
+                    note.finding(
+                        what, at=at(root, topic.path, topic.line), remedy="Bridge topics of mqtt_api_read and mqtt_api_write only."
+                    )
         note.saw(f"{broker.unit.name}: bridges {words(bridge.name for bridge in broker.config.bridges)}")
 
 

@@ -70,8 +70,9 @@ MUTATIONS = [
     Mutation(
         "no file is for the PLC side",
         "NET-05",
-        lambda fs: [fs.remove(f"/usr/lib/systemd/network/{name}") for name in ("79-everest-other.network", "80-wired.network")]
-        + [fs.remove(PLC)],
+        lambda fs: (
+            [fs.remove(f"/usr/lib/systemd/network/{name}") for name in ("79-everest-other.network", "80-wired.network")] + [fs.remove(PLC)]
+        ),
     ),
 ]
 
