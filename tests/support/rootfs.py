@@ -37,6 +37,11 @@ KNOBS = {
     "EVEREST_MQTT_API_MINUTES": "30",
     "EVEREST_MQTT_API_BRIDGE": "topic everest_api/1/evse_manager_consumer/+/e2m/# in 1\ntopic everest_api/1/x/+/m2e/# out 1",
     "EVEREST_MQTT_API_ACL": "pattern read everest_api/1/evse_manager_consumer/+/e2m/#\nuser operator\ntopic write everest_api/1/x/+/m2e/#",
+    "EVEREST_HAWKBIT_SERVER": "updates.example.com",
+    "EVEREST_HAWKBIT_TENANT": "DEFAULT",
+    "EVEREST_HAWKBIT_RESTART_WORD": "false",
+    "EVEREST_HAWKBIT_CAPABILITIES": "",
+    "EVEREST_HAWKBIT_SYSTEM_CALLS": "@system-service",
     "EVEREST_MQTT_API_SET": "# no MQTT API",
     "EVEREST_MQTT_API_RULE": "# no MQTT API",
     "EVEREST_COMPATIBLE": "everest-secure-qemux86-64",
@@ -395,6 +400,19 @@ def mqtt_api(fs: RootFs) -> RootFs:
     for name in ("back.socket", "front.socket", "off.timer"):
         fs.file(f"{UNITS}/everest-mqtt-api-{name}", layer(f"{files}/everest-mqtt-api-{name}"))
     return fs
+
+
+def hawkbit(fs: RootFs) -> RootFs:
+    """Install the hawkBit updater as its recipes do."""
+    files = "recipes-connectivity/everest-hawkbit/files"
+    fs.file("/etc/rauc-hawkbit-updater/config.conf", layer(f"{files}/config.conf"))
+    fs.file("/etc/rauc-hawkbit-updater/openssl.cnf", layer(f"{files}/openssl.cnf"))
+    fs.file(
+        f"{UNITS}/rauc-hawkbit-updater.service",
+        "[Service]\nExecStart=/usr/bin/rauc-hawkbit-updater -s -c /etc/rauc-hawkbit-updater/config.conf\n",
+    )
+    fs.file(f"{UNITS}/rauc-hawkbit-updater.service.d/50-everest-hawkbit.conf", layer(f"{files}/50-everest-hawkbit.conf"))
+    return fs.link(f"{LOCAL}/multi-user.target.wants/rauc-hawkbit-updater.service", f"{UNITS}/rauc-hawkbit-updater.service")
 
 
 def outcomes(fs: RootFs, policy: Parameters | None = None) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,65 @@
+"""A back end for updates besides OCPP: NET-09."""
+
+from everest_secure.checks.common import at, option, units_of
+from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.steady import hidden_by, lies_on_the_root
+from everest_secure.image.tree import Tree
+from everest_secure.parse.commands import program
+from everest_secure.parse.hawkbit_conf import HawkbitConfig, parse_hawkbit_config
+from everest_secure.parse.openssl_providers import KEY_PROVIDERS, providers_of
+from everest_secure.parse.units import Unit
+from everest_secure.policy.parameters import Parameters
+
+PROGRAM = "rauc-hawkbit-updater"
+DEFAULT = "/etc/rauc-hawkbit-updater/config.conf"
+_ROOTS = ("/usr/bin/rauc-hawkbit-updater", DEFAULT)
+
+
+@check("NET-09", on=Scope.ROOT)
+def updater_and_server_know_each_other_by_tls_with_a_key_in_the_tpm(root: Root, policy: Parameters, note: Notes) -> None:
+    """The configuration that each unit of the updater names; where the unit writes it at its start, the file that it is made from."""
+    units = units_of(root.tree)
+    runs = [(units.unit(name), command) for name in units.names for command in units.unit(name).commands if program(command) == PROGRAM]
+    if not runs:
+        if any(root.tree.resolve(path) for path in _ROOTS):
+            what = "the hawkBit updater is installed, and no unit shows how it is run"
+            note.finding(what, at=at(root), remedy="Install its unit, or leave the package out of the image.")
+            return
+        raise NotApplicable("no client of another back end is installed: there is no hawkBit updater")
+    for unit, command in runs:
+        named = option(command, "-c", "--config-file") or DEFAULT
+        path = named if not hidden_by(root, named) else _template(root.tree, unit, named)
+        if not path or root.tree.resolve(path) is None:
+            what = f"{unit.name} reads {named}, and nothing in the image shows what will be in it"
+            note.finding(what, at=at(root, unit.path), remedy="Install everest-hawkbit, whose configuration lies in the image.")
+            continue
+        lies_on_the_root(root, path, note)
+        _judge(root, unit, parse_hawkbit_config(root.tree.text(path), path), note)
+
+
+def _template(tree: Tree, unit: Unit, made: str) -> str:
+    """Return the file of the same name that the command which writes `made` reads; empty when there is none."""
+    name = made.rsplit("/", 1)[-1]
+    sources = (word for command in unit.commands if made in command for word in command if word != made and word.endswith(f"/{name}"))
+    return next((word for word in sources if tree.resolve(word)), "")
+
+
+def _judge(root: Root, unit: Unit, config: HawkbitConfig, note: Notes) -> None:
+    def finding(what: str, key: str, remedy: str) -> None:
+        note.finding(f"the hawkBit updater {what}", at=at(root, config.path, config.line(key)), remedy=remedy)
+
+    if not config.tls:
+        finding("speaks plain HTTP", "ssl", "Set ssl = true.")
+    if not config.verifies:
+        finding("does not verify the server", "ssl_verify", "Set ssl_verify = true.")
+    for token in config.tokens:
+        finding(f"shows a token ({token}), which whoever reads the image can show too", token, f"Remove {token}; use a client certificate.")
+    if not config.key or not config.certificate:
+        finding("has no client certificate: both ssl_key and ssl_cert are needed", "ssl_key", "Set ssl_key and ssl_cert.")
+        return
+    providers, conf = providers_of(root.tree, unit)
+    known = providers & KEY_PROVIDERS
+    if not known and config.engine not in KEY_PROVIDERS:
+        what = f"uses the key {config.key}, which no provider of {conf} or engine keeps in the TPM"
+        finding(what, "ssl_key", "Set OPENSSL_CONF of the unit to a file that activates the provider tpm2.")
+    note.saw(f"{config.path}: {config.server}, key {config.key} by {', '.join(sorted(known)) or config.engine or 'no provider'}")
