@@ -80,3 +80,14 @@ def issue(
         purpose = ExtendedKeyUsageOID.CLIENT_AUTH if for_clients else ExtendedKeyUsageOID.CODE_SIGNING
         builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
     return Pair(builder.sign(by.key if by else own, digest or hashes.SHA256()), own)
+
+
+def revocation_list(by: Pair, *revoked: Pair, days: int = 60, age: int = 1) -> str:
+    """Issue a revocation list in PEM that names some certificates; `days` from `age` days ago."""
+    start = datetime.now(UTC) - timedelta(days=age)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(by.certificate.subject)
+    builder = builder.last_update(start).next_update(start + timedelta(days=days))
+    for pair in revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(pair.certificate.serial_number).revocation_date(start).build()
+        builder = builder.add_revoked_certificate(entry)
+    return builder.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()

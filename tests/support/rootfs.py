@@ -42,6 +42,8 @@ KNOBS = {
     "EVEREST_HAWKBIT_RESTART_WORD": "false",
     "EVEREST_HAWKBIT_CAPABILITIES": "",
     "EVEREST_HAWKBIT_SYSTEM_CALLS": "@system-service",
+    "EVEREST_HEALTH_CHECKS": "data broker service tpm clock",
+    "EVEREST_UPDATE_TRIAL": "10min",
     "EVEREST_MQTT_API_SET": "# no MQTT API",
     "EVEREST_MQTT_API_RULE": "# no MQTT API",
     "EVEREST_COMPATIBLE": "everest-secure-qemux86-64",
@@ -226,6 +228,7 @@ def good_root() -> RootFs:
     _rauc(fs)
     _tpm(fs)
     _kernel(fs)
+    _updates(fs)
     _network(fs)
     return fs
 
@@ -375,6 +378,23 @@ def _tpm(fs: RootFs) -> None:
     fs.link(f"{LOCAL}/multi-user.target.wants/tpm2-abrmd.service", f"{UNITS}/tpm2-abrmd.service")
     for path in production().commands.values():
         fs.file(path, "#!/bin/sh\nset -eu\n", mode=0o755)
+
+
+def _updates(fs: RootFs) -> None:
+    programs = "/usr/libexec/everest-secure"
+    gate = "recipes-core/everest-health-gate/files"
+    fs.file(f"{programs}/everest-update-guard", layer("recipes-core/everest-update-guard/files/everest-update-guard"), mode=0o755)
+    for name in ("everest-health-check", "everest-update-gate"):
+        fs.file(f"{programs}/{name}", layer(f"{gate}/{name}"), mode=0o755)
+    for name in ("everest-update-gate.service", "everest-update-gate.timer"):
+        fs.file(f"{UNITS}/{name}", layer(f"{gate}/{name}"))
+    fs.link(f"{LOCAL}/timers.target.wants/everest-update-gate.timer", f"{UNITS}/everest-update-gate.timer")
+    fs.file(f"{UNITS}/rauc.service", "[Service]\nType=dbus\nBusName=de.pengutronix.rauc\nExecStart=/usr/bin/rauc service\n")
+    fs.file(
+        f"{UNITS}/rauc-mark-good.service",
+        "[Unit]\nAfter=boot-complete.target\n[Service]\nExecStart=/usr/bin/rauc status mark-good\n[Install]\nWantedBy=multi-user.target\n",
+    )
+    fs.link(f"{LOCAL}/rauc-mark-good.service", "/dev/null")
 
 
 def _network(fs: RootFs) -> None:

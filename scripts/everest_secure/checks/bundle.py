@@ -9,6 +9,7 @@ from everest_secure.checks.core import Bundle, Location, Notes, Root, Scope, che
 from everest_secure.checks.rauc import configuration, keyring
 from everest_secure.checks.subjects import is_root
 from everest_secure.errors import ArtefactError
+from everest_secure.image.manifest import Manifest
 from everest_secure.image.raucb import RaucBundle
 from everest_secure.parse.certificates import key_bits, subject
 from everest_secure.parse.chain import build_chain, chain_faults, code_signing_faults, key_faults
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @check("RAUC-03", on=Scope.BUNDLE)
 def signature_chain_and_payload_hold_with_the_keyring_of_the_image(bundle: Bundle, policy: Parameters, note: Notes) -> None:
     """CMS over its signed attributes, chain and purpose with the device's keyring, key size, and every block of the payload."""
-    facts, place = _facts(bundle), Location(bundle.artefact.name)
+    facts, place = facts_of(bundle), Location(bundle.artefact.name)
     if facts.format not in policy.bundle_formats:
         note.finding(f"the bundle has the format '{facts.format}'", at=place, remedy=f"Build it with format={policy.bundle_formats[0]}.")
     if facts.tree is None:
@@ -30,7 +31,7 @@ def signature_chain_and_payload_hold_with_the_keyring_of_the_image(bundle: Bundl
     from everest_secure.parse.cms import verify_signed_data
 
     signed = verify_signed_data(facts.cms, bundle.artefact.name)
-    for root in _devices(bundle):
+    for root in devices(bundle):
         anchors, path = keyring(root)
         inside = not bundle.roots
         where = f"{root.artefact.name}: {path}" + (" (the bundle's own, no other image was given)" if inside else "")
@@ -45,13 +46,24 @@ def signature_chain_and_payload_hold_with_the_keyring_of_the_image(bundle: Bundl
         note.finding(what, at=place, remedy="Build and sign the bundle again, and find out what altered it.")
 
 
-def _facts(bundle: Bundle) -> RaucBundle:
+def facts_of(bundle: Bundle) -> RaucBundle:
+    """Return what the bundle says of itself; raises ArtefactError when it cannot be read."""
     if not isinstance(bundle.artefact.facts, RaucBundle):
         raise ArtefactError(f"{bundle.artefact.name} is no RAUC bundle that can be read; build it again")
     return bundle.artefact.facts
 
 
-def _devices(bundle: Bundle) -> list[Root]:
+def manifest_of(bundle: Bundle) -> Manifest:
+    """Return the manifest; raises ArtefactError when only a device can decrypt it."""
+    manifest = facts_of(bundle).manifest
+    if manifest is None:
+        raise ArtefactError(
+            f"{bundle.artefact.name} has a manifest that only a recipient can decrypt; give the key of one with --decryption-key"
+        )
+    return manifest
+
+
+def devices(bundle: Bundle) -> list[Root]:
     """Root file systems whose keyring counts: those given beside the bundle, else the ones inside it."""
     if bundle.roots:
         return list(bundle.roots)
@@ -81,14 +93,10 @@ def _judge_chains(
 @check("RAUC-03", on=Scope.BUNDLE)
 def manifest_fits_the_device(bundle: Bundle, policy: Parameters, note: Notes) -> None:
     """Compatible is the device's, and there is a version."""
-    facts, place = _facts(bundle), Location(bundle.artefact.name)
-    if facts.manifest is None:
-        raise ArtefactError(
-            f"{bundle.artefact.name} has a manifest that only a recipient can decrypt; give the key of one with --decryption-key"
-        )
-    update = facts.manifest.sections.get("update", {})
+    facts, place = facts_of(bundle), Location(bundle.artefact.name)
+    update = manifest_of(bundle).sections.get("update", {})
     compatible, version = update.get("compatible", ""), update.get("version", "")
-    for root in _devices(bundle):
+    for root in devices(bundle):
         wanted = configuration(root).compatible
         if compatible != wanted:
             what = f"the bundle is for '{compatible}', the device {root.artefact.name} is '{wanted}'"

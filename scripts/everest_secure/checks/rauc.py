@@ -36,19 +36,26 @@ def keyring(root: Root) -> tuple[tuple[x509.Certificate, ...], str]:
 
     Raises ArtefactError when the configuration names none or they are missing.
     """
+    files = keyring_files(root)
+    found = tuple(each for file in files for each in parse_certificates(root.tree.read(file), f"{root.artefact.name}: {file}"))
     config = configuration(root)
-    path = config.keyring or config.keyring_directory
-    if not path:
+    return found, config.keyring or config.keyring_directory
+
+
+def keyring_files(root: Root) -> tuple[str, ...]:
+    """Return the paths of all files that make the keyring. Raises ArtefactError when the configuration names none."""
+    config = configuration(root)
+    if not config.keyring and not config.keyring_directory:
         raise ArtefactError(f"{root.artefact.name}: {config.path} names no keyring; set 'path' in [keyring]")
     files = [config.keyring] if config.keyring else []
     files += [node.path for node in root.tree.children(config.keyring_directory) if config.keyring_directory and not node.is_directory]
-    return tuple(each for file in files for each in parse_certificates(root.tree.read(file), f"{root.artefact.name}: {file}")), path
+    return tuple(files)
 
 
 @check("RAUC-01", on=Scope.ROOT)
 def device_accepts_only_verified_bundle_formats(root: Root, policy: Parameters, note: Notes) -> None:
     """Formats and purpose of the signer in system.conf, defaults included."""
-    config = _present(root, note)
+    config = present_configuration(root, note)
     if config is None:
         return
     lies_on_the_root(root, config.path, note)
@@ -69,7 +76,7 @@ def device_accepts_only_verified_bundle_formats(root: Root, policy: Parameters, 
 @check("RAUC-01", on=Scope.ROOT)
 def update_state_survives_and_slots_come_in_pairs(root: Root, policy: Parameters, note: Notes) -> None:
     """The status file lies on a mounted, lasting file system; each class that boots has two slots with names of their own."""
-    config = _present(root, note)
+    config = present_configuration(root, note)
     if config is None:
         return
     place = at(root, config.path, config.line("system", "data-directory") or config.line("system", "statusfile"))
@@ -104,7 +111,8 @@ def _read(root: Root) -> RaucConfig | None:
     return parse_rauc_config(root.tree.text(named[-1]), named[-1]) if named else read_rauc_config(root.tree)
 
 
-def _present(root: Root, note: Notes) -> RaucConfig | None:
+def present_configuration(root: Root, note: Notes) -> RaucConfig | None:
+    """Read RAUC's configuration; a missing one is a finding and None."""
     config = _read(root)
     if config is None:
         note.finding("RAUC has no system.conf", at=at(root, "/etc/rauc/system.conf"), remedy="Install rauc-conf of this layer.")
@@ -114,7 +122,7 @@ def _present(root: Root, note: Notes) -> RaucConfig | None:
 @check("RAUC-02", on=Scope.ROOT)
 def keyring_holds_one_update_authority(root: Root, policy: Parameters, note: Notes) -> None:
     """One valid root, not of development unless the profile says so, and no key beside it."""
-    if _present(root, note) is None:
+    if present_configuration(root, note) is None:
         return
     certificates, path = keyring(root)
     place = at(root, path)

@@ -144,6 +144,13 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
         "certificate requests carry the names of the policy",
         "libocpp knows every key of ocpp 1 6",
         "the data partition is encrypted with a key of the tpm",
+        "clients of the mqtt api show a certificate",
+        "access list grants topics of the api only",
+        "bridges carry topics of the api only",
+        "mqtt api is off until asked for and ends by itself",
+        "updater and server know each other by tls with a key in the tpm",
+        "every component has a slot",
+        "device decrypts bundles with a key in the tpm",
     }
 
 

@@ -10,7 +10,7 @@ from support.rootfs import UNITS, failing, good_root, keyring, production
 CONF = "/etc/rauc/system.conf"
 KEYRING = "/etc/rauc/keyring.pem"
 OURS = "/etc/dbus-1/system.d/everest-rauc.conf"
-ROOT = issue("Release root", authority=True)
+ROOT = issue("Release root", authority=True, days=3650)
 
 MUTATIONS = [
     Mutation(
@@ -41,7 +41,7 @@ MUTATIONS = [
             fs.file("/etc/b.conf", "<busconfig><policy context='default'><allow send_destination='*'/></policy></busconfig>"),
         ),
     ),
-    Mutation("system.conf is missing", "RAUC-01", lambda fs: fs.remove(CONF), also=("RAUC-02",)),
+    Mutation("system.conf is missing", "RAUC-01", lambda fs: fs.remove(CONF), also=("RAUC-02", "RAUC-05", "RAUC-08", "RAUC-09")),
     Mutation("bundle formats are left to the default", "RAUC-01", lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "")),
     Mutation("plain bundles are accepted", "RAUC-01", lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "bundle-formats=plain verity")),
     Mutation("only another format is taken out", "RAUC-01", lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "bundle-formats=-crypt")),
@@ -55,13 +55,22 @@ MUTATIONS = [
     Mutation("two slots share a partition", "RAUC-01", lambda fs: fs.replace(CONF, "rootfs-b", "rootfs-a")),
     Mutation("the keyring holds two authorities", "RAUC-02", lambda fs: fs.append(KEYRING, ROOT.pem)),
     Mutation(
-        "the keyring holds an intermediate", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Intermediate", by=ROOT, authority=True).pem)
+        "the keyring holds an intermediate",
+        "RAUC-02",
+        lambda fs: fs.file(KEYRING, issue("Intermediate", by=ROOT, authority=True, days=3650).pem),
     ),
-    Mutation("the keyring holds a signer", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Signer").pem)),
-    Mutation("the keyring is empty", "RAUC-02", lambda fs: fs.file(KEYRING, "")),
-    Mutation("the authority has expired", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Old root", authority=True, days=1, age=10).pem)),
+    Mutation("the keyring holds a signer", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Signer", days=3650).pem)),
+    Mutation("the keyring is empty", "RAUC-02", lambda fs: fs.file(KEYRING, ""), also=("RAUC-09",)),
     Mutation(
-        "the authority is one for development", "RAUC-02", lambda fs: fs.file(KEYRING, issue("Root", authority=True, unit=DEVELOPMENT).pem)
+        "the authority has expired",
+        "RAUC-02",
+        lambda fs: fs.file(KEYRING, issue("Old root", authority=True, days=1, age=10).pem),
+        also=("RAUC-09",),
+    ),
+    Mutation(
+        "the authority is one for development",
+        "RAUC-02",
+        lambda fs: fs.file(KEYRING, issue("Root", authority=True, unit=DEVELOPMENT, days=3650).pem),
     ),
     Mutation(
         "a signing key lies beside the keyring",
@@ -113,7 +122,7 @@ def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
 def test_a_missing_keyring_is_an_error_of_the_device_and_no_pass() -> None:
     fs = good_root()
     fs.remove(KEYRING)
-    assert set(failing(fs)) == {"RAUC-02"}
+    assert set(failing(fs)) == {"RAUC-02", "RAUC-09"}
 
 
 def test_a_damaged_certificate_in_the_keyring_is_an_error() -> None:
@@ -124,7 +133,7 @@ def test_a_damaged_certificate_in_the_keyring_is_an_error() -> None:
 
 def test_a_development_profile_accepts_the_development_authority() -> None:
     fs = good_root()
-    fs.file(KEYRING, issue("Root", authority=True, unit=DEVELOPMENT).pem)
+    fs.file(KEYRING, issue("Root", authority=True, unit=DEVELOPMENT, days=3650).pem)
     assert not failing(fs, replace(production(), development_authorities=True))
 
 

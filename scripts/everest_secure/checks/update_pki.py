@@ -1,0 +1,88 @@
+"""The PKI of updates: RAUC-09."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from cryptography import x509
+
+from everest_secure.checks.bundle import devices, facts_of
+from everest_secure.checks.common import at
+from everest_secure.checks.core import Bundle, Location, Notes, Root, Scope, check
+from everest_secure.checks.rauc import configuration, keyring, keyring_files, present_configuration
+from everest_secure.errors import ArtefactError
+from everest_secure.parse.certificates import is_authority, subject
+from everest_secure.parse.chain import build_chain
+from everest_secure.parse.revocation import RevocationList, is_revoked, list_faults, parse_revocation_lists
+from everest_secure.policy.parameters import Parameters
+
+
+@check("RAUC-09", on=Scope.ROOT)
+def trust_anchors_and_revocation_lists_last(root: Root, policy: Parameters, note: Notes) -> None:
+    """The keyring's authorities are valid for the days of the policy, and where RAUC wants revocation lists, theirs are there and in date."""
+    if present_configuration(root, note) is None:
+        return
+    anchors, path = keyring(root)
+    place = at(root, path)
+    if not anchors:
+        note.finding("the keyring holds no authority, so that no bundle can be installed", at=place, remedy="Install the keyring package.")
+    for anchor in anchors:
+        _lasts(anchor, policy.update_expiry_days.authority, place, note)
+        note.saw(f"{path}: '{subject(anchor)}' until {anchor.not_valid_after_utc:%Y-%m-%d}")
+    if _checks_lists(root):
+        _judge_lists(anchors, _lists(root), place, policy, note)
+
+
+def _checks_lists(root: Root) -> bool:
+    return configuration(root).file.boolean("keyring", "check-crl", default=False)
+
+
+def _lists(root: Root) -> tuple[RevocationList, ...]:
+    """Return the revocation lists of the keyring; RAUC looks for none elsewhere."""
+    return tuple(
+        each for path in keyring_files(root) for each in parse_revocation_lists(root.tree.read(path), f"{root.artefact.name}: {path}")
+    )
+
+
+def _lasts(certificate: x509.Certificate, days: int, place: Location, note: Notes) -> None:
+    end = certificate.not_valid_after_utc
+    if end < datetime.now(UTC) + timedelta(days=days):
+        what = f"'{subject(certificate)}' ends on {end:%Y-%m-%d}, in less than {days} days"
+        note.finding(
+            what, at=place, remedy="Renew it with `everest-secure pki`, and bring the new one to devices while the old one is valid."
+        )
+
+
+def _judge_lists(
+    authorities: Sequence[x509.Certificate], lists: Sequence[RevocationList], place: Location, policy: Parameters, note: Notes
+) -> None:
+    for authority in authorities:
+        for fault in list_faults(authority, lists, at=datetime.now(UTC), days=policy.update_expiry_days.revocation_list):
+            note.finding(fault.what, at=place, remedy=f"{fault.remedy[0].upper()}{fault.remedy[1:]}.")
+    note.saw(f"{place}: {len(lists)} revocation lists")
+
+
+@check("RAUC-09", on=Scope.BUNDLE)
+def signers_last_and_none_is_revoked(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """Each certificate of a signature's chain is valid for the days of the policy, and no list of the device's keyring names it."""
+    from everest_secure.parse.cms import verify_signed_data
+
+    if facts_of(bundle).format == "crypt":
+        raise ArtefactError(f"{bundle.artefact.name} is encrypted together with its signature; check it before it is encrypted")
+    place = Location(bundle.artefact.name)
+    signed = verify_signed_data(facts_of(bundle).cms, bundle.artefact.name)
+    for root in devices(bundle):
+        anchors, _ = keyring(root)
+        lists = _lists(root)
+        for signature in signed.signatures:
+            chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors).certificates
+            for certificate in chain:
+                days = policy.update_expiry_days
+                _lasts(certificate, days.authority if is_authority(certificate) else days.signer, place, note)
+            for certificate, issuer in pairwise(chain):
+                if is_revoked(certificate, issuer, lists):
+                    what = f"'{subject(certificate)}' is revoked by the keyring of {root.artefact.name}"
+                    note.finding(what, at=place, remedy="Sign the bundle with a signer that is not revoked.")
+            if _checks_lists(root):
+                _judge_lists(chain[1:], lists, place, policy, note)
+            note.saw(f"chain {' < '.join(subject(each) for each in chain)}, {len(lists)} revocation lists of {root.artefact.name}")

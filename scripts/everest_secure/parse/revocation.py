@@ -1,0 +1,66 @@
+"""Certificate revocation lists (RFC 5280, 5) and what OpenSSL asks of them when it checks the whole chain (X509_V_FLAG_CRL_CHECK_ALL)."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from everest_secure.errors import ArtefactError
+from everest_secure.parse.certificates import subject
+
+MAX_LISTS = 100
+_PEM = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+RevocationList = x509.CertificateRevocationList
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a revocation list does not serve, or what it says of a certificate."""
+
+    what: str
+    remedy: str
+
+
+def parse_revocation_lists(data: bytes, where: str) -> tuple[RevocationList, ...]:
+    """Read all lists of a PEM file in order; raises ArtefactError for a damaged one and for more than a keyring holds."""
+    blocks = _PEM.findall(data)
+    if len(blocks) > MAX_LISTS:
+        raise ArtefactError(f"{where} holds more than {MAX_LISTS} revocation lists; it is no keyring of a charger")
+    try:
+        return tuple(x509.load_pem_x509_crl(block) for block in blocks)
+    except ValueError:
+        raise ArtefactError(f"{where} holds a revocation list that cannot be read; replace the file") from None
+
+
+def is_of(revoked: RevocationList, authority: x509.Certificate) -> bool:
+    """Whether a list was issued by an authority: the name fits and its key verifies the signature."""
+    if revoked.issuer != authority.subject:
+        return False
+    try:
+        return revoked.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # a key of another kind is a TypeError
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def list_faults(authority: x509.Certificate, lists: Sequence[RevocationList], *, at: datetime, days: int) -> Iterator[Fault]:
+    """Yield why an authority has no list that OpenSSL accepts at a time with a zone, or only one that ends within `days`."""
+    own = [each for each in lists if is_of(each, authority)]
+    name = subject(authority)
+    current = [each for each in own if each.last_update_utc <= at and (each.next_update_utc is None or at <= each.next_update_utc)]
+    if not own:
+        yield Fault(f"there is no revocation list of '{name}'", "put the lists of all authorities into the keyring")
+    elif not current:
+        newest = max((each.next_update_utc for each in own if each.next_update_utc), default=None)
+        until = f" (it ended on {newest:%Y-%m-%d})" if newest else ""
+        yield Fault(f"no revocation list of '{name}' is valid now{until}", "issue a new list and ship it with the next image")
+    elif all(each.next_update_utc is not None and each.next_update_utc < at + timedelta(days=days) for each in current):
+        ends = max(each.next_update_utc for each in current if each.next_update_utc)
+        yield Fault(f"the revocation list of '{name}' ends on {ends:%Y-%m-%d}, in less than {days} days", "issue a new list in time")
+
+
+def is_revoked(certificate: x509.Certificate, authority: x509.Certificate, lists: Sequence[RevocationList]) -> bool:
+    """Whether a list of its authority names a certificate."""
+    return any(each.get_revoked_certificate_by_serial_number(certificate.serial_number) for each in lists if is_of(each, authority))
