@@ -44,6 +44,7 @@ KNOBS = {
     "EVEREST_HAWKBIT_SYSTEM_CALLS": "@system-service",
     "EVEREST_HEALTH_CHECKS": "data broker service tpm clock",
     "EVEREST_UPDATE_TRIAL": "10min",
+    "EVEREST_JOURNAL_MAX": "64",
     "EVEREST_MQTT_API_SET": "# no MQTT API",
     "EVEREST_MQTT_API_RULE": "# no MQTT API",
     "EVEREST_COMPATIBLE": "everest-secure-qemux86-64",
@@ -230,6 +231,7 @@ def good_root() -> RootFs:
     _kernel(fs)
     _updates(fs)
     _network(fs)
+    _journal(fs)
     return fs
 
 
@@ -395,6 +397,17 @@ def _updates(fs: RootFs) -> None:
         "[Unit]\nAfter=boot-complete.target\n[Service]\nExecStart=/usr/bin/rauc status mark-good\n[Install]\nWantedBy=multi-user.target\n",
     )
     fs.link(f"{LOCAL}/rauc-mark-good.service", "/dev/null")
+
+
+def _journal(fs: RootFs) -> None:
+    fs.file("/etc/systemd/journald.conf", "[Journal]\n#Storage=auto\n")
+    fs.file("/usr/lib/systemd/journald.conf.d/00-systemd-conf.conf", "[Journal]\nForwardToSyslog=yes\nRuntimeMaxUse=64M\n")
+    fs.file("/usr/lib/systemd/journald.conf.d/50-everest.conf", layer("recipes-core/everest-journal/files/50-everest.conf"))
+    fs.file(f"{UNITS}/systemd-journal-flush.service", "[Service]\nExecStart=/usr/bin/journalctl --flush\n")
+    fs.link(f"{UNITS}/sysinit.target.wants/systemd-journal-flush.service", "../systemd-journal-flush.service")
+    fs.file(f"{UNITS}/everest-security-monitor.service", "[Service]\nExecStart=/usr/libexec/everest-secure/everest-security-monitor\n")
+    fs.file(f"{UNITS}/everest-security-monitor.timer", "[Timer]\nOnCalendar=daily\n")
+    fs.link(f"{LOCAL}/timers.target.wants/everest-security-monitor.timer", f"{UNITS}/everest-security-monitor.timer")
 
 
 def _network(fs: RootFs) -> None:

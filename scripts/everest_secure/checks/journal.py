@@ -1,0 +1,52 @@
+"""The journal and who watches it: LOG-02, LOG-03."""
+
+from everest_secure.checks.common import at, started, units_of
+from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.parse.journald_conf import read_journald_conf
+from everest_secure.parse.mounts import lasting, read_mounts
+from everest_secure.policy.parameters import Parameters
+
+JOURNAL = "/var/log/journal"
+FLUSH = "systemd-journal-flush.service"
+_MIB = 1024 * 1024
+
+
+@check("LOG-02", on=Scope.ROOT)
+def journal_is_kept_on_the_data_partition_within_a_size(root: Root, policy: Parameters, note: Notes) -> None:
+    """Journald's configuration with its drop-ins, and what is mounted where it writes."""
+    conf = read_journald_conf(root.tree)
+    remedy = "Install everest-journal: Storage=persistent and SystemMaxUse= in a drop-in."
+    storage, bound = conf.storage, conf.system_max_use
+    if storage is None or storage.value != "persistent":
+        what = (
+            f"the journal is not kept: Storage={storage.value}" if storage else "the journal is not kept for certain: Storage= is not set"
+        )
+        note.finding(what, at=at(root, storage.path if storage else "", storage.line if storage else 0), remedy=remedy)
+    if conf.bytes is None:
+        what = f"the journal has no bound: SystemMaxUse={bound.value}" if bound else "the journal has no bound: SystemMaxUse= is not set"
+        note.finding(what, at=at(root, bound.path if bound else "", bound.line if bound else 0), remedy=remedy)
+    elif bound is not None and conf.bytes > policy.journal_max_mib * _MIB:
+        what = f"the journal may take {bound.value} of the data partition, {policy.journal_max_mib} MiB are allowed"
+        note.finding(what, at=at(root, bound.path, bound.line), remedy="Set EVEREST_JOURNAL_MAX lower.")
+    where = next((node.path for path in (JOURNAL, "/var/log") if (node := root.tree.resolve(path)) is not None), JOURNAL)
+    if any(lasting(path, read_mounts(root.tree, started(root))) is None for path in (JOURNAL, where)):
+        what = f"{where} is not on the data partition, so that the journal is gone with a reboot"
+        note.finding(what, at=at(root, where), remedy="Set VOLATILE_LOG_DIR to no, and keep /var on the data partition.")
+    if FLUSH not in started(root):
+        what = f"{FLUSH} does not start, so that the journal stays in memory"
+        note.finding(what, at=at(root, units_of(root.tree).unit(FLUSH).path), remedy="Unmask it; sysinit.target wants it by itself.")
+    if storage and bound:
+        note.saw(f"{storage.path}:{storage.line}: Storage={storage.value}; {bound.path}:{bound.line}: SystemMaxUse={bound.value}")
+
+
+@check("LOG-03", on=Scope.ROOT)
+def security_events_are_watched(root: Root, policy: Parameters, note: Notes) -> None:
+    """Each unit of the policy that watches for security events starts."""
+    for name in policy.monitor_units:
+        start = started(root).get(name)
+        if start is not None:
+            note.saw(f"{start.path}: {name}, {start.reason}")
+            continue
+        unit = units_of(root.tree).unit(name)
+        why = "is masked" if unit.masked else "does not start" if unit.exists else "is not installed"
+        note.finding(f"{name} {why}, so that nobody sees an attack", at=at(root, unit.path), remedy="Install everest-security-monitor.")

@@ -1,0 +1,79 @@
+import pytest
+
+from everest_secure.parse.journald_conf import size
+from everest_secure.policy.catalogue import load_catalogue
+from everest_secure.policy.profile import load_profile
+from support.mutation import Mutation, check_mutation, sentence
+from support.rootfs import LOCAL, UNITS, failing, good_root
+
+OURS = "/usr/lib/systemd/journald.conf.d/50-everest.conf"
+MONITOR = "everest-security-monitor"
+
+
+def dropped(name: str, text: str) -> Mutation:
+    return Mutation(name, "LOG-02", lambda fs: fs.file("/etc/systemd/journald.conf.d/90-x.conf", f"[Journal]\n{text}\n"))
+
+
+MUTATIONS = [
+    dropped("the journal is kept in memory", "Storage=volatile"),
+    dropped("the journal is kept if somebody made a directory for it", "Storage="),
+    dropped("there is no journal", "Storage=none"),
+    dropped("the journal takes what it likes", "SystemMaxUse="),
+    dropped("the journal takes more than is allowed", "SystemMaxUse=1G"),
+    dropped("the bound is no size", "SystemMaxUse=10%"),
+    dropped("the bound is none", "SystemMaxUse=0"),
+    Mutation("the drop-in is missing", "LOG-02", lambda fs: fs.remove(OURS)),
+    Mutation("the drop-in is masked", "LOG-02", lambda fs: fs.link("/etc/systemd/journald.conf.d/50-everest.conf", "/dev/null")),
+    Mutation(
+        "logs lie on a file system of memory",
+        "LOG-02",
+        lambda fs: (
+            fs.file(f"{UNITS}/var-log.mount", "[Mount]\nWhat=tmpfs\nWhere=/var/log\nType=tmpfs\n"),
+            fs.link(f"{LOCAL}/local-fs.target.requires/var-log.mount", f"{UNITS}/var-log.mount"),
+        ),
+        also=("FS-03",),
+    ),
+    Mutation(
+        "logs are a link to a file system of memory",
+        "LOG-02",
+        lambda fs: (fs.directory("/run/log"), fs.link("/var/log", "/run/log")),
+    ),
+    Mutation(
+        "nobody moves the journal to the data partition",
+        "LOG-02",
+        lambda fs: fs.link(f"{LOCAL}/systemd-journal-flush.service", "/dev/null"),
+    ),
+    Mutation("nobody is told of events", "LOG-03", lambda fs: fs.remove(f"{LOCAL}/timers.target.wants/{MONITOR}.timer")),
+    Mutation("the monitor is not installed", "LOG-03", lambda fs: fs.remove(f"{UNITS}/{MONITOR}.timer")),
+    Mutation("the monitor is masked", "LOG-03", lambda fs: fs.link(f"{LOCAL}/{MONITOR}.timer", "/dev/null")),
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
+def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
+    check_mutation(mutation)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("64M", 64 << 20),
+        ("1.5G", 3 << 29),
+        ("8388608", 8 << 20),
+        ("512K", 1 << 19),
+        ("4 G", 4 << 30),
+        ("1KB", 1024),
+        ("0", None),
+        ("x", None),
+    ],
+)
+def test_a_size_is_in_powers_of_1024(text: str, found: int | None) -> None:
+    assert size(text) == found
+
+
+def test_images_for_the_bench_are_waived_what_the_layer_does_not_have_yet_and_production_is_not() -> None:
+    catalogue = load_catalogue()
+    for name in ("development", "reference"):
+        assert "LOG-03" in {waiver.requirement for waiver in load_profile(name, catalogue=catalogue).waivers}
+    assert not load_profile("production", catalogue=catalogue).waivers
+    assert "is not installed" in failing(good_root().remove(f"{UNITS}/{MONITOR}.timer"))["LOG-03"][0]
