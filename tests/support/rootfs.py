@@ -232,6 +232,7 @@ def good_root() -> RootFs:
     _updates(fs)
     _network(fs)
     _journal(fs)
+    _origin(fs)
     return fs
 
 
@@ -408,6 +409,19 @@ def _journal(fs: RootFs) -> None:
     fs.file(f"{UNITS}/everest-security-monitor.service", "[Service]\nExecStart=/usr/libexec/everest-secure/everest-security-monitor\n")
     fs.file(f"{UNITS}/everest-security-monitor.timer", "[Timer]\nOnCalendar=daily\n")
     fs.link(f"{LOCAL}/timers.target.wants/everest-security-monitor.timer", f"{UNITS}/everest-security-monitor.timer")
+
+
+def _origin(fs: RootFs) -> None:
+    rule = "-----------------------"
+    fs.file(
+        "/etc/buildinfo",
+        f"{rule}\nBuild Configuration:  |\n{rule}\nMACHINE = qemux86-64\nDISTRO = everest-secure\nEVEREST_VERSION = 2026.02.1\n"
+        f"{rule}\nLayer Revisions:      |\n{rule}\nmeta              = HEAD:543550522f{'0' * 30}\nmeta-everest-secure = main:{'a' * 40}\n",
+    )
+    fs.file(
+        "/usr/share/common-licenses/license.manifest",
+        "PACKAGE NAME: rauc\nPACKAGE VERSION: 1.15.2\nRECIPE NAME: rauc\nLICENSE: LGPL-2.1-or-later\n\n",
+    )
 
 
 def _network(fs: RootFs) -> None:

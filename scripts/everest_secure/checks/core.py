@@ -20,6 +20,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.image.tree import Tree
+from everest_secure.policy.catalogue import Catalogue
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult, Finding, Location, Outcome
 
@@ -70,6 +71,8 @@ class Scope(StrEnum):
     BOOT = "boot chain"
     BUNDLE = "RAUC bundle"
     BUILD = "image with what its build left beside it"
+    CATALOGUE = "catalogue of requirements"
+    """There is always one: what a check of it says, no artefact decides."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Build:
         return next((companion for companion in self.companions if companion.kind is kind), None)
 
 
-Subject = Root | Boot | Bundle | Build
+Subject = Root | Boot | Bundle | Build | Catalogue
 CheckFunction = Callable[..., None]
 
 

@@ -27,7 +27,7 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
     strangers = sorted({check.requirement for check in checks} - set(catalogue.ids))
     if strangers:
         raise ValueError(f"there are checks of requirements that the catalogue does not know: {', '.join(strangers)}")
-    subjects = find_subjects(artefacts)
+    subjects = {**find_subjects(artefacts), Scope.CATALOGUE: [("catalogue", catalogue)]}
     today = time.date()
     results = tuple(
         _result(requirement, list(_run(requirement, checks, subjects, policy)), policy=policy, today=today)
@@ -60,10 +60,15 @@ def _run(
 
 def _result(requirement: Requirement, found: Sequence[CheckResult], *, policy: Policy, today: date) -> Result:
     parts = tuple(_part(requirement, one, policy=policy, today=today) for one in found)
-    outcome = worst(part.outcome for part in parts) if parts else Outcome.NOT_CHECKED
+    outcome = worst(part.outcome for part in parts) if parts else _without_check(requirement)
     if requirement.evidence and outcome in UNDECIDED:
         return _evidence(requirement, parts, policy=policy, today=today)
     return Result(requirement, outcome, _reason(requirement, outcome, parts), parts)
+
+
+def _without_check(requirement: Requirement) -> Outcome:
+    """Return what is said of a requirement without a check: one that no artefact can show does not concern an artefact."""
+    return Outcome.NOT_APPLICABLE if requirement.on_artefact == "-" else Outcome.NOT_CHECKED
 
 
 def worst(outcomes: Iterator[Outcome]) -> Outcome:
@@ -79,7 +84,9 @@ def _part(requirement: Requirement, one: CheckResult, *, policy: Policy, today: 
 
 def _reason(requirement: Requirement, outcome: Outcome, parts: Sequence[Part]) -> str:
     if not parts:
-        return "the artefact cannot show it" if requirement.on_artefact == "-" else "there is no check for it yet"
+        if requirement.on_artefact == "-":
+            return "no artefact shows it" + (f"; a booted device does: {requirement.on_target}" if requirement.on_target != "-" else "")
+        return "there is no check for it yet"
     deciding = [part for part in parts if part.outcome is outcome]
     match outcome:
         case Outcome.FAIL:

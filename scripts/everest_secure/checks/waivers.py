@@ -1,5 +1,6 @@
 """Waivers: recorded decisions to live with a finding for some time."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 
@@ -11,13 +12,21 @@ from everest_secure.result import Finding
 def waive(requirement: str, finding: Finding | None, *, waivers: Sequence[Waiver], today: date) -> WaivedBy | None:
     """Return the first waiver that covers a finding, or the requirement as a whole when there is none; an expired one covers nothing.
 
-    A waiver with `match` covers only findings whose text or place contains it, never a requirement as a whole.
+    A waiver with `match` covers only findings whose text or place contains it as whole words, so that that of `CVE-2024-123` is none of
+    `CVE-2024-1234`; never a requirement as a whole.
     """
     text = "" if finding is None else f"{finding.what} {finding.at}"
     for waiver in waivers:
-        if waiver.requirement == requirement and waiver.match in text and today <= waiver.expires:
+        if waiver.requirement == requirement and _mentions(text, waiver.match) and today <= waiver.expires:
             return WaivedBy(waiver.reason, waiver.owner, waiver.expires, waiver.where)
     return None
+
+
+def _mentions(text: str, words: str) -> bool:
+    """Whether a text contains some words, neither end of which lies inside a word or number."""
+    start = r"(?<![0-9A-Za-z])" if words[:1].isalnum() else ""
+    end = r"(?![0-9A-Za-z])" if words[-1:].isalnum() else ""
+    return re.search(f"{start}{re.escape(words)}{end}", text) is not None
 
 
 def notices(waivers: Sequence[Waiver], *, results: Iterable[Result], today: date) -> tuple[str, ...]:

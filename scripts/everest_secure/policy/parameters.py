@@ -168,6 +168,8 @@ class Parameters:
     """Whether an image without a report of known vulnerabilities is a finding (SUP-02)."""
     vulnerability_score: float
     """Lowest CVSS base score, 0.0 to 10.0, of an open vulnerability that counts; one without a score always does (SUP-02)."""
+    modified_layers: bool
+    """Whether layers may hold changes that are in no commit, as on a bench (SUP-03)."""
     journal_max_mib: int
     """MiB that the journal may take of the data partition (LOG-02)."""
     monitor_units: tuple[str, ...]

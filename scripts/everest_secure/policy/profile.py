@@ -35,7 +35,7 @@ class Waiver:
     expires: date
     """Last day on which it holds."""
     match: str
-    """Only findings whose text or place contains this; empty for every finding."""
+    """Only findings whose text or place contains these words; empty for every finding."""
     where: str
     """`FILE:LINE` of its entry."""
 

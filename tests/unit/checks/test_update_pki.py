@@ -104,7 +104,7 @@ def rauc_accepts(directory: Path, keyring: str) -> bool:
     (directory / "system.conf").write_text(
         "[system]\ncompatible=x\nbootloader=noop\n[keyring]\npath=keyring.pem\ncheck-purpose=codesign\ncheck-crl=true\n"
     )
-    asked = ["rauc", "info", f"--conf={directory}/system.conf", directory / "a.raucb"]
+    asked = ["rauc", "info", f"--conf={directory}/system.conf", f"{directory}/a.raucb"]
     return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 

@@ -25,10 +25,27 @@ def test_a_waiver_covers_findings_of_its_requirement_up_to_its_last_day() -> Non
 
 
 @pytest.mark.parametrize(
-    ("match", "covered"), [("sshd", True), ("rootfs-a", True), ("system/sshd.service", True), ("telnet", False), ("rootfs-b", False)]
+    ("match", "covered"),
+    [
+        ("sshd", True),
+        ("rootfs-a", True),
+        ("system/sshd.service", True),
+        ("ssh", False),
+        ("rootfs-", True),
+        ("telnet", False),
+        ("rootfs-b", False),
+    ],
 )
 def test_a_match_limits_it_to_findings_that_say_so(match: str, covered: bool) -> None:
     assert covers(waiver(match=match)) is covered
+
+
+def test_a_match_is_whole_words_so_that_one_vulnerability_is_not_another() -> None:
+    longer = Finding("CVE-2024-12345 is open in openssl 3.2.1 (score 7.5)", Location("image.json"), "Update it.")
+    assert covers(waiver(match="CVE-2024-12345"), longer)
+    assert covers(waiver(match="CVE-2024-12345 is open in openssl"), longer)
+    assert not covers(waiver(match="CVE-2024-1234"), longer)
+    assert not covers(waiver(match="VE-2024-12345"), longer)
 
 
 def test_a_waiver_with_a_match_does_not_cover_a_requirement_as_a_whole() -> None:

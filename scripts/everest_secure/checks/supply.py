@@ -1,0 +1,151 @@
+"""What an image is made of: SUP-01 to SUP-03."""
+
+import re
+
+from everest_secure.checks.common import at, findings_up_to
+from everest_secure.checks.core import Build, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.errors import ArtefactError
+from everest_secure.image.companions import Companion, CompanionKind
+from everest_secure.parse.build_lists import (
+    Layer,
+    Vulnerability,
+    parse_buildinfo,
+    parse_licence_manifest,
+    parse_package_manifest,
+    parse_vulnerabilities,
+)
+from everest_secure.parse.packages import read_packages
+from everest_secure.parse.spdx import Bill, parse_spdx3, read_spdx2
+from everest_secure.policy.parameters import Parameters
+
+LICENCES = "/usr/share/common-licenses/license.manifest"
+BUILDINFO = "/etc/buildinfo"
+_RELEASE = re.compile(r"v?\d{4}\.\d{1,2}\.\d{1,3}(-rc\.?\d+)?", re.ASCII)
+"""A tag of EVerest: `2026.02.1`."""
+_OPEN_LISTED = 2000
+"""Open vulnerabilities that are listed one by one, so that each can be waived."""
+
+
+@check("SUP-01", on=Scope.ROOT)
+def image_says_under_which_licences_its_packages_are(root: Root, policy: Parameters, note: Notes) -> None:
+    """The licence manifest is in the image."""
+    if root.tree.resolve(LICENCES) is None:
+        if policy.stand_ins:
+            raise NotApplicable("the image was not built by OE-Core, which makes the licence manifest")
+        note.finding("the image has no licence manifest", at=at(root, LICENCES), remedy='Set COPY_LIC_MANIFEST = "1" in the distro.')
+        return
+    licences = parse_licence_manifest(root.tree.text(LICENCES))
+    if not licences:
+        note.finding("the licence manifest names no package", at=at(root, LICENCES), remedy="Build the image again.")
+    note.saw(f"{LICENCES}: {len(licences)} packages")
+
+
+@check("SUP-01", on=Scope.BUILD)
+def bill_of_materials_covers_every_package(build: Build, policy: Parameters, note: Notes) -> None:
+    """SPDX beside the image, and the licence manifest in it, name every package of the build's list and of the package manager's."""
+    companion = build.of(CompanionKind.BILL_OF_MATERIALS)
+    if companion is None:
+        what = "there is no bill of materials beside the image"
+        remedy = "Inherit create-spdx in the distro and keep IMAGE.spdx.tar.zst or IMAGE.spdx.json beside the image."
+        note.finding(what, at=Location(build.container.name), remedy=remedy)
+        return
+    bill = _bill(companion)
+    installed = _installed(build)
+    _compare(installed, bill.packages, companion.name, note)
+    for root in build.roots:
+        if root.tree.resolve(LICENCES) is not None:
+            licences = parse_licence_manifest(root.tree.text(LICENCES))
+            _compare(installed, frozenset(licences), f"{root.artefact.name}: {LICENCES}", note)
+    note.saw(f"{companion.name}: {bill.version}, {len(bill.packages)} packages, {len(installed)} installed")
+
+
+def _bill(companion: Companion) -> Bill:
+    if companion.name.endswith(".json"):
+        return parse_spdx3(companion.text(), companion.name)
+    archive = companion.opened()
+    if archive.tree is None:
+        raise ArtefactError(f"{companion.name} is no archive that can be read; build it again")
+    return read_spdx2(archive.tree)
+
+
+def _installed(build: Build) -> frozenset[str]:
+    """Return the names of all packages; raises ArtefactError when nothing lists them."""
+    manifest = build.of(CompanionKind.MANIFEST)
+    names = {*parse_package_manifest(manifest.text(), manifest.name)} if manifest else set()
+    lists = [read_packages(root.tree) for root in build.roots if manifest is None]
+    names |= {package.name for packages in lists for package in packages or ()}
+    if not names:
+        raise ArtefactError(f"nothing lists the packages of {build.container.name}; keep IMAGE.manifest beside it")
+    return frozenset(names)
+
+
+def _compare(installed: frozenset[str], named: frozenset[str], where: str, note: Notes) -> None:
+    missing = [(f"the package {name} is in the image and not in {where}", Location(where)) for name in sorted(installed - named)]
+    findings_up_to(note, missing, remedy="Keep what one build left together: image, list of packages and bill of materials.")
+
+
+@check("SUP-02", on=Scope.BUILD)
+def no_known_vulnerability_is_open(build: Build, policy: Parameters, note: Notes) -> None:
+    """The report beside the image names no open vulnerability of the policy's score; a waiver for one names it in `match`."""
+    found = next((entry for entry in map(_report, _reports(build)) if entry is not None), None)
+    if found is None:
+        if not policy.vulnerability_report_required:
+            raise NotApplicable("there is no report of known vulnerabilities beside the image, and the policy asks for none")
+        what = "there is no report of known vulnerabilities beside the image"
+        note.finding(what, at=Location(build.container.name), remedy="Build with kas/opt/cve.yml, and keep IMAGE.json beside the image.")
+        return
+    name, issues = found
+    counted = [each for each in issues if each.open and (each.score is None or each.score >= policy.vulnerability_score)]
+    remedy = "Update or patch the package, or record a waiver of SUP-02 with this name as 'match'."
+    for each in counted[:_OPEN_LISTED]:
+        note.finding(_sentence(each), at=Location(name), remedy=remedy)
+    if len(counted) > _OPEN_LISTED:
+        note.finding(f"{len(counted) - _OPEN_LISTED} more vulnerabilities are open", at=Location(name), remedy=remedy)
+    note.saw(f"{name}: {len(issues)} known vulnerabilities, {sum(each.open for each in issues)} open")
+
+
+def _sentence(found: Vulnerability) -> str:
+    score = f"score {found.score:g}" if found.score is not None else "no score yet"
+    return f"{found.id} is open in {found.package} {found.version} ({score})"
+
+
+def _reports(build: Build) -> tuple[Companion, ...]:
+    """Return what may be a report; a VEX alone compares the image with no database."""
+    found = (each for each in build.companions if each.kind is CompanionKind.VULNERABILITIES)
+    return tuple(each for each in found if each.name.endswith(".json") and not each.name.endswith(".vex.json"))
+
+
+def _report(companion: Companion) -> tuple[str, tuple[Vulnerability, ...]] | None:
+    issues = parse_vulnerabilities(companion.text(), companion.name)
+    return None if issues is None else (companion.name, issues)
+
+
+@check("SUP-03", on=Scope.ROOT)
+def every_layer_is_a_commit_and_everest_a_release(root: Root, policy: Parameters, note: Notes) -> None:
+    """/etc/buildinfo names each layer's commit, none with changes besides, and a release of EVerest."""
+    if root.tree.resolve(BUILDINFO) is None:
+        if policy.stand_ins:
+            raise NotApplicable("the image was not built by OE-Core, which writes the build information")
+        what = "the image does not say what it was built from"
+        note.finding(what, at=at(root, BUILDINFO), remedy='Add IMAGE_CLASSES += "image-buildinfo" to the distro.')
+        return
+    info = parse_buildinfo(root.tree.text(BUILDINFO))
+    if not info.layers:
+        note.finding(f"{BUILDINFO} names no layer", at=at(root, BUILDINFO), remedy="Build the image again.")
+    for layer in info.layers:
+        for what in _unpinned(layer, policy):
+            remedy = "Build with the kas lock file from a clean checkout."
+            note.finding(f"the layer {layer.name} {what}", at=at(root, BUILDINFO, layer.line), remedy=remedy)
+    version = info.variables.get("EVEREST_VERSION", "")
+    if not _RELEASE.fullmatch(version):
+        what = f"EVerest is no release: EVEREST_VERSION is '{version}'"
+        note.finding(
+            what, at=at(root, BUILDINFO), remedy="Build EVerest from a release tag, and list EVEREST_VERSION in IMAGE_BUILDINFO_VARS."
+        )
+    note.saw(f"{BUILDINFO}: {len(info.layers)} layers, EVerest {version or '-'}")
+
+
+def _unpinned(layer: Layer, policy: Parameters) -> list[str]:
+    if not layer.pinned:
+        return [f"has no commit: '{layer.revision}'"]
+    return ["holds changes that are in no commit"] if layer.modified and not policy.modified_layers else []

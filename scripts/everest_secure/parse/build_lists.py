@@ -1,0 +1,137 @@
+"""Lists that a Yocto build leaves in and beside an image: packages, their licences, revisions of layers, known vulnerabilities."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from everest_secure.errors import ArtefactError
+
+MAX_ISSUES = 100_000
+_LAYER = re.compile(r"(?P<name>\S+)\s*= (?P<branch>.*):(?P<revision>[^:\s]+)(?P<modified> -- modified)?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def parse_package_manifest(text: str, where: str) -> tuple[str, ...]:
+    """Return the names in an image's `.manifest`: a line `NAME ARCHITECTURE VERSION` for each package (oe/utils.py, format_pkg_list()).
+
+    Raises ArtefactError for a line of another form.
+    """
+    names = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = line.split()
+        if words and len(words) != 3:
+            raise ArtefactError(f"{where}:{number} is not the name, architecture and version of a package; give the manifest of a build")
+        names += words[:1]
+    return tuple(names)
+
+
+def parse_licence_manifest(text: str) -> dict[str, str]:
+    """Return package to licence of a `license.manifest`, paragraphs of `KEY: value` (license_image.bbclass, write_license_files())."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.split("\n"):
+        key, _, value = line.partition(":")
+        if key == "PACKAGE NAME":
+            name = value.strip()
+        elif key == "LICENSE" and name:
+            found[name], name = value.strip(), ""
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of the build."""
+
+    name: str
+    branch: str
+    """`HEAD` when a commit is checked out and no branch."""
+    revision: str
+    modified: bool
+    """Whether it held changes that are in no commit, or is no repository."""
+    line: int
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the revision is the name of a commit."""
+        return _COMMIT.fullmatch(self.revision) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInfo:
+    """/etc/buildinfo."""
+
+    variables: dict[str, str]
+    layers: tuple[Layer, ...]
+
+
+def parse_buildinfo(text: str) -> BuildInfo:
+    """Parse what image-buildinfo.bbclass writes: variables, then a line `NAME = BRANCH:REVISION` for each layer, with ` -- modified` behind it."""
+    variables: dict[str, str] = {}
+    layers: list[Layer] = []
+    section = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.startswith("-----") or not line.strip():
+            continue
+        if line.endswith("|"):
+            section = line.partition(":")[0]
+        elif section == "Layer Revisions":
+            found = _LAYER.fullmatch(line)
+            layers.append(
+                Layer(found["name"], found["branch"], found["revision"], found["modified"] is not None, number)
+                if found
+                else Layer(line.partition("=")[0].strip(), "", line.partition("=")[2].strip(), modified=True, line=number)
+            )
+        else:
+            name, _, value = line.partition(" = ")
+            variables[name.strip()] = value.strip()
+    return BuildInfo(variables, tuple(layers))
+
+
+@dataclass(frozen=True, slots=True)
+class Vulnerability:
+    """A known vulnerability of a package."""
+
+    id: str
+    package: str
+    version: str
+    open: bool
+    """Whether it is neither patched nor marked as no concern of this package."""
+    score: float | None
+    """CVSS base score of the newest version that has one; None when there is none yet."""
+
+
+def parse_vulnerabilities(text: str, where: str) -> tuple[Vulnerability, ...] | None:
+    """Parse a report of cve-check.bbclass, or of sbom-cve-check in its format; None for JSON of another kind.
+
+    Raises ArtefactError when it is no JSON, or a report with something else inside.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ArtefactError(f"{where} is no JSON; build it again") from None
+    if not isinstance(value, dict) or not isinstance(value.get("package"), list):
+        return None
+    found: list[Vulnerability] = []
+    for package in value["package"]:
+        try:
+            name, version = str(package["name"]), str(package["version"])
+            found += (_vulnerability(issue, name, version) for issue in package.get("issue", ()))
+        except (KeyError, TypeError, AttributeError):
+            raise ArtefactError(f"{where} has an entry without name, version, id or status; build it again") from None
+        if len(found) > MAX_ISSUES:
+            raise ArtefactError(f"{where} lists more than {MAX_ISSUES} vulnerabilities; it is no report on a charger")
+    return tuple(found)
+
+
+def _vulnerability(issue: dict[str, object], name: str, version: str) -> Vulnerability:
+    scores = [_score(issue.get(key)) for key in ("scorev4", "scorev3", "scorev2")]
+    known = [score for score in scores if score is not None]
+    return Vulnerability(str(issue["id"]), name, version, str(issue["status"]) not in ("Patched", "Ignored"), known[0] if known else None)
+
+
+def _score(value: object) -> float | None:
+    """Return a score; cve-check writes 0.0 for one that nobody has given yet."""
+    try:
+        return float(str(value)) or None
+    except ValueError:
+        return None
