@@ -17,6 +17,7 @@ Schema = dict[str, Any]
 _WORDS = {
     "string": "text",
     "integer": "a whole number",
+    "number": "a number",
     "boolean": "true or false",
     "array": "a list",
     "object": "a mapping",
@@ -60,7 +61,8 @@ def _explain(error: "ValidationError") -> tuple[list[Key], str]:
             missing = next(key for key in wanted if key not in instance)
             return path, f"the key '{missing}' is missing; add it"
         case "type":
-            return path, f"must be {_WORDS.get(wanted, wanted)}, not {_shown(instance)}"
+            kinds = [wanted] if isinstance(wanted, str) else wanted
+            return path, f"must be {' or '.join(_WORDS.get(kind, kind) for kind in kinds)}, not {_shown(instance)}"
         case "enum":
             return path, f"{_shown(instance)} is not known; {_suggest(str(instance), [str(value) for value in wanted])}"
         case "pattern":

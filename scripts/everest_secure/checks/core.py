@@ -130,11 +130,13 @@ class Check:
     requirement: str
     scope: Scope
     function: CheckFunction
+    title: str = ""
+    """What holds, in words; empty when the function's name says it."""
 
     @property
     def name(self) -> str:
-        """What holds, in words: the function's name."""
-        return self.function.__name__.replace("_", " ")
+        """What holds, in words."""
+        return self.title or self.function.__name__.replace("_", " ")
 
 
 _registry: list[Check] = []

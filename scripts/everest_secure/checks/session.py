@@ -8,6 +8,7 @@ from pathlib import Path
 
 from everest_secure import checks
 from everest_secure.checks.core import registered
+from everest_secure.checks.declared import declared_checks
 from everest_secure.checks.subjects import BUNDLE, is_checkable
 from everest_secure.checks.verify import verify
 from everest_secure.errors import ArtefactError
@@ -31,14 +32,16 @@ def check_artefacts(
     """
     catalogue = load_catalogue()
     policy = _policy(profile, policy_file, catalogue)
+    catalogue = catalogue.extended([entry.requirement for entry in policy.declared])
     checks.load()
     key = load_decryption_key(decryption_key) if decryption_key else None
+    every = (*registered(), *declared_checks(policy.declared))
     opened = [entry for path in paths for entry in _opened(path)]
     artefacts = [with_key(artefact, key) if key else artefact for _, artefact in opened]
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
         hashed = pool.submit(_digests, [path for path, _ in opened if path.is_file()])
-        report = verify(artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=datetime.now(UTC))
+        report = verify(artefacts, policy=policy, catalogue=catalogue, checks=every, time=datetime.now(UTC))
         return report.with_digests(hashed.result())
 
 

@@ -1,6 +1,6 @@
 """The catalogue of requirements, conf/policy/requirements.yml: the only place where a requirement is described."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -26,6 +26,16 @@ class Catalogue:
     def ids(self) -> Mapping[str, Requirement]:
         """Requirement by ID."""
         return {entry.id: entry for entry in self.requirements}
+
+    def extended(self, more: Sequence[Requirement]) -> "Catalogue":
+        """Return the catalogue with requirements behind its own, whose groups come last."""
+        groups = dict.fromkeys([*self.groups, *(entry.group for entry in more)])
+        return Catalogue(tuple(groups), (*self.requirements, *more))
+
+    @property
+    def families(self) -> frozenset[str]:
+        """Letters that the IDs begin with: `NET`, `RAUC` ..."""
+        return frozenset(entry.id.partition("-")[0] for entry in self.requirements)
 
     def get(self, identifier: str) -> Requirement:
         """Return one requirement; raises PolicyError when there is none of that ID."""

@@ -1,4 +1,4 @@
-"""Profiles, and a user's own policy file on top of one: parameters, waivers and evidence.
+"""Profiles, and a user's own policy file on top of one: parameters, waivers, evidence and checks of its own.
 
 Both are files of the same form (docs/policy.md, conf/policy/schema/policy.schema.json). A file extends a profile: its `parameters` change
 single values as a JSON merge patch would (RFC 7396: mappings merge, anything else is replaced), its `add` appends to lists.
@@ -16,6 +16,7 @@ from everest_secure.datafile import Document, Key
 from everest_secure.errors import PolicyError
 from everest_secure.paths import data
 from everest_secure.policy.catalogue import Catalogue
+from everest_secure.policy.declared import Declared, parse_declared
 from everest_secure.policy.parameters import Parameters
 from everest_secure.policy.schema import validate
 
@@ -65,6 +66,8 @@ class Policy:
     parameters: Parameters
     waivers: tuple[Waiver, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    declared: tuple[Declared, ...] = ()
+    """Requirements of the product's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,8 @@ def _layers(file: Path) -> list[_Layer]:
 
 
 def _policy(layers: list[_Layer], *, file: str, catalogue: Catalogue) -> Policy:
+    declared = _declared(layers, catalogue)
+    catalogue = catalogue.extended([each.requirement for each in declared])
     merged: Fields = {}
     waivers: list[Waiver] = []
     evidence: list[Evidence] = []
@@ -135,7 +140,19 @@ def _policy(layers: list[_Layer], *, file: str, catalogue: Catalogue) -> Policy:
     missing = _missing(Parameters, merged)
     if missing:
         raise layers[0].document.error(["parameters"], f"the parameter '{missing[0]}' is set nowhere; add it, or extend a profile")
-    return Policy(Path(bottom.document.name).stem, file, _built(Parameters, merged), tuple(waivers), tuple(evidence))
+    return Policy(Path(bottom.document.name).stem, file, _built(Parameters, merged), tuple(waivers), tuple(evidence), declared)
+
+
+def _declared(layers: list[_Layer], catalogue: Catalogue) -> tuple[Declared, ...]:
+    found: dict[str, Declared] = {}
+    for layer in layers:
+        for index, entry in enumerate(layer.value.get("checks", [])):
+            each = parse_declared(layer.document, index, entry, catalogue.families)
+            if each.requirement.id in found:
+                path = ("checks", index, "id")
+                raise layer.document.error(path, f"'{each.requirement.id}' is there twice; put all that it expects into one entry")
+            found[each.requirement.id] = each
+    return tuple(found.values())
 
 
 def _located(layer: _Layer, key: str) -> Fields:

@@ -1,0 +1,171 @@
+"""The kinds of checks that a policy file may declare; they run beside the registered ones."""
+
+from collections.abc import Callable, Iterable
+
+from everest_secure.checks.common import at, configuration, findings_up_to, matches, package_evidence, started, units_of
+from everest_secure.checks.core import Check, Notes, Root, Scope
+from everest_secure.errors import ArtefactError
+from everest_secure.image.tree import printable
+from everest_secure.parse.accounts import read_accounts
+from everest_secure.parse.debian_version import satisfies
+from everest_secure.parse.everest_config import Module, Value
+from everest_secure.parse.packages import Package, read_packages
+from everest_secure.policy.declared import Condition, Declared, EverestIs, FileIs, NoFile, NoPackage, PackageIs, TextIs, UnitIs
+from everest_secure.policy.parameters import Parameters
+
+MAX_LINE = 4096
+"""Characters of a line that an expression is looked for in."""
+
+
+def declared_checks(declared: Iterable[Declared]) -> tuple[Check, ...]:
+    """Return a check for each condition of each declared requirement."""
+    return tuple(
+        Check(entry.requirement.id, Scope.ROOT, _function(condition, entry.requirement.remedy), described(condition))
+        for entry in declared
+        for condition in entry.conditions
+    )
+
+
+def _function(condition: Condition, remedy: str) -> Callable[[Root, Parameters, Notes], None]:
+    def run(root: Root, policy: Parameters, note: Notes) -> None:
+        match condition:
+            case FileIs():
+                _file(root, condition, remedy, note)
+            case NoFile():
+                _no_file(root, condition, remedy, note)
+            case PackageIs():
+                _package(root, condition, remedy, note)
+            case NoPackage():
+                _no_package(root, condition, remedy, note)
+            case UnitIs():
+                _unit(root, condition, remedy, note)
+            case EverestIs():
+                _everest(root, condition, remedy, note)
+            case TextIs():
+                _text(root, condition, remedy, note)
+
+    return run
+
+
+def described(condition: Condition) -> str:
+    """Say what has to hold, in a few words."""
+    match condition:
+        case FileIs():
+            return f"{condition.path} is there"
+        case NoFile():
+            return f"nothing is called {condition.path}"
+        case PackageIs():
+            return f"{condition.name} is installed"
+        case NoPackage():
+            return f"no package is called {condition.name}"
+        case UnitIs():
+            return f"{condition.name} is {condition.state}"
+        case EverestIs():
+            return f"{condition.module or 'settings'}: {condition.key} is {condition.value}"
+        case TextIs():
+            return f"{condition.path} {'contains' if condition.wanted else 'lacks'} {condition.expression.pattern}"
+
+
+def _file(root: Root, condition: FileIs, remedy: str, note: Notes) -> None:
+    node = root.tree.resolve(condition.path)
+    if node is None:
+        note.finding(f"{condition.path} does not exist", at=at(root, condition.path), remedy=remedy)
+        return
+    if condition.mode is not None and node.mode != condition.mode:
+        what = f"{condition.path} has the mode {node.mode:04o} instead of {condition.mode:04o}"
+        note.finding(what, at=at(root, node.path), remedy=remedy)
+    accounts = read_accounts(root.tree)
+    users = {user.uid: user.name for user in accounts.users}
+    groups = {group.gid: group.name for group in accounts.groups}
+    for kind, wanted, number, names in (("owner", condition.owner, node.uid, users), ("group", condition.group, node.gid, groups)):
+        if wanted and wanted not in (str(number), names.get(number)):
+            what = f"{condition.path} has the {kind} {names.get(number, number)} instead of {wanted}"
+            note.finding(what, at=at(root, node.path), remedy=remedy)
+    note.saw(f"{node.path}: mode {node.mode:04o}, {node.uid}:{node.gid}")
+
+
+def _no_file(root: Root, condition: NoFile, remedy: str, note: Notes) -> None:
+    nodes = root.tree.nodes()
+    found = [(f"{printable(node.path)} exists", at(root, node.path)) for node in nodes if matches(node.path, (condition.path,))]
+    findings_up_to(note, found, remedy=remedy)
+    note.saw(f"names of {len(nodes)} files and directories")
+
+
+def _packages(root: Root) -> tuple[Package, ...]:
+    """Return the installed packages; raises ArtefactError for an image without a list, of which nothing can be said."""
+    packages = read_packages(root.tree)
+    if packages is None:
+        raise ArtefactError(f"{root.artefact.name} has no list of packages; ask for a file of the package instead")
+    return packages
+
+
+def _package(root: Root, condition: PackageIs, remedy: str, note: Notes) -> None:
+    found = [package for package in _packages(root) if package.name == condition.name]
+    if not found:
+        note.finding(f"the package {condition.name} is not installed", at=at(root), remedy=remedy)
+    for package in found:
+        if condition.relation and not satisfies(package.version, condition.relation, condition.version):
+            what = f"the package {package.name} has the version {package.version}, not {condition.relation} {condition.version}"
+            note.finding(what, at=at(root, package.path, package.line), remedy=remedy)
+        note.saw(f"{package.path}:{package.line}: {package.name} {package.version}")
+
+
+def _no_package(root: Root, condition: NoPackage, remedy: str, note: Notes) -> None:
+    for package in _packages(root):
+        if matches(package.name, (condition.name,)):
+            what = f"the package {package.name} {package.version} is installed"
+            note.finding(what, at=at(root, package.path, package.line), remedy=remedy)
+    note.saw(package_evidence(root))
+
+
+def _unit(root: Root, condition: UnitIs, remedy: str, note: Notes) -> None:
+    unit, start = units_of(root.tree).unit(condition.name), started(root).get(units_of(root.tree).real_name(condition.name))
+    state = "masked" if unit.masked else "absent" if not unit.exists else "enabled" if start else "disabled"
+    if state == condition.state:
+        note.saw(f"{unit.path or condition.name}: {state}")
+    else:
+        why = f": {start.reason}" if start else ""
+        what = f"{condition.name} is {state} instead of {condition.state}{why}"
+        note.finding(what, at=at(root, start.path if start else unit.path), remedy=remedy)
+
+
+def _everest(root: Root, condition: EverestIs, remedy: str, note: Notes) -> None:
+    config = configuration(root, note)
+    if config is None:
+        return
+    if not condition.module:
+        places = [("settings", config.setting(condition.key), config.line(condition.key))]
+    else:
+        modules = [module for module in config.modules if condition.module in (module.id, module.type)]
+        places = [(f"the module '{module.id}'", _value(module, condition.key), module.line) for module in modules]
+    if not places:
+        note.finding(f"there is no module '{condition.module}'", at=at(root, config.path), remedy=remedy)
+    for name, value, line in places:
+        if value != condition.value or type(value) is not type(condition.value):
+            what = f"{name} has {condition.key}: {value} instead of {condition.value}"
+            note.finding(what, at=at(root, config.path, line), remedy=remedy)
+        note.saw(f"{config.path}:{line}: {condition.key}: {value}")
+
+
+def _value(module: Module, key: str) -> Value:
+    implementation, dot, name = key.partition(".")
+    values = module.implementations.get(implementation) if dot else module.config
+    return values.get(name if dot else key) if isinstance(values, dict) else None
+
+
+def _text(root: Root, condition: TextIs, remedy: str, note: Notes) -> None:
+    if root.tree.resolve(condition.path) is None:
+        note.finding(f"{condition.path} does not exist", at=at(root, condition.path), remedy=remedy)
+        return
+    lines = root.tree.text(condition.path).split("\n")
+    for number, line in enumerate(lines, start=1):
+        if len(line) > MAX_LINE:
+            raise ArtefactError(f"{root.artefact.name}: {condition.path}:{number} is longer than {MAX_LINE} characters; it is no text file")
+    found = [number for number, line in enumerate(lines, start=1) if condition.expression.search(line)]
+    wanted = f"'{condition.expression.pattern}'"
+    if condition.wanted and not found:
+        note.finding(f"no line of {condition.path} has {wanted}", at=at(root, condition.path), remedy=remedy)
+    if not condition.wanted:
+        have = [(f"a line of {condition.path} has {wanted}", at(root, condition.path, number)) for number in found]
+        findings_up_to(note, have, remedy=remedy)
+    note.saw(f"{condition.path}: {len(lines)} lines, {len(found)} with {wanted}")
