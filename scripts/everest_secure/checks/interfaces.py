@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from everest_secure.checks.common import at, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.parse.conf_files import read_daemon_conf
-from everest_secure.parse.networkd import Network, families, networks_of, read_networks
+from everest_secure.parse.networkd import Network, families, made_interfaces, networks_of, read_networks
 from everest_secure.parse.sysctl import read_sysctl
 from everest_secure.parse.unit_file import Assignment, boolean
 from everest_secure.policy.parameters import Parameters
@@ -42,8 +42,12 @@ def kernel_forwards_nothing_and_ignores_redirects(root: Root, policy: Parameters
 
 @check("NET-05", on=Scope.ROOT)
 def networkd_forwards_nothing(root: Root, policy: Parameters, note: Notes) -> None:
-    """No .network file and no networkd.conf turns forwarding, masquerading or answering for others on."""
-    networks = read_networks(root.tree)
+    """No .network file and no networkd.conf turns forwarding, masquerading or answering for others on.
+
+    Files for interfaces of containers and virtual machines, which systemd brings along, count only where such an interface is made.
+    """
+    made = (*policy.inbound, *made_interfaces(root.tree))
+    networks = [each for each in read_networks(root.tree) if not each.virtual or any(each.may_match(name) for name in made)]
     found = [each for network in networks for each in network.any_of(*(("Network", key) for key in _FORWARDING))]
     found += [each for each in read_daemon_conf(root.tree, "networkd.conf") if each.section == "Network" and each.key in _FORWARDING]
     for each in found:

@@ -62,10 +62,10 @@ def bill_of_materials_covers_every_package(build: Build, policy: Parameters, not
 def _bill(companion: Companion) -> Bill:
     if companion.name.endswith(".json"):
         return parse_spdx3(companion.text(), companion.name)
-    archive = companion.opened()
-    if archive.tree is None:
+    tree = next((each.tree for each in companion.opened().walk() if each.tree is not None), None)
+    if tree is None:
         raise ArtefactError(f"{companion.name} is no archive that can be read; build it again")
-    return read_spdx2(archive.tree)
+    return read_spdx2(tree)
 
 
 def _installed(build: Build) -> frozenset[str]:

@@ -66,7 +66,7 @@ class Companion:
         return self.read(limit).decode("utf-8", "replace")
 
     def opened(self) -> Artefact:
-        """Open an archive, as that of SPDX 2.2 is: its `tree` is not None. Raises ArtefactError when it is none."""
+        """Open an archive, as that of SPDX 2.2 is: one with a `tree` lies in it. Raises ArtefactError when it is none."""
         return open_artefact(self.path)
 
 

@@ -9,11 +9,13 @@ from everest_secure.parse.conf_files import conf_files, places
 from everest_secure.parse.unit_file import Assignment, boolean, effective, parse_unit_file
 
 DIRECTORIES = places("systemd/network")
+_VIRTUAL = frozenset(["bridge", "tun", "veth"])
+"""Drivers of interfaces that programs make (systemd's own files for its containers and machines)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A .network file with its drop-ins."""
+    """A .network file with its drop-ins; a .netdev file reads the same."""
 
     path: str
     assignments: tuple[Assignment, ...]
@@ -43,6 +45,12 @@ class Network:
         patterns = [word for each in self.assigned("Match", "Name") for word in _patterns(each.value)]
         return bool(self.conditions) and _fits(interface, patterns)
 
+    @property
+    def virtual(self) -> bool:
+        """Whether it is for virtual interfaces alone, which exist only where something makes them: containers', bridges, tunnels."""
+        drivers = [word for each in self.assigned("Match", "Driver") for word in each.value.split()]
+        return "Kind" in self.conditions or (bool(drivers) and _VIRTUAL.issuperset(drivers))
+
     def matches(self, interface: str) -> bool:
         """Whether the file is certainly that of an interface unless an earlier one is: the name is all that it asks for."""
         return self.conditions == {"Name"} and self.may_match(interface)
@@ -70,6 +78,12 @@ def read_networks(tree: Tree) -> tuple[Network, ...]:
 def _network(tree: Tree, node: Node) -> Network:
     drop_ins = conf_files(tree, tuple(f"{directory}/{node.name}.d" for directory in DIRECTORIES))
     return Network(node.path, tuple(each for file in (node, *drop_ins) for each in parse_unit_file(tree.text(file.path), file.path)))
+
+
+def made_interfaces(tree: Tree) -> frozenset[str]:
+    """Return the names of the virtual interfaces that networkd makes: `Name=` of .netdev files (systemd.netdev(5))."""
+    found = (_network(tree, node) for node in conf_files(tree, DIRECTORIES, ".netdev"))
+    return frozenset(name.value for netdev in found if (name := netdev.last("NetDev", "Name")))
 
 
 def networks_of(interface: str, networks: tuple[Network, ...]) -> tuple[Network, ...]:

@@ -36,6 +36,14 @@ MUTATIONS = [
         lambda fs: fs.file(f"{OWN}/15-everest-management.network.d/x.conf", "[Network]\nIPMasquerade=both\n"),
     ),
     Mutation(
+        "a bridge that networkd makes masquerades",
+        "NET-05",
+        lambda fs: (
+            fs.file(f"{OWN}/br0.netdev", "[NetDev]\nName=br0\nKind=bridge\n"),
+            fs.file(f"{OWN}/br0.network", "[Match]\nName=br*\nKind=bridge\n[Network]\nIPMasquerade=ipv4\n"),
+        ),
+    ),
+    Mutation(
         "networkd's own configuration forwards",
         "NET-05",
         lambda fs: fs.file("/etc/systemd/networkd.conf.d/x.conf", "[Network]\nIPv6Forwarding=yes\n"),
@@ -93,3 +101,12 @@ def test_a_file_that_matches_nothing_is_no_file() -> None:
 def test_link_local_addresses_and_routes_are_allowed_on_the_plc_side() -> None:
     fs = good_root().replace(PLC, r"^\[Network\]$", "[Network]\nAddress=fe80::1/64\nAddress=169.254.7.1/16")
     assert failing(fs.append(PLC, "[Route]\nDestination=ff02::/16\n")) == {}
+
+
+def test_what_systemd_has_for_containers_that_nobody_makes_forwards_nothing() -> None:
+    fs = good_root()
+    for name, match in (("ve", "Name=ve-*\nDriver=veth"), ("vz", "Name=vz-*\nKind=bridge")):
+        fs.file(
+            f"/usr/lib/systemd/network/80-container-{name}.network", f"[Match]\n{match}\n[Network]\nDHCPServer=yes\nIPMasquerade=both\n"
+        )
+    assert failing(fs) == {}
