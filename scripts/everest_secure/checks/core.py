@@ -112,7 +112,7 @@ class Build:
     roots: tuple[Root, ...]
     """Root file systems of all of them. May be empty."""
     companions: tuple[Companion, ...]
-    """At least one."""
+    """May be empty."""
 
     def of(self, kind: CompanionKind) -> Companion | None:
         """Return the companion of a kind, the one that says most; None when there is none."""

@@ -9,6 +9,7 @@ from everest_secure.image.companions import Companion
 from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.tree import Tree
 
+DIRECTORY = "directory"
 DISKS, BUNDLE = ("gpt", "mbr"), "rauc-bundle"
 
 Named = tuple[str, Subject]
@@ -43,7 +44,12 @@ def find_subjects(artefacts: Sequence[Artefact]) -> Mapping[Scope, Sequence[Name
         boots += [(disk.name, Boot(disk, tuple(_roots(disk)))) for disk in disks]
         outside = tuple(root for other in artefacts if other is not container for root in _roots(other))
         bundles += [(bundle.name, Bundle(bundle, outside)) for bundle in _of_kind(container, BUNDLE)]
-    return {Scope.ROOT: roots, Scope.BOOT: boots, Scope.BUNDLE: bundles, Scope.BUILD: list(_builds(artefacts))}
+    return {
+        Scope.ROOT: roots,
+        Scope.BOOT: boots,
+        Scope.BUNDLE: bundles,
+        Scope.BUILD: list(_builds(artefacts, [root.container for _, root in roots])),
+    }
 
 
 def repeated(artefacts: Sequence[Artefact], subjects: Mapping[Scope, Sequence[Named]]) -> tuple[str, ...]:
@@ -70,11 +76,16 @@ def _of_kind(container: Artefact, *kinds: str) -> list[Artefact]:
     return [artefact for artefact in container.walk() if artefact.kind in kinds]
 
 
-def _builds(artefacts: Sequence[Artefact]) -> Iterator[Named]:
-    """Yield one subject for all artefacts that have the same companions: the disk, the file system and the archive of one image."""
+def _builds(artefacts: Sequence[Artefact], checked: Sequence[Artefact]) -> Iterator[Named]:
+    """Yield one subject for all artefacts that have the same companions: the disk, the file system and the archive of one image.
+
+    An image beside which nothing lies is one, too, if its root is among those `checked`. A directory is none, as nothing belongs beside it, and
+    neither is a bundle, whose image has its own.
+    """
     groups: dict[tuple[Companion, ...], list[Artefact]] = {}
     for artefact in artefacts:
-        if artefact.companions:
+        alone = artefact.kind not in (BUNDLE, DIRECTORY) and any(artefact is each for each in checked)
+        if artefact.companions or alone:
             groups.setdefault(artefact.companions, []).append(artefact)
     for companions, group in groups.items():
         yield group[0].name, Build(group[0], tuple(root for artefact in group for root in _roots(artefact)), companions)

@@ -164,6 +164,8 @@ class Parameters:
     """Slot classes of components besides root and boot chain that update through the bundle, such as `mcu` (RAUC-07)."""
     update_expiry_days: ExpiryDays
     """Days that certificates and revocation lists of updates must still be valid (RAUC-09)."""
+    bill_of_materials_required: bool
+    """Whether an image without a bill of materials is a finding (SUP-01)."""
     vulnerability_report_required: bool
     """Whether an image without a report of known vulnerabilities is a finding (SUP-02)."""
     vulnerability_score: float

@@ -79,16 +79,26 @@ def test_a_root_that_is_there_several_times_byte_by_byte_is_checked_once(tmp_pat
     assert repeated(artefacts, found) == ("b",)
 
 
-def test_images_with_the_same_companions_are_one_build_and_one_without_is_none(tmp_path: Path) -> None:
+def test_images_with_the_same_companions_are_one_build_and_one_without_is_another(tmp_path: Path) -> None:
     (tmp_path / "charger.manifest").write_text("systemd\n")
     companions = (Companion(CompanionKind.MANIFEST, tmp_path / "charger.manifest"),)
     first, second = (replace(root_artefact(tmp_path / name, name), companions=companions) for name in ("disk", "squashfs"))
-    ((name, build),) = find_subjects([first, second, root_artefact(tmp_path / "alone", "alone")])[Scope.BUILD]
+    (name, build), (other, nothing) = find_subjects([first, second, root_artefact(tmp_path / "alone", "alone")])[Scope.BUILD]
+    assert isinstance(nothing, Build)
+    assert (other, nothing.companions) == ("alone", ())
     assert isinstance(build, Build)
     assert (name, build.container) == ("disk", first)
     assert [root.artefact.name for root in build.roots] == ["disk", "squashfs"]
     assert build.of(CompanionKind.MANIFEST) == companions[0]
     assert build.of(CompanionKind.KERNEL_CONFIG) is None
+
+
+def test_an_image_beside_which_nothing_lies_is_a_build_that_left_nothing_and_a_directory_or_a_bundle_is_none(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    given = [disk(tmp_path / "one"), bundle(tmp_path), open_artefact(root(tmp_path / "rootfs"))]
+    ((name, build),) = find_subjects(given)[Scope.BUILD]
+    assert isinstance(build, Build)
+    assert (name, build.companions) == ("disk.raw", ())
 
 
 def test_a_disk_whose_root_cannot_be_read_is_no_success(tmp_path: Path) -> None:

@@ -147,6 +147,9 @@ def test_a_bill_of_spdx_2_covers_the_image_and_not_what_is_built_beside_it(tmp_p
 
 def test_an_image_without_a_bill_is_found(tmp_path: Path) -> None:
     assert said("SUP-01", build(tmp_path)) == ["there is no bill of materials beside the image"]
+    assert said("SUP-01", build(tmp_path, manifest="")) == ["there is no bill of materials beside the image"]
+    bench = replace(production(), bill_of_materials_required=False)
+    assert judged("SUP-01", build(tmp_path), bench).outcome is Outcome.NOT_APPLICABLE
 
 
 def test_a_package_that_the_bill_does_not_name_is_found(tmp_path: Path) -> None:
