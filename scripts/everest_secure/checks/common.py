@@ -72,6 +72,18 @@ def started(root: Root) -> Mapping[str, Start]:
     return _starts(root.tree)
 
 
+def services(root: Root) -> tuple[Unit, ...]:
+    """Return every service that is installed and not masked, whether it starts or not; each under its own name alone."""
+    return _services(root.tree)
+
+
+@lru_cache(maxsize=4)
+def _services(tree: Tree) -> tuple[Unit, ...]:
+    units = units_of(tree)
+    names = (name for name in units.names if name.endswith(".service") and units.real_name(name) == name)
+    return tuple(unit for name in names if (unit := units.unit(name)).exists)
+
+
 def service(root: Root) -> Unit:
     """Return everest.service with its drop-ins; it need not exist."""
     return units_of(root.tree).unit(SERVICE)

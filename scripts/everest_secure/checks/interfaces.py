@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from everest_secure.checks.common import at, started
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.parse.conf_files import read_daemon_conf
 from everest_secure.parse.networkd import Network, families, made_interfaces, networks_of, read_networks
-from everest_secure.parse.sysctl import read_sysctl
+from everest_secure.parse.sysctl import normalised, read_sysctl
 from everest_secure.parse.unit_file import Assignment, boolean
 from everest_secure.policy.parameters import Parameters
 
@@ -29,8 +30,10 @@ def kernel_forwards_nothing_and_ignores_redirects(root: Root, policy: Parameters
     settings = read_sysctl(root.tree)
     remedy = "Install everest-sysctl, and no file that is read after it and says otherwise."
     names = ("all", "default", *policy.inbound)
+    for path in sorted({setting.path for setting in settings.assigned.values()}):
+        lies_on_the_root(root, path, note)
     for key, accepted in policy.interface_settings.items():
-        for each in dict.fromkeys(key.replace(ANY, name) for name in names):
+        for each in dict.fromkeys(normalised(key).replace(ANY, name) for name in names):
             found = settings.get(each)
             if found is None:
                 note.finding(f"{each} is left to the kernel instead of {' or '.join(accepted)}", at=at(root), remedy=remedy)
@@ -70,6 +73,7 @@ def plc_side_has_link_local_addresses_only(root: Root, policy: Parameters, note:
             what = f"no .network file is for '{interface}', whose addresses are left to others"
             note.finding(what, at=at(root), remedy="Install everest-network with EVEREST_PLC_INTERFACE set to its name.")
         for network in own:
+            lies_on_the_root(root, network.path, note)
             for what, where in _beyond_link_local(network):
                 place = at(root, where.path if where else network.path, where.line if where else 0)
                 note.finding(f"'{interface}' {what}", at=place, remedy="Leave link-local addresses alone on the PLC side.")

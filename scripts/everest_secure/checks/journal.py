@@ -2,6 +2,7 @@
 
 from everest_secure.checks.common import at, started, units_of
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.parse.journald_conf import read_journald_conf
 from everest_secure.parse.mounts import lasting, read_mounts
 from everest_secure.policy.parameters import Parameters
@@ -17,6 +18,8 @@ def journal_is_kept_on_the_data_partition_within_a_size(root: Root, policy: Para
     conf = read_journald_conf(root.tree)
     remedy = "Install everest-journal: Storage=persistent and SystemMaxUse= in a drop-in."
     storage, bound = conf.storage, conf.system_max_use
+    for path in sorted({each.path for each in (storage, bound) if each is not None}):
+        lies_on_the_root(root, path, note)
     if storage is None or storage.value != "persistent":
         what = (
             f"the journal is not kept: Storage={storage.value}" if storage else "the journal is not kept for certain: Storage= is not set"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from everest_secure.checks.common import at, matches, started, units_of, words
+from everest_secure.checks.common import at, matches, services, started, units_of, words
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.net import broker_config
 from everest_secure.checks.steady import lies_on_the_root
@@ -58,12 +58,9 @@ def _brokers(root: Root, policy: Parameters) -> tuple[Broker, ...]:
 
     Raises NotApplicable when none is installed that the network can reach.
     """
-    units = units_of(root.tree)
     found = []
-    for name in units.names:
-        api = matches(name, policy.mqtt_api_units)
-        unit = units.unit(name)
-        if not unit.exists or units.real_name(name) != name or (name in started(root) and not api):
+    for unit in services(root):
+        if unit.name in started(root) and not matches(unit.name, policy.mqtt_api_units):
             continue
         for command in unit.commands:
             if program(command) == "mosquitto":

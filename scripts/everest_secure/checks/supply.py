@@ -1,9 +1,11 @@
 """What an image is made of: SUP-01 to SUP-03."""
 
+import hashlib
 import re
 
+from everest_secure.checks.bundle import facts_of
 from everest_secure.checks.common import at, findings_up_to
-from everest_secure.checks.core import Build, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.core import Build, Bundle, Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.errors import ArtefactError
 from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.parse.build_lists import (
@@ -59,6 +61,23 @@ def bill_of_materials_covers_every_package(build: Build, policy: Parameters, not
             licences = parse_licence_manifest(root.tree.text(LICENCES))
             _compare(installed, frozenset(licences), f"{root.artefact.name}: {LICENCES}", note)
     note.saw(f"{companion.name}: {bill.version}, {len(bill.packages)} packages, {len(installed)} installed")
+
+
+@check("SUP-01", on=Scope.BUNDLE)
+def bundle_names_the_bill_that_lies_beside_the_image(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The digest in the signed manifest, where there is one, is that of each bill of materials beside an image that was given with the bundle."""
+    manifest = facts_of(bundle).manifest
+    named = manifest.sections.get("meta.everest-secure", {}).get("sbom-sha256", "") if manifest else ""
+    if not named:
+        raise NotApplicable("the bundle names no bill of materials")
+    lying = (each for root in bundle.roots for each in root.container.companions if each.kind is CompanionKind.BILL_OF_MATERIALS)
+    for bill in dict.fromkeys(lying):
+        if hashlib.sha256(bill.read()).hexdigest() == named:
+            note.saw(f"{bill.name} is the bill of materials that the bundle names")
+        else:
+            what = f"the bundle names another bill of materials than {bill.name}"
+            note.finding(what, at=Location(bundle.artefact.name), remedy="Keep together what one build left.")
+    note.saw(f"manifest: bill of materials {named}")
 
 
 def _bill(companion: Companion) -> Bill:

@@ -105,7 +105,8 @@ def one_unit_decides_over_a_new_slot(root: Root, policy: Parameters, note: Notes
         if not decides.commands:
             note.finding(f"{owner} of {gate.unit.name} runs nothing", at=at(root, gate.unit.path), remedy="Install everest-health-gate.")
         for command in decides.commands:
-            _is_program(root, command[0], f"what {owner} runs,", note)
+            if command[0].startswith("/"):  # what a shell or systemd looks up by its name is in the directories of programs or nowhere
+                _is_program(root, command[0], f"what {owner} runs,", note)
         if _marks_good(decides) and not _waits_for_health(decides):
             what = f"{owner} marks the slot good without a health check before"
             note.finding(what, at=at(root, decides.path), remedy="Add ExecCondition= with the check, or Requires= and After= its unit.")

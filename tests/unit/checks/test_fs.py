@@ -96,7 +96,7 @@ MUTATIONS = [
         "the data partition is not mounted",
         "FS-03",
         lambda fs: fs.remove("/etc/systemd/system/local-fs.target.requires"),
-        also=("RAUC-01", "CERT-01"),
+        also=("RAUC-01", "CERT-01", "LOG-02"),
     ),
     *(
         Mutation(
@@ -106,7 +106,9 @@ MUTATIONS = [
         )
         for option in ("nodev", "nosuid", "noexec")
     ),
-    Mutation("/var is a tmpfs", "FS-03", lambda fs: fs.replace(f"{UNITS}/var.mount", "ext4", "tmpfs"), also=("RAUC-01", "CERT-01")),
+    Mutation(
+        "/var is a tmpfs", "FS-03", lambda fs: fs.replace(f"{UNITS}/var.mount", "ext4", "tmpfs"), also=("RAUC-01", "CERT-01", "LOG-02")
+    ),
     Mutation(
         "a module writes to its default below /tmp",
         "FS-03",

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
-from support.mutation import Mutation, check_mutation, sentence
-from support.rootfs import LOCAL, UNITS, failing, good_root
+from support.mutation import Mutation, check_mutation, move_behind, sentence
+from support.rootfs import LOCAL, UNITS, failing, good_root, production
 
 PLC = "/usr/lib/systemd/network/10-everest-plc.network"
 OWN = "/etc/systemd/network"
@@ -26,6 +28,8 @@ MUTATIONS = [
     setting("any source address is believed", "net.ipv4.conf.*.rp_filter = 0"),
     setting("a setting is left to the kernel", "-net.ipv4.conf.eth1.accept_source_route"),
     Mutation("no settings are installed", "NET-05", lambda fs: fs.remove(SETTINGS)),
+    Mutation("the settings are a link to the data partition", "NET-05", lambda fs: move_behind(fs, SETTINGS)),
+    Mutation("the PLC side's file is a link to the data partition", "NET-05", lambda fs: move_behind(fs, PLC)),
     Mutation("an empty file hides the settings", "NET-05", lambda fs: fs.file("/etc/sysctl.d/60-everest.conf", "")),
     Mutation("the settings are not made", "NET-05", lambda fs: fs.remove(f"{UNITS}/sysinit.target.wants/systemd-sysctl.service")),
     plc("networkd forwards", r"^\[Network\]$", "[Network]\nIPv4Forwarding=yes"),
@@ -110,3 +114,10 @@ def test_what_systemd_has_for_containers_that_nobody_makes_forwards_nothing() ->
             f"/usr/lib/systemd/network/80-container-{name}.network", f"[Match]\n{match}\n[Network]\nDHCPServer=yes\nIPMasquerade=both\n"
         )
     assert failing(fs) == {}
+
+
+def test_a_setting_of_a_vlan_s_interface_is_found_by_its_name_with_a_dot() -> None:
+    policy = replace(production(), inbound={**production().inbound, "eth0.100": ()})
+    assert "NET-05" not in failing(good_root(), policy)
+    fs = good_root().file("/etc/sysctl.d/99-product.conf", "net/ipv4/conf/eth0.100/accept_redirects = 1\n")
+    assert "net/ipv4/conf/eth0.100/accept_redirects is set to '1'" in failing(fs, policy)["NET-05"][0]

@@ -3,7 +3,7 @@ import pytest
 from everest_secure.parse.journald_conf import size
 from everest_secure.policy.catalogue import load_catalogue
 from everest_secure.policy.profile import load_profile
-from support.mutation import Mutation, check_mutation, sentence
+from support.mutation import Mutation, check_mutation, move_behind, sentence
 from support.rootfs import LOCAL, UNITS, failing, good_root
 
 OURS = "/usr/lib/systemd/journald.conf.d/50-everest.conf"
@@ -23,6 +23,7 @@ MUTATIONS = [
     dropped("the bound is no size", "SystemMaxUse=10%"),
     dropped("the bound is none", "SystemMaxUse=0"),
     Mutation("the drop-in is missing", "LOG-02", lambda fs: fs.remove(OURS)),
+    Mutation("the drop-in is a link to the data partition", "LOG-02", lambda fs: move_behind(fs, OURS)),
     Mutation("the drop-in is masked", "LOG-02", lambda fs: fs.link("/etc/systemd/journald.conf.d/50-everest.conf", "/dev/null")),
     Mutation(
         "logs lie on a file system of memory",

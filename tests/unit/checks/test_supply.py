@@ -1,5 +1,6 @@
 """Bills of materials, vulnerabilities and pinned inputs: SUP-01 to SUP-03."""
 
+import hashlib
 import json
 import subprocess
 from dataclasses import replace
@@ -9,11 +10,15 @@ from typing import Any
 import pytest
 
 from everest_secure import checks
-from everest_secure.checks.core import Build, registered, run_check
-from everest_secure.image.artefact import Artefact
+from everest_secure.checks.core import Build, Bundle, registered, run_check
+from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.companions import Companion, CompanionKind
+from everest_secure.image.manifest import parse_manifest
+from everest_secure.image.raucb import RaucBundle
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult, Outcome
+from support.bundle import incompressible
+from support.images import throw_away_signer, tool
 from support.mutation import Mutation, check_mutation, sentence
 from support.reference import require
 from support.rootfs import RootFs, failing, good_root, production
@@ -220,3 +225,41 @@ def test_no_report_is_a_finding_where_the_policy_asks_for_one(tmp_path: Path, ve
 @pytest.mark.parametrize("text", ["", "{", '{"package": [3]}', '{"package": [{"name": "a", "version": "1", "issue": [{}]}]}'])
 def test_a_damaged_report_is_an_error_and_no_pass(tmp_path: Path, text: str) -> None:
     assert judged("SUP-02", build(tmp_path, cve=text)).outcome is Outcome.ERROR
+
+
+def bundle(directory: Path, *, digest: str = "", beside: str = "") -> Bundle:
+    """Make a bundle, and an image beside which a bill of materials lies. What the manifest says of it is put in: RAUC before 1.9 leaves it out."""
+    content = directory / "content"
+    content.mkdir()
+    (content / "rootfs.img").write_bytes(incompressible(20_000))
+    text = "[update]\ncompatible=x\nversion=1\n\n[bundle]\nformat=verity\n\n[image.rootfs]\nfilename=rootfs.img\n"
+    (content / "manifest.raucm").write_text(text)
+    key, certificate = throw_away_signer(directory)
+    tool("rauc", "bundle", f"--cert={certificate}", f"--key={key}", f"--keyring={certificate}", content, directory / "a.raucb")
+    (directory / "i.spdx.json").write_text(beside)
+    companions = (Companion(CompanionKind.BILL_OF_MATERIALS, directory / "i.spdx.json"),) if beside else ()
+    given, made = good_root().root, open_artefact(directory / "a.raucb")
+    assert isinstance(made.facts, RaucBundle)
+    meta = f"\n[meta.everest-secure]\nsbom-sha256={digest}\n" if digest else ""
+    made = replace(made, facts=replace(made.facts, manifest=parse_manifest((text + meta).encode(), "a.raucb")))
+    return Bundle(made, (replace(given, container=Artefact("i.wic", "gpt", companions=companions)),))
+
+
+def named(subject: Bundle) -> CheckResult:
+    checks.load()
+    (entry,) = [each for each in registered() if each.requirement == "SUP-01" and each.scope.name == "BUNDLE"]
+    return run_check(entry, subject, "b", production())
+
+
+def test_a_bundle_names_the_bill_beside_the_image(tmp_path: Path) -> None:
+    result = named(bundle(tmp_path, digest=hashlib.sha256(b"{}").hexdigest(), beside="{}"))
+    assert (result.outcome, result.seen[0]) == (Outcome.PASS, "i.spdx.json is the bill of materials that the bundle names")
+
+
+def test_a_bundle_that_names_another_bill_is_found(tmp_path: Path) -> None:
+    (finding,) = named(bundle(tmp_path, digest="ab" * 32, beside="{}")).findings
+    assert finding.what == "the bundle names another bill of materials than i.spdx.json"
+
+
+def test_a_bundle_that_names_no_bill_says_nothing_of_it(tmp_path: Path) -> None:
+    assert named(bundle(tmp_path, beside="{}")).outcome is Outcome.NOT_APPLICABLE
