@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable
 
 from everest_secure.checks.common import at, configuration, findings_up_to, matches, package_evidence, started, units_of
-from everest_secure.checks.core import Check, Notes, Root, Scope
+from everest_secure.checks.core import Check, Location, Notes, Root, Scope
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
 from everest_secure.parse.accounts import read_accounts
 from everest_secure.parse.debian_version import satisfies
 from everest_secure.parse.everest_config import Module, Value
+from everest_secure.parse.kernel_configs import kernel_configs
 from everest_secure.parse.packages import Package, read_packages
-from everest_secure.policy.declared import Condition, Declared, EverestIs, FileIs, NoFile, NoPackage, PackageIs, TextIs, UnitIs
+from everest_secure.policy.declared import Condition, Declared, EverestIs, FileIs, KernelIs, NoFile, NoPackage, PackageIs, TextIs, UnitIs
 from everest_secure.policy.parameters import Parameters
 
 MAX_LINE = 4096
@@ -39,6 +40,8 @@ def _function(condition: Condition, remedy: str) -> Callable[[Root, Parameters, 
                 _no_package(root, condition, remedy, note)
             case UnitIs():
                 _unit(root, condition, remedy, note)
+            case KernelIs():
+                _kernel(root, condition, remedy, note)
             case EverestIs():
                 _everest(root, condition, remedy, note)
             case TextIs():
@@ -60,6 +63,8 @@ def described(condition: Condition) -> str:
             return f"no package is called {condition.name}"
         case UnitIs():
             return f"{condition.name} is {condition.state}"
+        case KernelIs():
+            return f"CONFIG_{condition.option} is {condition.value}"
         case EverestIs():
             return f"{condition.module or 'settings'}: {condition.key} is {condition.value}"
         case TextIs():
@@ -127,6 +132,18 @@ def _unit(root: Root, condition: UnitIs, remedy: str, note: Notes) -> None:
         why = f": {start.reason}" if start else ""
         what = f"{condition.name} is {state} instead of {condition.state}{why}"
         note.finding(what, at=at(root, start.path if start else unit.path), remedy=remedy)
+
+
+def _kernel(root: Root, condition: KernelIs, remedy: str, note: Notes) -> None:
+    configs = kernel_configs(root.artefact, root.tree, root.container)
+    if not configs:
+        raise ArtefactError(f"{root.artefact.name} does not say how its kernel was configured; install /usr/lib/modules/VERSION/config")
+    for config in configs:
+        value = config.value(condition.option)
+        place = Location(config.artefact, printable(config.path))
+        if value != condition.value:
+            note.finding(f"CONFIG_{condition.option} is {value} instead of {condition.value}", at=place, remedy=remedy)
+        note.saw(f"{place}: CONFIG_{condition.option} is {value}")
 
 
 def _everest(root: Root, condition: EverestIs, remedy: str, note: Notes) -> None:

@@ -84,9 +84,10 @@ def _builds(artefacts: Sequence[Artefact], checked: Sequence[Artefact]) -> Itera
     """
     groups: dict[tuple[Companion, ...], list[Artefact]] = {}
     for artefact in artefacts:
-        alone = artefact.kind not in (BUNDLE, DIRECTORY) and any(artefact is each for each in checked)
-        if artefact.companions or alone:
+        if artefact.companions:
             groups.setdefault(artefact.companions, []).append(artefact)
+        elif artefact.kind not in (BUNDLE, DIRECTORY) and any(artefact is each for each in checked):
+            yield artefact.name, Build(artefact, tuple(_roots(artefact)), ())
     for companions, group in groups.items():
         yield group[0].name, Build(group[0], tuple(root for artefact in group for root in _roots(artefact)), companions)
 

@@ -6,11 +6,10 @@ from itertools import pairwise
 
 from cryptography import x509
 
-from everest_secure.checks.bundle import devices, facts_of
+from everest_secure.checks.bundle import devices, facts_of, manifest_of
 from everest_secure.checks.common import at
 from everest_secure.checks.core import Bundle, Location, Notes, Root, Scope, check
 from everest_secure.checks.rauc import configuration, keyring, keyring_files, present_configuration
-from everest_secure.errors import ArtefactError
 from everest_secure.parse.certificates import is_authority, subject
 from everest_secure.parse.chain import build_chain
 from everest_secure.parse.revocation import RevocationList, is_revoked, list_faults, parse_revocation_lists
@@ -67,8 +66,7 @@ def signers_last_and_none_is_revoked(bundle: Bundle, policy: Parameters, note: N
     """Each certificate of a signature's chain is valid for the days of the policy, and no list of the device's keyring names it."""
     from everest_secure.parse.cms import verify_signed_data
 
-    if facts_of(bundle).format == "crypt":
-        raise ArtefactError(f"{bundle.artefact.name} is encrypted together with its signature; check it before it is encrypted")
+    manifest_of(bundle)  # without a recipient's key the signature is encrypted as well
     place = Location(bundle.artefact.name)
     signed = verify_signed_data(facts_of(bundle).cms, bundle.artefact.name)
     for root in devices(bundle):

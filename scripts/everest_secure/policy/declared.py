@@ -60,6 +60,16 @@ class UnitIs:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelIs:
+    """Every kernel has an option in its configuration as asked."""
+
+    option: str
+    """Without `CONFIG_`."""
+    value: str
+    """`y`, `m`, `n`, a number, or a text without its quotes."""
+
+
+@dataclass(frozen=True, slots=True)
 class EverestIs:
     """A setting of EVerest's configuration, or a key of the modules of an ID or type, has a value."""
 
@@ -79,7 +89,7 @@ class TextIs:
     wanted: bool
 
 
-Condition = FileIs | NoFile | PackageIs | NoPackage | UnitIs | EverestIs | TextIs
+Condition = FileIs | NoFile | PackageIs | NoPackage | UnitIs | KernelIs | EverestIs | TextIs
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,8 @@ def _condition(document: Document, path: tuple[Key, ...], entry: Mapping[str, An
             return NoPackage(entry["name"])
         case "unit":
             return UnitIs(entry["name"], entry["state"])
+        case "kernel":
+            return KernelIs(entry["option"].removeprefix("CONFIG_"), entry["value"])
         case "everest":
             return EverestIs(entry.get("module", ""), entry["key"], cast(Value, entry["value"]))
         case "text":

@@ -48,6 +48,8 @@ HOLDS = [
     "kind: unit, name: spare.service, state: disabled",
     "kind: unit, name: debug-shell.service, state: masked",
     "kind: unit, name: other.service, state: absent",
+    'kind: kernel, option: CONFIG_STRICT_KERNEL_RWX, value: "y"',
+    'kind: kernel, option: NO_SUCH_OPTION, value: "n"',
     "kind: everest, key: run_as_user, value: everest",
     "kind: everest, module: Linux_Systemd_Rauc, key: OCPPLogPath, value: /var/log/everest/ocpp",
     "kind: everest, module: system, key: OCPPLogPath, value: /var/log/everest/ocpp",
@@ -68,6 +70,7 @@ FAILS = {
     "kind: unit, name: spare.service, state: masked": "spare.service is disabled instead of masked",
     "kind: unit, name: debug-shell.service, state: absent": "debug-shell.service is masked instead of absent",
     "kind: unit, name: other.service, state: enabled": "other.service is absent instead of enabled",
+    'kind: kernel, option: CONFIG_STRICT_KERNEL_RWX, value: "n"': "CONFIG_STRICT_KERNEL_RWX is y instead of n",
     "kind: everest, key: run_as_user, value: root": "settings has run_as_user: everest instead of root",
     "kind: everest, key: none, value: 1": "settings has none: None instead of 1",
     "kind: everest, module: Linux_Systemd_Rauc, key: OCPPLogPath, value: true": (
@@ -98,6 +101,13 @@ def test_it_does_not_hold(condition: str, tmp_path: Path) -> None:
 def test_packages_of_an_image_without_a_list_are_an_error_and_no_pass(tmp_path: Path) -> None:
     for condition in ("kind: package, name: a", "kind: no-package, name: a"):
         assert judged(tmp_path, condition, good_root()).outcome is Outcome.ERROR
+
+
+def test_a_kernel_that_says_nothing_is_an_error_and_no_pass(tmp_path: Path) -> None:
+    fs = product()
+    for path in [path for path in fs.nodes if path.startswith("/usr/lib/modules/") and path.endswith("/config")]:
+        fs.remove(path)
+    assert judged(tmp_path, 'kind: kernel, option: X, value: "y"', fs).outcome is Outcome.ERROR
 
 
 def test_a_line_that_is_no_text_is_an_error_and_no_pass(tmp_path: Path) -> None:

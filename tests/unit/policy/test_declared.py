@@ -47,6 +47,8 @@ def test_a_waiver_may_cover_a_requirement_of_the_product(tmp_path: Path) -> None
         ("{kind: no-file, path: /x, mode: '0644'}", "9: checks[0].expect[0].mode: unknown key"),
         ("{kind: package, name: a, version: '1.2'}", '9: checks[0].expect[0].version: "1.2" is not a relation and a version'),
         ("{kind: unit, name: a.service, state: on}", "9: checks[0].expect[0].state: true is not known; known are enabled"),
+        ("{kind: kernel, option: BPF, value: yes}", "9: checks[0].expect[0].value: must be text, not true"),
+        ("{kind: kernel, option: 'B F', value: 'y'}", '9: checks[0].expect[0].option: "B F" is not an option of the kernel'),
         ("{kind: everest, key: a, value: [1]}", "9: checks[0].expect[0].value: must be text or a number or true or false, not [1]"),
         ("{kind: text, path: /x}", "9: checks[0].expect[0]: needs one of 'contains' and 'lacks'"),
         ("{kind: text, path: /x, contains: a, lacks: b}", "9: checks[0].expect[0]: needs one of 'contains' and 'lacks'"),
