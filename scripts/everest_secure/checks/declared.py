@@ -7,10 +7,11 @@ from everest_secure.checks.core import Check, Location, Notes, Root, Scope
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
 from everest_secure.parse.accounts import read_accounts
-from everest_secure.parse.debian_version import satisfies
-from everest_secure.parse.everest_config import Module, Value
+from everest_secure.parse.everest_config import Module
+from everest_secure.parse.everest_yaml import Value
 from everest_secure.parse.kernel_configs import kernel_configs
 from everest_secure.parse.packages import Package, read_packages
+from everest_secure.parse.versions import satisfies
 from everest_secure.policy.declared import Condition, Declared, EverestIs, FileIs, KernelIs, NoFile, NoPackage, PackageIs, TextIs, UnitIs
 from everest_secure.policy.parameters import Parameters
 
@@ -154,7 +155,7 @@ def _everest(root: Root, condition: EverestIs, remedy: str, note: Notes) -> None
         places = [("settings", config.setting(condition.key), config.line(condition.key))]
     else:
         modules = [module for module in config.modules if condition.module in (module.id, module.type)]
-        places = [(f"the module '{module.id}'", _value(module, condition.key), module.line) for module in modules]
+        places = [(f"the module '{module.id}'", _value(module, condition.key), config.line_of(module, condition.key)) for module in modules]
     if not places:
         note.finding(f"there is no module '{condition.module}'", at=at(root, config.path), remedy=remedy)
     for name, value, line in places:

@@ -6,21 +6,20 @@ import re
 from everest_secure.checks.bundle import facts_of
 from everest_secure.checks.common import at, findings_up_to
 from everest_secure.checks.core import Build, Bundle, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.stand_in import is_stand_in
 from everest_secure.errors import ArtefactError
 from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.parse.build_lists import (
     Layer,
     Vulnerability,
     parse_buildinfo,
-    parse_licence_manifest,
     parse_package_manifest,
     parse_vulnerabilities,
 )
-from everest_secure.parse.packages import read_packages
+from everest_secure.parse.packages import LICENCES, parse_licences, read_packages
 from everest_secure.parse.spdx import Bill, parse_spdx3, read_spdx2
 from everest_secure.policy.parameters import Parameters
 
-LICENCES = "/usr/share/common-licenses/license.manifest"
 BUILDINFO = "/etc/buildinfo"
 _RELEASE = re.compile(r"v?\d{4}\.\d{1,2}\.\d{1,3}(-rc\.?\d+)?", re.ASCII)
 """A tag of EVerest: `2026.02.1`."""
@@ -32,11 +31,11 @@ _OPEN_LISTED = 2000
 def image_says_under_which_licences_its_packages_are(root: Root, policy: Parameters, note: Notes) -> None:
     """The licence manifest is in the image."""
     if root.tree.resolve(LICENCES) is None:
-        if policy.stand_ins:
+        if is_stand_in(root, policy):
             raise NotApplicable("the image was not built by OE-Core, which makes the licence manifest")
         note.finding("the image has no licence manifest", at=at(root, LICENCES), remedy='Set COPY_LIC_MANIFEST = "1" in the distro.')
         return
-    licences = parse_licence_manifest(root.tree.text(LICENCES))
+    licences = {each.name for each in parse_licences(root.tree.text(LICENCES), LICENCES)}
     if not licences:
         note.finding("the licence manifest names no package", at=at(root, LICENCES), remedy="Build the image again.")
     note.saw(f"{LICENCES}: {len(licences)} packages")
@@ -58,7 +57,7 @@ def bill_of_materials_covers_every_package(build: Build, policy: Parameters, not
     _compare(installed, bill.packages, companion.name, note)
     for root in build.roots:
         if root.tree.resolve(LICENCES) is not None:
-            licences = parse_licence_manifest(root.tree.text(LICENCES))
+            licences = {each.name for each in parse_licences(root.tree.text(LICENCES), LICENCES)}
             _compare(installed, frozenset(licences), f"{root.artefact.name}: {LICENCES}", note)
     note.saw(f"{companion.name}: {bill.version}, {len(bill.packages)} packages, {len(installed)} installed")
 
@@ -145,7 +144,7 @@ def _report(companion: Companion) -> tuple[str, tuple[Vulnerability, ...]] | Non
 def every_layer_is_a_commit_and_everest_a_release(root: Root, policy: Parameters, note: Notes) -> None:
     """/etc/buildinfo names each layer's commit, none with changes besides, and a release of EVerest."""
     if root.tree.resolve(BUILDINFO) is None:
-        if policy.stand_ins:
+        if is_stand_in(root, policy):
             raise NotApplicable("the image was not built by OE-Core, which writes the build information")
         what = "the image does not say what it was built from"
         note.finding(what, at=at(root, BUILDINFO), remedy='Add IMAGE_CLASSES += "image-buildinfo" to the distro.')

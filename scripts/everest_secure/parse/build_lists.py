@@ -1,4 +1,4 @@
-"""Lists that a Yocto build leaves in and beside an image: packages, their licences, revisions of layers, known vulnerabilities."""
+"""Lists that a Yocto build leaves in and beside an image: packages, revisions of layers, known vulnerabilities."""
 
 import json
 import re
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from everest_secure.errors import ArtefactError
 
 MAX_ISSUES = 100_000
+MAX_SCORE = 10.0
+"""Of CVSS."""
+MAX_LINE = 1000
+"""Characters of a line of /etc/buildinfo that can name a layer."""
 _LAYER = re.compile(r"(?P<name>\S+)\s*= (?P<branch>.*):(?P<revision>[^:\s]+)(?P<modified> -- modified)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -23,19 +27,6 @@ def parse_package_manifest(text: str, where: str) -> tuple[str, ...]:
             raise ArtefactError(f"{where}:{number} is not the name, architecture and version of a package; give the manifest of a build")
         names += words[:1]
     return tuple(names)
-
-
-def parse_licence_manifest(text: str) -> dict[str, str]:
-    """Return package to licence of a `license.manifest`, paragraphs of `KEY: value` (license_image.bbclass, write_license_files())."""
-    found: dict[str, str] = {}
-    name = ""
-    for line in text.split("\n"):
-        key, _, value = line.partition(":")
-        if key == "PACKAGE NAME":
-            name = value.strip()
-        elif key == "LICENSE" and name:
-            found[name], name = value.strip(), ""
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +66,13 @@ def parse_buildinfo(text: str) -> BuildInfo:
         if line.endswith("|"):
             section = line.partition(":")[0]
         elif section == "Layer Revisions":
-            found = _LAYER.fullmatch(line)
+            found = _LAYER.fullmatch(line) if len(line) <= MAX_LINE else None
             layers.append(
                 Layer(found["name"], found["branch"], found["revision"], found["modified"] is not None, number)
                 if found
-                else Layer(line.partition("=")[0].strip(), "", line.partition("=")[2].strip(), modified=True, line=number)
+                else Layer(
+                    line.partition("=")[0].strip()[:MAX_LINE], "", line.partition("=")[2].strip()[:MAX_LINE], modified=True, line=number
+                )
             )
         else:
             name, _, value = line.partition(" = ")
@@ -132,6 +125,7 @@ def _vulnerability(issue: dict[str, object], name: str, version: str) -> Vulnera
 def _score(value: object) -> float | None:
     """Return a score; cve-check writes 0.0 for one that nobody has given yet."""
     try:
-        return float(str(value)) or None
+        score = float(str(value))
     except ValueError:
         return None
+    return score if 0 < score <= MAX_SCORE else None

@@ -1,6 +1,5 @@
 """Certificate revocation lists (RFC 5280, 5) and what OpenSSL asks of them when it checks the whole chain (X509_V_FLAG_CRL_CHECK_ALL)."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.parse.certificates import subject
 
 MAX_LISTS = 100
-_PEM = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+_BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
 RevocationList = x509.CertificateRevocationList
 
 
@@ -26,7 +25,8 @@ class Fault:
 
 def parse_revocation_lists(data: bytes, where: str) -> tuple[RevocationList, ...]:
     """Read all lists of a PEM file in order; raises ArtefactError for a damaged one and for more than a keyring holds."""
-    blocks = _PEM.findall(data)
+    pieces = data.split(_BEGIN, MAX_LISTS + 1)[1:]
+    blocks = [_BEGIN + piece[: piece.index(_END)] + _END for piece in pieces if _END in piece]
     if len(blocks) > MAX_LISTS:
         raise ArtefactError(f"{where} holds more than {MAX_LISTS} revocation lists; it is no keyring of a charger")
     try:

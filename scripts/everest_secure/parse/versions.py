@@ -9,6 +9,21 @@ MAX_LENGTH = 256
 """Characters of a version that are looked at."""
 
 
+RELATIONS = ("<", "<=", "=", ">=", ">")
+
+
+def satisfies(version: str, relation: str, wanted: str) -> bool:
+    """Whether a whole version, with epoch and revision, stands in one of the `RELATIONS` to another."""
+    order = _compare_whole(version[:MAX_LENGTH], wanted[:MAX_LENGTH])
+    return {"<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">": order > 0}[relation]
+
+
+def _compare_whole(one: str, other: str) -> int:
+    epochs = [int(found[0][:-1]) if (found := _EPOCH.match(each)) else 0 for each in (one, other)]
+    revisions = [bare.rpartition("-")[2] if "-" in bare else "" for bare in (_EPOCH.sub("", one, count=1), _EPOCH.sub("", other, count=1))]
+    return (epochs[0] > epochs[1]) - (epochs[0] < epochs[1]) or compare(upstream(one), upstream(other)) or compare(*revisions)
+
+
 def upstream(version: str) -> str:
     """Return the upstream part: without the epoch, and without the packager's revision after the last hyphen."""
     bare = _EPOCH.sub("", version[:MAX_LENGTH], count=1)

@@ -11,6 +11,7 @@ import pytest
 
 from everest_secure import checks
 from everest_secure.checks.core import Build, Bundle, registered, run_check
+from everest_secure.checks.stand_in import MARK
 from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.image.manifest import parse_manifest
@@ -46,8 +47,9 @@ def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
 
 def test_a_reference_image_is_no_build_of_oe_core_and_one_that_is_is_held_to_it() -> None:
     policy = replace(production(), stand_ins=True)
-    assert failing(good_root().remove(INFO).remove(LICENCES), policy) == {}
-    assert set(failing(good_root().replace(INFO, "main:a+$", "main:x"), policy)) == {"SUP-03"}
+    assert failing(good_root().remove(INFO).remove(LICENCES).file(MARK, "{}"), policy) == {}
+    assert set(failing(good_root().remove(INFO).remove(LICENCES), policy)) == {"SUP-01", "SUP-03"}
+    assert set(failing(good_root().file(MARK, "{}").replace(INFO, "main:a+$", "main:x"), policy)) == {"SUP-03"}
 
 
 def test_changes_in_layers_are_for_the_bench() -> None:
@@ -206,6 +208,11 @@ def test_what_is_open_is_found_one_by_one(tmp_path: Path) -> None:
         "CVE-2024-3 is open in openssl 3.2.1 (score 6.1)",
     ]
     assert len(found) == 103
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "-1", "11", "high"])
+def test_a_score_that_is_none_does_not_hide_what_is_open(tmp_path: Path, score: str) -> None:
+    assert said("SUP-02", build(tmp_path, cve=report(issue(1, v3=score)))) == ["CVE-2024-1 is open in openssl 3.2.1 (no score yet)"]
 
 
 def test_a_policy_may_leave_low_scores_alone_but_nothing_that_has_none(tmp_path: Path) -> None:

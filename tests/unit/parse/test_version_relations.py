@@ -1,9 +1,9 @@
-"""Versions of packages; dpkg compares them, too."""
+"""Whole versions of packages, with epoch and revision; dpkg compares them, too."""
 
 import subprocess
 from itertools import product
 
-from everest_secure.parse.debian_version import RELATIONS, satisfies
+from everest_secure.parse.versions import RELATIONS, satisfies
 from support.reference import require
 
 VERSIONS = (
