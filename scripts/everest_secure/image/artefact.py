@@ -28,7 +28,7 @@ class Artefact:
     name: str
     """Path-like name: `disk.raw`, `disk.raw:rootfs-a`, `update.raucb:rootfs.img`."""
     kind: str
-    """Format: `directory`, `ext4`, `squashfs`, `vfat`, `gpt`, `verity`, `rauc-bundle`, `uki`, `efi-program`; `empty` and `unknown` only inside others."""
+    """Format: `directory`, `ext4`, `erofs`, `squashfs`, `vfat`, `gpt`, `verity`, `rauc-bundle`, `uki`, `efi-program`; `empty` and `unknown` only inside others."""
     blob: Blob | None = None
     """Its bytes; None for a directory."""
     tree: Tree | None = None

@@ -17,7 +17,7 @@ FLIPS = 150
 """Damaged copies of each image."""
 MEMORY = 1536 * 1024 * 1024
 """Bytes of address space that reading a hostile image may take, the interpreter and the mapped image included."""
-FORMATS = ["ext4", "ext2", "inline", "gzip", "zstd", "xz", "lz4", "vfat", "gpt", "verity", "raucb", "uki"]
+FORMATS = ["ext4", "ext2", "inline", "gzip", "zstd", "xz", "lz4", "erofs", "erofs-lz4", "vfat", "gpt", "verity", "raucb", "uki"]
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         tool("mke2fs", "-q", "-F", "-b", "1024", "-d", source, *options, found[name], "1536k")
     for codec in ("gzip", "zstd", "xz", "lz4"):
         tool("mksquashfs", source, found[codec], "-comp", codec, "-no-progress")
+    for name, options in {"erofs": ("-Eforce-inode-extended",), "erofs-lz4": ("-zlz4hc", "-C8192")}.items():
+        tool("mkfs.erofs", "--quiet", "-Enosbcrc", *options, found[name], source)
     with found["vfat"].open("wb") as disk:
         disk.truncate(512 * 1024)
     tool("mkfs.vfat", found["vfat"])
