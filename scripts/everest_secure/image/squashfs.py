@@ -1,6 +1,6 @@
 """SquashFS 4.0 (kernel documentation `filesystems/squashfs.rst`, `fs/squashfs/squashfs_fs.h`).
 
-Reads gzip, xz, zstd and lz4; fragments, sparse files, hard links and extended attributes. Every size in the image is bounded before it is used.
+Reads gzip, xz, zstd, lz4, lzo and lzma; fragments, sparse files, hard links and extended attributes. Every size in the image is bounded before it is used.
 """
 
 import stat

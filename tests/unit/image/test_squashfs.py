@@ -21,7 +21,7 @@ def squashfs(source: Path, image: Path, *options: str) -> Path:
     return image
 
 
-@pytest.mark.parametrize("codec", ["gzip", "xz", "zstd", "lz4"])
+@pytest.mark.parametrize("codec", ["gzip", "lzma", "lzo", "xz", "lz4", "zstd"])
 def test_every_node_and_byte_is_read_with_each_codec(source: Path, tmp_path: Path, codec: str) -> None:
     assert_equal(tree_of(squashfs(source, tmp_path / "image", "-comp", codec)), source)
 
@@ -37,7 +37,11 @@ def test_every_node_and_byte_is_read_with_each_codec(source: Path, tmp_path: Pat
         ("-noI", "-noD", "-noF", "-noX"),
         ("-no-duplicates", "-nopad"),
         ("-comp", "xz", "-Xbcj", "x86"),
+        ("-comp", "xz", "-Xbcj", "x86,arm,armthumb,powerpc,ia64,sparc", "-b", "1M"),
         ("-comp", "lz4", "-Xhc"),
+        ("-comp", "lzo", "-Xalgorithm", "lzo1x_1", "-b", "1M"),
+        ("-comp", "zstd", "-Xcompression-level", "22"),
+        ("-no-sparse",),
     ],
     ids=" ".join,
 )
@@ -57,8 +61,11 @@ def test_an_empty_file_system_has_a_root_only(tmp_path: Path) -> None:
 
 
 def test_a_compression_without_a_decompressor_is_refused_in_one_sentence(source: Path, tmp_path: Path) -> None:
-    image = squashfs(source, tmp_path / "image", "-comp", "lzo")
-    with pytest.raises(ArtefactError, match="compressed with lzo, which cannot be read; build it with zstd"):
+    image = squashfs(source, tmp_path / "image")
+    with image.open("r+b") as file:
+        file.seek(20)
+        file.write(b"\x07\0")
+    with pytest.raises(ArtefactError, match=r"compressed with an unknown method \(7\), which cannot be read; build it with zstd"):
         open_artefact(image)
 
 
