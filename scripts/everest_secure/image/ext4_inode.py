@@ -89,8 +89,7 @@ class InodeTable:
     def _table(self, group: int) -> int:
         if group not in self._tables:
             block = self._super.block_size
-            at = (self._super.first_block + 1) * block + group * self._super.descriptor_size
-            raw = self._blob.read(at, self._super.descriptor_size)
+            raw = self._blob.read(self._super.descriptor(group), self._super.descriptor_size)
             table = int.from_bytes(raw[8:12], "little")
             if self._super.descriptor_size >= 64:
                 table |= int.from_bytes(raw[40:44], "little") << 32
