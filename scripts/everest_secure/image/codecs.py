@@ -9,7 +9,9 @@ from everest_secure.errors import ArtefactError
 
 Decompress = Callable[[bytes, int], bytes]
 """`decompress(data, limit)` returns at most `limit` bytes; raises ArtefactError when `data` is corrupt or holds more."""
-
+Codec = Callable[[bytes, int], bytes | None]
+"""The same, but returns None when `data` is corrupt, and may return more than the limit."""
+_ZSTD = 6
 _MAX_DICTIONARY = 64 * 1024 * 1024
 _MAX_LZO = 64 * 1024 * 1024
 """Bytes that an LZO block may seem to hold before it is taken for hostile: its decompressor has no limit."""
@@ -19,7 +21,7 @@ _LZO_RUN = re.compile(rb"\0{3,}")
 
 def squashfs_codec(compression: int, name: str) -> Decompress:
     """Return the decompressor for a SquashFS superblock's compression id; raises ArtefactError when there is none."""
-    codec = _CODECS.get(compression)
+    codec = _zstd() if compression == _ZSTD else _CODECS.get(compression)
     if codec is None:
         raise ArtefactError(
             f"{name} is a SquashFS compressed with an unknown method ({compression}), which cannot be read; build it with zstd, xz, gzip or lz4"
@@ -82,17 +84,21 @@ def _lz4(data: bytes, limit: int) -> bytes | None:
         return None
 
 
-def _zstd(data: bytes, limit: int) -> bytes | None:
+def _zstd() -> Codec:
     import zstandard
 
-    try:
-        size = zstandard.frame_content_size(data)
-        if size > limit:
+    decompressor = zstandard.ZstdDecompressor()
+
+    def decompress(data: bytes, limit: int) -> bytes | None:
+        try:
+            if zstandard.frame_content_size(data) > limit:
+                return None
+            return decompressor.decompress(data, max_output_size=limit)
+        except zstandard.ZstdError:
             return None
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit)
-    except zstandard.ZstdError:
-        return None
+
+    return decompress
 
 
-_CODECS: dict[int, Callable[[bytes, int], bytes | None]] = {1: _gzip, 2: _lzma, 3: _lzo, 4: _xz, 5: _lz4, 6: _zstd}
+_CODECS: dict[int, Codec] = {1: _gzip, 2: _lzma, 3: _lzo, 4: _xz, 5: _lz4}
 """By the number in the superblock."""

@@ -8,6 +8,9 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
 from everest_secure.image.codecs import Decompress
 
+_NAME = struct.Struct("<HH")
+_SIZE = struct.Struct("<I")
+_REFERENCE = struct.Struct("<Q")
 _BLOCK = 8192
 _MAX_TABLE = 256 * 1024 * 1024
 """Bytes of a table, decompressed, before it is taken for hostile; 2 million inodes need about half."""
@@ -36,10 +39,10 @@ class MetaTable:
             raise ArtefactError(f"{self._name} is corrupt: a reference in its SquashFS leads nowhere; build or fetch it again")
         return start + offset
 
-    def unpack(self, layout: str, at: int) -> tuple[Any, ...]:
+    def unpack(self, layout: struct.Struct, at: int) -> tuple[Any, ...]:
         """Unpack a structure at a place; raises ArtefactError beyond the end."""
         try:
-            return struct.unpack_from(layout, self._data, at)
+            return layout.unpack_from(self._data, at)
         except struct.error:
             raise self._short() from None
 
@@ -49,9 +52,10 @@ class MetaTable:
 
     def take(self, at: int, length: int) -> bytes:
         """Return bytes at a place; raises ArtefactError beyond the end."""
-        if not self.holds(at, length):
+        found = self._data[at : at + length]
+        if len(found) != length:
             raise self._short()
-        return self._data[at : at + length]
+        return found
 
     def _short(self) -> ArtefactError:
         return ArtefactError(f"{self._name} is corrupt: a table of its SquashFS ends too early; build or fetch it again")
@@ -129,7 +133,7 @@ class XattrTable:
         at = self._table.position(reference >> 16, reference & 0xFFFF)
         found = {}
         for _ in range(pairs):
-            kind, length = self._table.unpack("<HH", at)
+            kind, length = self._table.unpack(_NAME, at)
             name = self._table.take(at + 4, length).decode("utf-8", "surrogateescape")
             at += 4 + length
             value, after = self._value(at, out_of_line=bool(kind & _OUT_OF_LINE))
@@ -143,12 +147,12 @@ class XattrTable:
         return found
 
     def _value(self, at: int, *, out_of_line: bool) -> tuple[bytes, int]:
-        (size,) = self._table.unpack("<I", at)
+        (size,) = self._table.unpack(_SIZE, at)
         after = at + 4 + size
         if out_of_line:
-            (reference,) = self._table.unpack("<Q", at + 4)
+            (reference,) = self._table.unpack(_REFERENCE, at + 4)
             at = self._table.position(reference >> 16, reference & 0xFFFF)
-            (size,) = self._table.unpack("<I", at)
+            (size,) = self._table.unpack(_SIZE, at)
         self._budget -= size + 1
         if size > _MAX_XATTR or self._budget < 0:
             raise ArtefactError(f"{self._name} is corrupt: an attribute of its SquashFS is too long; build or fetch it again")
