@@ -16,10 +16,11 @@ from everest_secure.image.erofs_super import Superblock, read_superblock
 from everest_secure.image.erofs_xattr import Xattrs
 from everest_secure.image.modes import node_type
 from everest_secure.image.names import entry_name
-from everest_secure.image.tree import MAX_LINK, Node, Tree, printable
+from everest_secure.image.tree import MAX_LINK, NO_XATTRS, Node, Tree, printable
 from everest_secure.image.window import Window
 
-_ENTRY = struct.Struct("<QHBx")
+_ENTRY = struct.Struct("<QH2x")
+_THIS_AND_PARENT = (b".", b"..")
 
 
 @opens(order=55)
@@ -59,14 +60,14 @@ class ErofsTree(Tree):
                 raise self._corrupt(f"the mode of {printable(path)}")
             target = self._target(inode, path) if stat.S_ISLNK(mode) else ""
             size = inode.size if stat.S_ISREG(mode) else 0
-            yield Node(path, kind, mode & 0o7777, inode.uid, inode.gid, size, target, xattrs.of(inode)), inode
+            attributes = xattrs.of(inode) if inode.body > inode.xattrs else NO_XATTRS
+            yield Node(path, kind, mode & 0o7777, inode.uid, inode.gid, size, target, attributes), inode
             if stat.S_ISDIR(mode):
                 listed += inode.size
                 if number in seen or listed > self._blob.size:
                     raise self._corrupt(f"a second link to the directory {printable(path)}, or its size,")
                 seen.add(number)
-                parent = "" if path == "/" else path
-                todo += [(f"{parent}/{entry_name(name, self.name)}", at) for name, at in self._entries(inode, path)]
+                todo += self._entries(inode, path)
             elif path == "/":
                 raise self._corrupt("the root directory")
 
@@ -75,24 +76,25 @@ class ErofsTree(Tree):
             raise self._corrupt(f"the length of the link {printable(path)}")
         return self._content.read(inode, 0, inode.size).decode("utf-8", "surrogateescape")
 
-    def _entries(self, inode: Inode, path: str) -> Iterator[tuple[bytes, int]]:
-        """Yield name and inode number of each entry but `.` and `..`; each block begins with its entries, and their names follow."""
+    def _entries(self, inode: Inode, path: str) -> list[tuple[str, int]]:
+        """Return path and inode number of each entry but `.` and `..`; each block begins with its entries, and their names follow."""
+        parent = "/" if path == "/" else f"{path}/"
         block = 1 << self._super.directory_bits
+        found = []
         for at in range(0, inode.size, block):
             raw = self._content.read(inode, at, min(block, inode.size - at))
             first = int.from_bytes(raw[8:10], "little")
             if first < _ENTRY.size or first % _ENTRY.size or first > len(raw):
                 raise self._corrupt(f"the directory {printable(path)}")
-            entries = list(_ENTRY.iter_unpack(raw[:first]))
-            ends = [begin for _, begin, _ in entries[1:]] + [len(raw)]
-            for (number, begin, _), end in zip(entries, ends, strict=True):
-                if not first <= begin < end <= len(raw):
+            end = len(raw)
+            for number, begin in reversed(list(_ENTRY.iter_unpack(raw[:first]))):
+                if not first <= begin < end:
                     raise self._corrupt(f"the directory {printable(path)}")
-                name = raw[begin:end]
-                if end == len(raw):
-                    name = name.partition(b"\0")[0]
-                if name not in (b".", b".."):
-                    yield name, number
+                name = raw[begin:end].partition(b"\0")[0] if end == len(raw) else raw[begin:end]
+                end = begin
+                if name not in _THIS_AND_PARENT:
+                    found.append((parent + entry_name(name, self.name), number))
+        return found
 
     def _read(self, handle: object, offset: int, length: int) -> bytes:
         if not isinstance(handle, Inode):

@@ -49,9 +49,10 @@ class Inode(NamedTuple):
 def read_inode(window: Window, superblock: Superblock, number: int, name: str) -> Inode:
     """Return inode `number`; raises ArtefactError when none can be there."""
     at = superblock.position(number)
-    raw, within = window.locate(at, 32)
+    raw, within = window.locate(at, 64 if at + 64 <= window.size else 32)
     if raw[within] & 1:
-        raw, within = window.locate(at, 64)
+        if len(raw) < within + 64:
+            raise ArtefactError(f"{name} is corrupt: inode {number} of its EROFS reaches beyond the end; build or fetch it again")
         form, count, mode, size, address, uid, gid = _EXTENDED.unpack_from(raw, within)
         xattrs = at + 64
     else:

@@ -2,15 +2,14 @@
 
 import struct
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.erofs_content import Content
 from everest_secure.image.erofs_inode import Inode
 from everest_secure.image.erofs_super import Superblock
+from everest_secure.image.tree import NO_XATTRS
 from everest_secure.image.window import Window
 
-NONE: Mapping[str, bytes] = MappingProxyType({})
 _PREFIXES = {1: "user.", 2: "system.posix_acl_access", 3: "system.posix_acl_default", 4: "trusted.", 5: "lustre.", 6: "security."}
 _LONG = 0x80
 _HEADER = 12
@@ -31,7 +30,7 @@ class Xattrs:
         """Return all attributes of an inode by full name, ACLs as getxattr(2) gives them; raises ArtefactError when they are corrupt."""
         length = inode.body - inode.xattrs
         if length <= _HEADER:
-            return NONE
+            return NO_XATTRS
         raw = self._window.read(inode.xattrs, length)
         at = _HEADER + raw[4] * 4
         if at > length:

@@ -3,14 +3,15 @@
 from everest_secure.image.blob import Blob
 from everest_secure.image.cache import Cache
 
-_PIECE = 64 * 1024
-_PIECES = 64
+_PIECE = 16 * 1024
+_PIECES = 256
 
 
 class Window:
     """Serves reads of a few bytes from aligned pieces of a blob, of which the last 4 MiB are kept."""
 
     def __init__(self, blob: Blob) -> None:
+        self.size = blob.size
         self._blob = blob
         self._pieces: Cache[int, bytes] = Cache(_PIECES)
         self._begin = 0
@@ -22,7 +23,7 @@ class Window:
         if within < 0 or within + length > len(self._piece):
             self._begin = offset - offset % _PIECE
             within = offset - self._begin
-            size = min(_PIECE, self._blob.size - self._begin)
+            size = min(_PIECE, self.size - self._begin)
             if within < 0 or within + length > size:
                 self._begin, self._piece = 0, b""
                 return self._blob.read(offset, length), 0
