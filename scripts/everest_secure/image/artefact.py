@@ -13,6 +13,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image import blob as blobs
 from everest_secure.image.blob import Blob
 from everest_secure.image.tree import Tree
+from everest_secure.image.unread import unread_format
 
 MAX_DEPTH = 6
 """Levels of artefacts within artefacts."""
@@ -98,6 +99,10 @@ def open_artefact(path: Path) -> Artefact:
         return open_directory(path)
     blob = blobs.from_file(path)
     artefact = open_blob(blob)
+    if artefact is None and (known := unread_format(blob)):
+        raise ArtefactError(
+            f"{path} is {known}, which is not read; give the same root as ext4, SquashFS, EROFS or tar, or the directory that it was made from"
+        )
     if artefact is None:
         raise ArtefactError(f"{path} is of no known type; give a directory, a file system image, a GPT disk or a RAUC bundle")
     return artefact

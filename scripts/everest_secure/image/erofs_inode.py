@@ -27,6 +27,9 @@ class Layout(IntEnum):
     """By a table of chunks."""
 
 
+_LAST = int(max(Layout))
+
+
 class Inode(NamedTuple):
     """One inode."""
 
@@ -59,6 +62,6 @@ def read_inode(window: Window, superblock: Superblock, number: int, name: str) -
         form, count, mode, size, address, uid, gid = _COMPACT.unpack_from(raw, within)
         xattrs = at + 32
     layout = form >> 1
-    if layout > Layout.CHUNKS:
+    if layout > _LAST:
         raise ArtefactError(f"{name} is corrupt: inode {number} of its EROFS is of an unknown form ({form}); build or fetch it again")
     return Inode(at, mode, uid, gid, size, layout, address, xattrs, xattrs + 8 + 4 * count if count else xattrs)
