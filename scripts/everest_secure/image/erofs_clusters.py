@@ -25,8 +25,8 @@ _BLOCKS = 1 << 11
 """Marks the first entry behind a head that says of how many blocks its physical cluster is."""
 _PARTIAL = 1 << 15
 _WHOLE_FILE = 1 << 63
-_MAX_CLUSTERS = 2_000_000
-"""Logical clusters of one file before it is taken for hostile: 8 GB of content at 4096 bytes."""
+_MAX_CLUSTERS = 500_000
+"""Logical clusters of one file before it is taken for hostile: 2 GB of content at 4096 bytes."""
 _MAX_STORED = 1024 * 1024
 """Bytes of a physical cluster (Z_EROFS_PCLUSTER_MAX_SIZE of `fs/erofs/erofs_fs.h`)."""
 _MAX_DECODED = 12 * 1024 * 1024

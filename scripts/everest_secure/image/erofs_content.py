@@ -16,8 +16,8 @@ _CHUNK_BITS = 0x1F
 _INDEXES = 0x20
 _CACHED = 8 * 1024 * 1024
 """Bytes of decompressed clusters that are kept."""
-_CACHED_MAPS = 8
-"""Files whose extents are kept."""
+_CACHED_EXTENTS = 100_000
+"""Extents of files that are kept."""
 
 
 class Content:
@@ -28,7 +28,7 @@ class Content:
         self._blob = blob
         self._super = superblock
         self._packed = packed
-        self._maps: Cache[int, list[Extent]] = Cache(_CACHED_MAPS)
+        self._maps: Cache[int, list[Extent]] = Cache(_CACHED_EXTENTS, weigh=lambda found: len(found) + 1)
         self._clusters: Cache[Extent, bytes] = Cache(_CACHED, weigh=len)
 
     def read(self, inode: Inode, offset: int, length: int) -> bytes:

@@ -23,6 +23,8 @@ from everest_secure.image.names import entry_name
 from everest_secure.image.tree import MAX_LINK, NO_XATTRS, Node, Tree, printable
 
 _ENTRY = struct.Struct("<IHBB")
+_CACHED_EXTENTS = 100_000
+"""Extents of files that are kept."""
 _ROOT = 2
 _DIRECTORY = 2
 """File type of a directory entry."""
@@ -52,7 +54,7 @@ class Ext4Tree(Tree):
         self._blob = blob
         self._super = superblock
         self._inodes = InodeTable(blob, superblock)
-        self._maps: Cache[int, list[Extent]] = Cache(16)
+        self._maps: Cache[int, list[Extent]] = Cache(_CACHED_EXTENTS, weigh=lambda found: len(found) + 1)
         self._xattrs: Cache[int, dict[str, bytes]] = Cache(16)
 
     def _scan(self) -> Iterator[tuple[Node, object]]:

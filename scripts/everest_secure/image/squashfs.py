@@ -28,8 +28,8 @@ _ENTRY = struct.Struct("<H4xH")
 _UNCOMPRESSED = 1 << 24
 _CACHED_BLOCKS = 16 * 1024 * 1024
 """Bytes of decompressed blocks kept: who reads the files in the order of their paths, as they were packed, decompresses each block once."""
-_CACHED_MAPS = 8
-"""Files whose block positions are kept."""
+_CACHED_MAPS = 100_000
+"""Positions of blocks that are kept."""
 
 
 class Superblock(NamedTuple):
@@ -100,7 +100,7 @@ class SquashfsTree(Tree):
         self._super = superblock
         self._meta = MetaReader(blob, squashfs_codec(superblock.compression, blob.name))
         self._blocks: Cache[tuple[int, int], bytes] = Cache(_CACHED_BLOCKS // superblock.block_size)
-        self._maps: Cache[File, _Map] = Cache(_CACHED_MAPS)
+        self._maps: Cache[File, _Map] = Cache(_CACHED_MAPS, weigh=lambda found: len(found.words) + 1)
 
     def _corrupt(self, what: str) -> ArtefactError:
         return ArtefactError(f"{self.name} is corrupt: {what} of its SquashFS is wrong; build or fetch it again")

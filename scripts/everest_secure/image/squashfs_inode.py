@@ -10,6 +10,8 @@ from everest_secure.image.tree import MAX_LINK
 
 NONE = 0xFFFF_FFFF
 """The number of no fragment and of no attributes."""
+_MAX_BLOCKS = 1_000_000
+"""Blocks of one file before its size is taken for wrong: 128 GB at the usual 128 KiB."""
 _MODES = {1: stat.S_IFDIR, 2: stat.S_IFREG, 3: stat.S_IFLNK, 4: stat.S_IFBLK, 5: stat.S_IFCHR, 6: stat.S_IFIFO, 7: stat.S_IFSOCK}
 _MODES |= {kind + 7: mode for kind, mode in _MODES.items()}
 _HEAD = Struct("<HHHH4xI")
@@ -97,7 +99,7 @@ class Inodes:
             count += bool(rest)
         elif fragment >= self._fragments:
             raise self._corrupt("a fragment number")
-        if not self.table.holds(at, count * 4):
+        if count > _MAX_BLOCKS or not self.table.holds(at, count * 4):
             raise self._corrupt("the size of a file")
         return File(size, start, fragment, offset, at, count)
 

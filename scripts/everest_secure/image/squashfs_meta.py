@@ -12,8 +12,8 @@ _NAME = struct.Struct("<HH")
 _SIZE = struct.Struct("<I")
 _REFERENCE = struct.Struct("<Q")
 _BLOCK = 8192
-_MAX_TABLE = 256 * 1024 * 1024
-"""Bytes of a table, decompressed, before it is taken for hostile; 2 million inodes need about half."""
+_MAX_TABLES = 128 * 1024 * 1024
+"""Bytes of all tables, decompressed, before they are taken for hostile; those of a million inodes need about 90 MB."""
 _MAX_SHORT = 8
 """Metadata blocks of less than 8192 bytes in a run; there is one at the end of each table."""
 ABSENT = 0xFFFF_FFFF_FFFF_FFFF
@@ -67,6 +67,7 @@ class MetaReader:
     def __init__(self, blob: Blob, decompress: Decompress) -> None:
         self.decompress = decompress
         self.blob = blob
+        self._budget = _MAX_TABLES
 
     def table(self, start: int, end: int) -> MetaTable:
         """Return the table that fills `start` to `end`."""
@@ -77,15 +78,15 @@ class MetaReader:
             parts.append(data)
             length += len(data)
             short += len(data) < _BLOCK
-            if length > _MAX_TABLE or short > _MAX_SHORT:
-                raise ArtefactError(f"{self.blob.name} has a SquashFS table of an impossible size; it is taken for hostile and not read")
+            if short > _MAX_SHORT:
+                raise self._hostile()
         return MetaTable(self.blob.name, b"".join(parts), starts)
 
     def indexed(self, index: int, length: int) -> bytes:
         """Return `length` bytes of a table whose blocks are listed, as absolute positions, at `index`."""
         count = -(-length // _BLOCK)
-        if length > _MAX_TABLE:
-            raise ArtefactError(f"{self.blob.name} has a SquashFS table of {length} bytes; it is taken for hostile and not read")
+        if length > _MAX_TABLES:
+            raise self._hostile()
         positions = struct.unpack(f"<{count}Q", self.blob.read(index, count * 8))
         found = b"".join(self._load(at)[0] for at in positions)
         if len(found) < length:
@@ -101,7 +102,14 @@ class MetaReader:
                 f"{self.blob.name} is corrupt: a metadata block of its SquashFS has an impossible length; build or fetch it again"
             )
         raw = self.blob.read(at + 2, length)
-        return (raw if word & 0x8000 else self.decompress(raw, _BLOCK)), at + 2 + length
+        found = raw if word & 0x8000 else self.decompress(raw, _BLOCK)
+        self._budget -= len(found)
+        if self._budget < 0:
+            raise self._hostile()
+        return found, at + 2 + length
+
+    def _hostile(self) -> ArtefactError:
+        return ArtefactError(f"{self.blob.name} has SquashFS tables of an impossible size; it is taken for hostile and not read")
 
 
 class XattrTable:
@@ -111,7 +119,7 @@ class XattrTable:
         """`header` is the superblock's position of the table."""
         self._name = name
         self._sets: list[tuple[int, int, int]] = []
-        self._budget = _MAX_TABLE
+        self._budget = _MAX_TABLES
         self._found: dict[int, dict[str, bytes]] = {}
         if header == ABSENT:
             return

@@ -1,5 +1,6 @@
 """SquashFS images made by mksquashfs, compared with the directory they were made from."""
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,14 @@ def test_content_at_any_offset_is_what_the_file_holds(source: Path, tmp_path: Pa
         assert tree.blob(node).read(offset, length) == content[offset : offset + length]
     with pytest.raises(ArtefactError, match="lie outside"):
         tree.blob(node).read(len(content), 1)
+
+
+def test_a_file_of_impossible_size_is_refused(source: Path, tmp_path: Path) -> None:
+    image = squashfs(source, tmp_path / "image", "-noI", "-no-fragments", "-b", "4096")
+    raw = bytearray(image.read_bytes())
+    size = (source / "usr/bin/big").stat().st_size
+    at = raw.index(struct.pack("<I", size))
+    struct.pack_into("<I", raw, at, 0xFFFF_FFFF)
+    image.write_bytes(raw)
+    with pytest.raises(ArtefactError, match="size of a file"):
+        tree_of(image).nodes()
