@@ -9,7 +9,7 @@ from everest_secure.image.crc32c import crc32c
 
 OFFSET = 1024
 _MAGIC = 0xE0F5E1E2
-_LAYOUT = struct.Struct("<IIIBBHQQIIII16s16sIHHHBBIQ")
+_LAYOUT = struct.Struct("<4xIIBxH20xIII32xI2xH2xBBIQ")
 _CHECKSUM = 0x1
 _PLAIN_PREFIXES = 0x10
 _0PADDING = 0x1
@@ -62,30 +62,7 @@ def read_superblock(blob: Blob) -> Superblock | None:
     if blob.size < OFFSET + 128 or int.from_bytes(blob.read(OFFSET, 4), "little") != _MAGIC:
         return None
     fields = _LAYOUT.unpack_from(blob.read(OFFSET, 128))
-    (
-        _,
-        checksum,
-        compat,
-        bits,
-        _,
-        root,
-        _,
-        _,
-        _,
-        blocks,
-        metadata,
-        xattrs,
-        _,
-        _,
-        incompat,
-        _,
-        devices,
-        _,
-        directory,
-        prefixes,
-        start,
-        packed,
-    ) = fields
+    checksum, compat, bits, root, blocks, metadata, xattrs, incompat, devices, directory, prefixes, start, packed = fields
     _refuse(blob.name, incompat, devices)
     if not 9 <= bits <= 16 or bits + directory > 16:
         raise _corrupt(blob.name, "says an impossible block size")
