@@ -90,3 +90,15 @@ def test_a_file_of_impossible_size_is_refused(source: Path, tmp_path: Path) -> N
     image.write_bytes(raw)
     with pytest.raises(ArtefactError, match="size of a file"):
         tree_of(image).nodes()
+
+
+def test_a_directory_that_contains_the_root_is_corrupt(tmp_path: Path) -> None:
+    (tmp_path / "source/etc/deep").mkdir(parents=True)
+    image = squashfs(tmp_path / "source", tmp_path / "image", "-noI")
+    raw = bytearray(image.read_bytes())
+    (root,) = struct.unpack_from("<Q", raw, 32)
+    entry = raw.index(struct.pack("<HH", 1, len("deep") - 1) + b"deep") - 4
+    struct.pack_into("<H", raw, entry, root & 0xFFFF)
+    image.write_bytes(raw)
+    with pytest.raises(ArtefactError, match="its directory /etc/deep is linked twice"):
+        tree_of(image).nodes()
