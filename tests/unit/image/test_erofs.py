@@ -101,6 +101,12 @@ def test_every_node_and_byte_is_read_with_each_feature(source: Path, tmp_path: P
     assert_equal(tree_of(image), source)
 
 
+def test_files_of_one_image_may_be_compressed_with_different_methods(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "hints").write_text("65536 1 .*/program$\n65536 0 .*\n")
+    image = erofs(source, tmp_path / "image", "-zlz4:lzma", "-C65536", f"--compress-hints={tmp_path / 'hints'}", feature=BIG)
+    assert_equal(tree_of(image), source)
+
+
 def test_an_empty_file_system_has_a_root_only(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     assert [node.path for node in tree_of(erofs(tmp_path / "none", tmp_path / "image")).nodes()] == ["/"]
