@@ -11,8 +11,8 @@ READY := $(VENV)/.ready
 DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils squashfs-tools swtpm systemd-container
-TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr \
-	fakeroot fdisk kmod libarchive-tools libtss2-tcti-swtpm0 locales lz4 mosquitto mosquitto-clients mtools nftables osslsigncode qemu-system-arm rauc rpm sbsigntool squashfs-tools systemd \
+TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
+	fakeroot fdisk kmod libarchive-tools libtss2-tcti-swtpm0 locales lz4 mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rauc rpm sbsigntool squashfs-tools systemd \
 	systemd-boot-efi tpm2-openssl u-boot-qemu u-boot-tools xz-utils zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
 YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git locales lz4 mmdebstrap mtools parted \

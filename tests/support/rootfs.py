@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 
 from everest_secure import checks
@@ -147,12 +147,12 @@ class RootFs:
 
     def chmod(self, path: str, mode: int) -> "RootFs":
         node, content = self.nodes[path]
-        self.nodes[path] = (replace(node, mode=mode), content)
+        self.nodes[path] = (node._replace(mode=mode), content)
         return self
 
     def chown(self, path: str, uid: int, gid: int) -> "RootFs":
         node, content = self.nodes[path]
-        self.nodes[path] = (replace(node, uid=uid, gid=gid), content)
+        self.nodes[path] = (node._replace(uid=uid, gid=gid), content)
         return self
 
     def _parents(self, path: str) -> None:

@@ -14,6 +14,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image import blob as blobs
 from everest_secure.image.blob import Blob
 from everest_secure.image.tree import Tree
+from everest_secure.image.unread import unread_format
 
 if TYPE_CHECKING:
     from everest_secure.image.companions import Companion
@@ -36,7 +37,7 @@ class Artefact:
     name: str
     """Path-like name: `disk.raw`, `disk.raw:rootfs-a`, `update.raucb:rootfs.img`."""
     kind: str
-    """Format: `directory`, `ext4`, `squashfs`, `vfat`, `gpt`, `verity`, `rauc-bundle`, `uki`, `efi-program`, `fit`, `device-tree` ...; `empty` and `unknown` only inside others."""
+    """Format: `directory`, `ext4`, `erofs`, `squashfs`, `vfat`, `gpt`, `verity`, `rauc-bundle`, `uki`, `efi-program`, `fit`, `device-tree` ...; `empty` and `unknown` only inside others."""
     blob: Blob | None = None
     """Its bytes; None for a directory."""
     tree: Tree | None = None
@@ -124,5 +125,10 @@ def find_artefact(path: Path) -> Artefact | None:
     formats.load()
     if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it has no opinion on paths that may not be looked up; from_file names those
         return open_directory(path)
-    artefact = open_blob(blobs.from_file(path))
+    blob = blobs.from_file(path)
+    artefact = open_blob(blob)
+    if artefact is None and (known := unread_format(blob)):
+        raise ArtefactError(
+            f"{path} is {known}, which is not read; give the same root as ext4, SquashFS, EROFS or tar, or the directory that it was made from"
+        )
     return replace(artefact, companions=companions_of(path)) if artefact else None

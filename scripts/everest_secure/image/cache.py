@@ -9,10 +9,13 @@ Value = TypeVar("Value")
 
 
 class Cache(Generic[Key, Value]):
-    """Keeps the `limit` values used last; loading is left to the caller."""
+    """Keeps the values used last, up to a total weight; loading is left to the caller."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = max(limit, 1)
+    def __init__(self, limit: int, *, weigh: Callable[[Value], int] = lambda _: 1) -> None:
+        """Keep values of `limit` together: so many, or of so many bytes when `weigh` is `len`. The last one is kept whatever it weighs."""
+        self._limit = limit
+        self._weigh = weigh
+        self._weight = 0
         self._kept: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key, load: Callable[[], Value]) -> Value:
@@ -22,6 +25,7 @@ class Cache(Generic[Key, Value]):
             return self._kept[key]
         value = load()
         self._kept[key] = value
-        if len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
+        self._weight += self._weigh(value)
+        while self._weight > self._limit and len(self._kept) > 1:
+            self._weight -= self._weigh(self._kept.popitem(last=False)[1])
         return value

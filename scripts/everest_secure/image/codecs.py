@@ -1,6 +1,7 @@
 """The decompressors of SquashFS, each bounded to the size that the format allows for a block."""
 
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 
@@ -8,16 +9,23 @@ from everest_secure.errors import ArtefactError
 
 Decompress = Callable[[bytes, int], bytes]
 """`decompress(data, limit)` returns at most `limit` bytes; raises ArtefactError when `data` is corrupt or holds more."""
-
-_UNSUPPORTED = {2: "lzma", 3: "lzo"}
+Codec = Callable[[bytes, int], bytes | None]
+"""The same, but returns None when `data` is corrupt, and may return more than the limit."""
+_ZSTD = 6
+_MAX_DICTIONARY = 64 * 1024 * 1024
+_MAX_LZO = 64 * 1024 * 1024
+"""Bytes that an LZO block may seem to hold before it is taken for hostile: its decompressor has no limit."""
+_LZO_RUN = re.compile(rb"\0{3,}")
+"""In LZO each zero of a run adds 255 to a length; a run among literals would have been a match."""
 
 
 def squashfs_codec(compression: int, name: str) -> Decompress:
     """Return the decompressor for a SquashFS superblock's compression id; raises ArtefactError when there is none."""
-    codec = {1: _gzip, 4: _xz, 5: _lz4, 6: _zstd}.get(compression)
+    codec = _zstd() if compression == _ZSTD else _CODECS.get(compression)
     if codec is None:
-        what = _UNSUPPORTED.get(compression, f"an unknown method ({compression})")
-        raise ArtefactError(f"{name} is a SquashFS compressed with {what}, which cannot be read; build it with zstd, xz, gzip or lz4")
+        raise ArtefactError(
+            f"{name} is a SquashFS compressed with an unknown method ({compression}), which cannot be read; build it with zstd, xz, gzip or lz4"
+        )
 
     def decompress(data: bytes, limit: int) -> bytes:
         found = codec(data, limit)
@@ -39,13 +47,32 @@ def _gzip(data: bytes, limit: int) -> bytes | None:
     return found if stream.eof else None
 
 
+def _lzma(data: bytes, limit: int) -> bytes | None:
+    return _liblzma(lzma.FORMAT_ALONE, data, limit)
+
+
 def _xz(data: bytes, limit: int) -> bytes | None:
+    return _liblzma(lzma.FORMAT_XZ, data, limit)
+
+
+def _liblzma(form: int, data: bytes, limit: int) -> bytes | None:
     try:
-        stream = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=64 * 1024 * 1024)
+        stream = lzma.LZMADecompressor(format=form, memlimit=_MAX_DICTIONARY)
         found = stream.decompress(data, limit + 1)
     except (lzma.LZMAError, MemoryError):
         return None
     return found if stream.eof else None
+
+
+def _lzo(data: bytes, limit: int) -> bytes | None:
+    from lzallright import LZOCompressor, LZOError
+
+    if 255 * len(data) > _MAX_LZO and 255 * sum(map(len, _LZO_RUN.findall(data))) > _MAX_LZO:
+        return None
+    try:
+        return LZOCompressor.decompress(data, limit)
+    except LZOError:
+        return None
 
 
 def _lz4(data: bytes, limit: int) -> bytes | None:
@@ -57,13 +84,21 @@ def _lz4(data: bytes, limit: int) -> bytes | None:
         return None
 
 
-def _zstd(data: bytes, limit: int) -> bytes | None:
+def _zstd() -> Codec:
     import zstandard
 
-    try:
-        size = zstandard.frame_content_size(data)
-        if size > limit:
+    decompressor = zstandard.ZstdDecompressor()
+
+    def decompress(data: bytes, limit: int) -> bytes | None:
+        try:
+            if zstandard.frame_content_size(data) > limit:
+                return None
+            return decompressor.decompress(data, max_output_size=limit)
+        except zstandard.ZstdError:
             return None
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit)
-    except zstandard.ZstdError:
-        return None
+
+    return decompress
+
+
+_CODECS: dict[int, Codec] = {1: _gzip, 2: _lzma, 3: _lzo, 4: _xz, 5: _lz4}
+"""By the number in the superblock."""

@@ -1,15 +1,17 @@
 """Where the content of an ext2, ext3 or ext4 file lies: extent trees and block maps."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
-from everest_secure.image.ext4_inode import Inode
+from everest_secure.image.ext4_inode import EXTENTS, Inode
 from everest_secure.image.ext4_super import Superblock
 
 _MAGIC = 0xF30A
+_ONE_EXTENT = struct.pack("<HH", _MAGIC, 1)
+_LEAF = struct.Struct("<IHHI")
 _MAX_DEPTH = 5
 _MAX_PIECES = 1_000_000
 _MAX_INITIALISED = 32768
@@ -25,28 +27,33 @@ class Extent(NamedTuple):
     """First block in the file system; None when the run reads as zeros."""
 
 
-def extents(blob: Blob, superblock: Superblock, inode: Inode) -> Iterator[Extent]:
-    """Yield the runs of a file in order, adjacent ones joined; what none covers is a hole.
+def extents(blob: Blob, superblock: Superblock, inode: Inode) -> list[Extent]:
+    """Return the runs of a file in order, adjacent ones joined; what none covers is a hole.
 
     Raises ArtefactError when the map is corrupt, or in too many pieces to be anything but hostile.
     """
     walk = _Walk(blob, superblock, inode)
-    last: Extent | None = None
-    pieces = 0
-    for found in walk.extents(inode.block, None) if inode.has_extents else walk.map():
-        joined = _join(last, found)
-        if joined is None and last is not None:
-            yield last
-            pieces += 1
-        if pieces > _MAX_PIECES:
+    if not inode.flags & EXTENTS:
+        return _joined(walk.map(), blob)
+    found = walk.leaf(inode.block)
+    return _joined(walk.extents(inode.block, None), blob) if found is None else found
+
+
+def _joined(pieces: Iterable[Extent], blob: Blob) -> list[Extent]:
+    found: list[Extent] = []
+    for piece in pieces:
+        joined = _join(found[-1], piece) if found else None
+        if joined is None:
+            found.append(piece)
+        else:
+            found[-1] = joined
+        if len(found) > _MAX_PIECES:
             raise ArtefactError(f"{blob.name} has a file in more than {_MAX_PIECES} pieces; it is taken for hostile and not read")
-        last = joined or found
-    if last is not None:
-        yield last
+    return found
 
 
-def _join(left: Extent | None, right: Extent) -> Extent | None:
-    if left is None or left.logical + left.length != right.logical or left.physical is None or right.physical is None:
+def _join(left: Extent, right: Extent) -> Extent | None:
+    if left.logical + left.length != right.logical or left.physical is None or right.physical is None:
         return None
     if left.physical + left.length != right.physical:
         return None
@@ -62,6 +69,14 @@ class _Walk:
         self._inode = inode
         self._seen: set[int] = set()
         self._next = 0
+
+    def leaf(self, raw: bytes) -> list[Extent] | None:
+        """Return the only extent of a file in one piece, as most are; None for any other."""
+        if raw[:4] == _ONE_EXTENT and raw[6:8] == b"\0\0":
+            logical, length, high, low = _LEAF.unpack_from(raw, 12)
+            if 0 < length <= _MAX_INITIALISED:
+                return [Extent(logical, length, low | high << 32)]
+        return None
 
     def extents(self, raw: bytes, depth: int | None) -> Iterator[Extent]:
         """Yield the extents below a node of the tree; `depth` is what its parent says, None for the root."""
@@ -79,7 +94,7 @@ class _Walk:
                 _, low, high = struct.unpack_from("<IIH", raw, at)
                 yield from self.extents(self._node(low | high << 32), level - 1)
                 continue
-            logical, length, high, low = struct.unpack_from("<IHHI", raw, at)
+            logical, length, high, low = _LEAF.unpack_from(raw, at)
             physical: int | None = low | high << 32
             if length > _MAX_INITIALISED:
                 length, physical = length - _MAX_INITIALISED, None

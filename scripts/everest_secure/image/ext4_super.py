@@ -12,18 +12,20 @@ _FILETYPE = 0x2
 _RECOVER = 0x4
 _EXTENTS = 0x40
 _64BIT = 0x80
-_UNDERSTOOD = _FILETYPE | _EXTENTS | _64BIT | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000
-"""File type, extents, 64bit, mmp, flex_bg, ea_inode, csum_seed, largedir, inline_data; the rest changes where things lie."""
+_META_BG = 0x10
+_UNDERSTOOD = _FILETYPE | _EXTENTS | _64BIT | _META_BG | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000
+"""File type, extents, 64bit, meta_bg, mmp, flex_bg, ea_inode, csum_seed, largedir, inline_data; the rest changes where things lie."""
 _REFUSED = {
     0x1: "compression",
     0x8: "journal_dev",
-    0x10: "meta_bg",
     0x1000: "dirdata",
     0x10000: "encrypt",
     0x20000: "casefold",
 }
-_BIGALLOC = 0x200
-"""The one read-only compatible feature that changes where things lie."""
+_SPARSE_SUPER = 0x1
+"""Read-only compatible: not every group begins with a copy of the superblock."""
+_SPARSE_SUPER2 = 0x200
+"""Compatible: two groups at most do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,23 @@ class Superblock:
     inode_size: int
     descriptor_size: int
     has_file_type: bool
+    blocks_per_group: int
+    meta_group: int
+    """First group of descriptors that lies in the groups that it describes (meta_bg), counted in blocks of descriptors."""
+    copies: frozenset[int] | None
+    """Groups other than the first that begin with a copy of the superblock; None for all."""
+
+    def descriptor(self, group: int) -> int:
+        """Return the position of a group's descriptor (Linux, `fs/ext4/super.c`, descriptor_loc)."""
+        number, within = divmod(group * self.descriptor_size, self.block_size)
+        if number < self.meta_group:
+            superblock = _OFFSET // self.block_size
+            return (superblock + 1 + number) * self.block_size + within
+        first = number * (self.block_size // self.descriptor_size)
+        behind = int(not first or self.copies is None or first in self.copies)
+        if self.block_size == _OFFSET and not number and not self.first_block:
+            behind += 1
+        return (self.first_block + first * self.blocks_per_group + behind) * self.block_size + within
 
     @property
     def size(self) -> int:
@@ -59,10 +78,10 @@ def read_superblock(blob: Blob) -> Superblock | None:
     first_block, log = struct.unpack_from("<II", raw, 20)
     (per_group,) = struct.unpack_from("<I", raw, 40)
     (revision,) = struct.unpack_from("<I", raw, 76)
-    inode_size, _, _, incompat, ro_compat = struct.unpack_from("<HHIII", raw, 88)
+    inode_size, _, compat, incompat, ro_compat = struct.unpack_from("<HHIII", raw, 88)
     if not revision:
-        inode_size, incompat, ro_compat = 128, 0, 0
-    _refuse(blob.name, incompat, ro_compat)
+        inode_size, compat, incompat, ro_compat = 128, 0, 0, 0
+    _refuse(blob.name, incompat)
     wide = bool(incompat & _64BIT)
     found = Superblock(
         block_size=1024 << log if log <= 6 else 0,
@@ -73,24 +92,34 @@ def read_superblock(blob: Blob) -> Superblock | None:
         inode_size=inode_size,
         descriptor_size=int.from_bytes(raw[254:256], "little") if wide else 32,
         has_file_type=bool(incompat & _FILETYPE),
+        blocks_per_group=int.from_bytes(raw[32:36], "little"),
+        meta_group=int.from_bytes(raw[260:264], "little") if incompat & _META_BG else 1 << 32,
+        copies=_copies(compat, ro_compat, raw),
     )
     _validate(blob, found)
     return found
 
 
-def _refuse(name: str, incompat: int, ro_compat: int) -> None:
+def _copies(compat: int, ro_compat: int, raw: bytes) -> frozenset[int] | None:
+    """Return the groups with a copy of the superblock: those that it names, or powers of 3, 5 and 7."""
+    if compat & _SPARSE_SUPER2:
+        return frozenset(struct.unpack_from("<II", raw, 0x24C))
+    if ro_compat & _SPARSE_SUPER:
+        return frozenset(base**power for base in (3, 5, 7) for power in range(21))
+    return None
+
+
+def _refuse(name: str, incompat: int) -> None:
     if incompat & _RECOVER:
         raise ArtefactError(
             f"{name} was not unmounted cleanly: its ext4 journal needs recovery (needs_recovery); run e2fsck on it, or build it again"
         )
     unknown = incompat & ~_UNDERSTOOD
-    if not unknown and not ro_compat & _BIGALLOC:
-        return
-    names = [_REFUSED.get(1 << bit, f"0x{1 << bit:x}") for bit in range(32) if unknown >> bit & 1]
-    names += ["bigalloc"] if ro_compat & _BIGALLOC else []
-    raise ArtefactError(
-        f"{name} is an ext4 file system with {', '.join(names)}, which cannot be read; build it without (mke2fs -O ^{names[0]})"
-    )
+    if unknown:
+        names = [_REFUSED.get(1 << bit, f"0x{1 << bit:x}") for bit in range(32) if unknown >> bit & 1]
+        raise ArtefactError(
+            f"{name} is an ext4 file system with {', '.join(names)}, which cannot be read; build it without (mke2fs -O ^{names[0]})"
+        )
 
 
 def _validate(blob: Blob, found: Superblock) -> None:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
-from everest_secure.image.ext4_inode import Inode
+from everest_secure.image.ext4_inode import XATTR_MAGIC, Inode
 from everest_secure.image.ext4_super import Superblock
 
-_MAGIC = b"\x00\x00\x02\xea"
 _PREFIXES = {
     1: "user.",
     2: "system.posix_acl_access",
@@ -29,11 +28,11 @@ Value = Callable[[int, int], bytes]
 def read_xattrs(blob: Blob, superblock: Superblock, inode: Inode, value: Value) -> dict[str, bytes]:
     """Return all attributes of an inode by full name, inline data as `system.data`; raises ArtefactError when they are corrupt."""
     found: dict[str, bytes] = {}
-    if inode.extra[:4] == _MAGIC:
+    if inode.extra:
         found.update(_entries(blob.name, inode, inode.extra[4:], 0, value))
     if inode.xattr_block:
         raw = blob.read(inode.xattr_block * superblock.block_size, superblock.block_size)
-        if raw[:4] != _MAGIC:
+        if raw[:4] != XATTR_MAGIC:
             raise _corrupt(blob.name, inode)
         found.update(_entries(blob.name, inode, raw, 32, value))
     return found

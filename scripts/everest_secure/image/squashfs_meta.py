@@ -8,9 +8,12 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
 from everest_secure.image.codecs import Decompress
 
+_NAME = struct.Struct("<HH")
+_SIZE = struct.Struct("<I")
+_REFERENCE = struct.Struct("<Q")
 _BLOCK = 8192
-_MAX_TABLE = 256 * 1024 * 1024
-"""Bytes of a table, decompressed, before it is taken for hostile; 2 million inodes need about half."""
+_MAX_TABLES = 128 * 1024 * 1024
+"""Bytes of all tables, decompressed, before they are taken for hostile; those of a million inodes need about 90 MB."""
 _MAX_SHORT = 8
 """Metadata blocks of less than 8192 bytes in a run; there is one at the end of each table."""
 ABSENT = 0xFFFF_FFFF_FFFF_FFFF
@@ -36,10 +39,10 @@ class MetaTable:
             raise ArtefactError(f"{self._name} is corrupt: a reference in its SquashFS leads nowhere; build or fetch it again")
         return start + offset
 
-    def unpack(self, layout: str, at: int) -> tuple[Any, ...]:
+    def unpack(self, layout: struct.Struct, at: int) -> tuple[Any, ...]:
         """Unpack a structure at a place; raises ArtefactError beyond the end."""
         try:
-            return struct.unpack_from(layout, self._data, at)
+            return layout.unpack_from(self._data, at)
         except struct.error:
             raise self._short() from None
 
@@ -49,9 +52,10 @@ class MetaTable:
 
     def take(self, at: int, length: int) -> bytes:
         """Return bytes at a place; raises ArtefactError beyond the end."""
-        if not self.holds(at, length):
+        found = self._data[at : at + length]
+        if len(found) != length:
             raise self._short()
-        return self._data[at : at + length]
+        return found
 
     def _short(self) -> ArtefactError:
         return ArtefactError(f"{self._name} is corrupt: a table of its SquashFS ends too early; build or fetch it again")
@@ -63,6 +67,7 @@ class MetaReader:
     def __init__(self, blob: Blob, decompress: Decompress) -> None:
         self.decompress = decompress
         self.blob = blob
+        self._budget = _MAX_TABLES
 
     def table(self, start: int, end: int) -> MetaTable:
         """Return the table that fills `start` to `end`."""
@@ -73,15 +78,15 @@ class MetaReader:
             parts.append(data)
             length += len(data)
             short += len(data) < _BLOCK
-            if length > _MAX_TABLE or short > _MAX_SHORT:
-                raise ArtefactError(f"{self.blob.name} has a SquashFS table of an impossible size; it is taken for hostile and not read")
+            if short > _MAX_SHORT:
+                raise self._hostile()
         return MetaTable(self.blob.name, b"".join(parts), starts)
 
     def indexed(self, index: int, length: int) -> bytes:
         """Return `length` bytes of a table whose blocks are listed, as absolute positions, at `index`."""
         count = -(-length // _BLOCK)
-        if length > _MAX_TABLE:
-            raise ArtefactError(f"{self.blob.name} has a SquashFS table of {length} bytes; it is taken for hostile and not read")
+        if length > _MAX_TABLES:
+            raise self._hostile()
         positions = struct.unpack(f"<{count}Q", self.blob.read(index, count * 8))
         found = b"".join(self._load(at)[0] for at in positions)
         if len(found) < length:
@@ -97,7 +102,14 @@ class MetaReader:
                 f"{self.blob.name} is corrupt: a metadata block of its SquashFS has an impossible length; build or fetch it again"
             )
         raw = self.blob.read(at + 2, length)
-        return (raw if word & 0x8000 else self.decompress(raw, _BLOCK)), at + 2 + length
+        found = raw if word & 0x8000 else self.decompress(raw, _BLOCK)
+        self._budget -= len(found)
+        if self._budget < 0:
+            raise self._hostile()
+        return found, at + 2 + length
+
+    def _hostile(self) -> ArtefactError:
+        return ArtefactError(f"{self.blob.name} has SquashFS tables of an impossible size; it is taken for hostile and not read")
 
 
 class XattrTable:
@@ -107,7 +119,7 @@ class XattrTable:
         """`header` is the superblock's position of the table."""
         self._name = name
         self._sets: list[tuple[int, int, int]] = []
-        self._budget = _MAX_TABLE
+        self._budget = _MAX_TABLES
         self._found: dict[int, dict[str, bytes]] = {}
         if header == ABSENT:
             return
@@ -129,7 +141,7 @@ class XattrTable:
         at = self._table.position(reference >> 16, reference & 0xFFFF)
         found = {}
         for _ in range(pairs):
-            kind, length = self._table.unpack("<HH", at)
+            kind, length = self._table.unpack(_NAME, at)
             name = self._table.take(at + 4, length).decode("utf-8", "surrogateescape")
             at += 4 + length
             value, after = self._value(at, out_of_line=bool(kind & _OUT_OF_LINE))
@@ -143,12 +155,12 @@ class XattrTable:
         return found
 
     def _value(self, at: int, *, out_of_line: bool) -> tuple[bytes, int]:
-        (size,) = self._table.unpack("<I", at)
+        (size,) = self._table.unpack(_SIZE, at)
         after = at + 4 + size
         if out_of_line:
-            (reference,) = self._table.unpack("<Q", at + 4)
+            (reference,) = self._table.unpack(_REFERENCE, at + 4)
             at = self._table.position(reference >> 16, reference & 0xFFFF)
-            (size,) = self._table.unpack("<I", at)
+            (size,) = self._table.unpack(_SIZE, at)
         self._budget -= size + 1
         if size > _MAX_XATTR or self._budget < 0:
             raise ArtefactError(f"{self._name} is corrupt: an attribute of its SquashFS is too long; build or fetch it again")

@@ -6,10 +6,11 @@ Nothing is mounted, extracted or written, and no link leads out of the tree.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from posixpath import dirname, join
+from types import MappingProxyType
+from typing import NamedTuple
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
@@ -21,8 +22,9 @@ MAX_NODES = 2_000_000
 """Nodes in one file system before it is taken for hostile."""
 MAX_LINK = 4096
 """Bytes of a symbolic link's target (PATH_MAX of linux/limits.h)."""
-MAX_PATHS = 256 * 1024 * 1024
-"""Characters of all paths of a file system together before it is taken for hostile."""
+MAX_NAMES = 256 * 1024 * 1024
+"""Characters of all paths and links, and bytes of all attributes, of a file system together before it is taken for hostile."""
+NO_XATTRS: Mapping[str, bytes] = MappingProxyType({})
 MAX_TEXT = 16 * 1024 * 1024
 """Bytes of a file that is read whole as text."""
 
@@ -39,8 +41,7 @@ class NodeType(StrEnum):
     SOCKET = "socket"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One inode under one name."""
 
     path: str
@@ -54,7 +55,7 @@ class Node:
     """Bytes of content; 0 unless a regular file."""
     target: str = ""
     """Where a symbolic link points, unresolved."""
-    xattrs: Mapping[str, bytes] = field(default_factory=dict)
+    xattrs: Mapping[str, bytes] = NO_XATTRS
     """Extended attributes by full name, as listxattr(2) and getxattr(2) would say."""
 
     @property
@@ -96,31 +97,44 @@ class Tree(ABC):
     @cached_property
     def _index(self) -> dict[str, tuple[Node, object]]:
         index: dict[str, tuple[Node, object]] = {}
-        characters = 0
-        for node, handle in self._scan():
-            if node.path in index:
-                raise ArtefactError(f"{self.name} is corrupt: it holds the path {printable(node.path)} twice; build or fetch it again")
-            index[node.path] = (node, handle)
-            characters += len(node.path)
-            if len(index) > MAX_NODES or characters > MAX_PATHS:
+        names = 0
+        for found in self._scan():
+            node = found[0]
+            path = node.path
+            if path in index:
+                raise ArtefactError(f"{self.name} is corrupt: it holds the path {printable(path)} twice; build or fetch it again")
+            index[path] = found
+            names += len(path) + len(node.target)
+            if node.xattrs:
+                names += sum(map(len, node.xattrs.values()))
+            if len(index) > MAX_NODES or names > MAX_NAMES:
                 raise ArtefactError(
-                    f"{self.name} holds too many files ({len(index)}) or too deep directories; it is taken for hostile and not read"
+                    f"{self.name} holds too many files ({len(index)}), or too much of paths, links and attributes; it is taken for hostile and not read"
                 )
         if "/" not in index:
             raise ArtefactError(f"{self.name} is corrupt: its {self.kind} file system has no root directory; build or fetch it again")
         return index
 
     @cached_property
-    def _names(self) -> dict[str, list[str]]:
-        names: dict[str, list[str]] = {}
-        for path in self._index:
-            if path != "/":
-                names.setdefault(dirname(path), []).append(path)
+    def _sorted(self) -> list[Node]:
+        index = self._index
+        return [index[path][0] for path in sorted(index)]
+
+    @cached_property
+    def _names(self) -> dict[str, list[Node]]:
+        """Return the entries of each directory, sorted by path."""
+        names: dict[str, list[Node]] = {}
+        for node in self._sorted[1:]:
+            parent = node.path.rpartition("/")[0] or "/"
+            if parent in names:
+                names[parent].append(node)
+            else:
+                names[parent] = [node]
         return names
 
     def nodes(self) -> list[Node]:
         """Return every node, sorted by path."""
-        return [self._index[path][0] for path in sorted(self._index)]
+        return self._sorted.copy()
 
     def by_position(self, nodes: Iterable[Node]) -> list[Node]:
         """Return nodes in the order in which their content lies in the image, so that reading all decompresses no block twice."""
@@ -162,10 +176,7 @@ class Tree(ABC):
         node = self.resolve(path)
         if node is None:
             return []
-        return self._children_of(node.path)
-
-    def _children_of(self, path: str) -> list[Node]:
-        return [self._index[name][0] for name in sorted(self._names.get(path, []))]
+        return self._names.get(node.path, []).copy()
 
     def under(self, path: str) -> Iterator[Node]:
         """Yield all nodes below the directory `path`, depth first, following no link inside it."""
@@ -174,7 +185,7 @@ class Tree(ABC):
             node = todo.pop()
             yield node
             if node.is_directory:
-                todo += self._children_of(node.path)[::-1]
+                todo += self._names.get(node.path, [])[::-1]
 
     def blob(self, node: Node) -> Blob:
         """Return the content of a regular file for random access; raises ArtefactError for any other type."""

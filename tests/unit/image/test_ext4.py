@@ -47,6 +47,31 @@ FEATURES = {
     "no file types": ("-t", "ext4", "-O", "^filetype"),
     "no extents": ("-t", "ext4", "-O", "^extents,^64bit", "-b", "1024"),
     "small groups": ("-t", "ext4", "-b", "1024", "-g", "1024"),
+    "meta_bg": ("-t", "ext4", "-O", "meta_bg,^resize_inode"),
+    "meta_bg, many small groups": ("-t", "ext4", "-O", "meta_bg,^resize_inode", "-b", "1024", "-g", "256", "-N", "4096"),
+    "meta_bg, every superblock copied": (
+        "-t",
+        "ext2",
+        "-O",
+        "meta_bg,^sparse_super,^resize_inode",
+        "-b",
+        "1024",
+        "-g",
+        "256",
+        "-N",
+        "4096",
+    ),
+    "meta_bg and sparse_super2": ("-t", "ext4", "-O", "meta_bg,sparse_super2,^resize_inode", "-b", "1024", "-g", "256", "-N", "4096"),
+    "sparse_super2": ("-t", "ext4", "-O", "sparse_super2", "-b", "1024", "-g", "1024"),
+    "bigalloc": ("-t", "ext4", "-O", "bigalloc"),
+    "bigalloc, 1k blocks": ("-t", "ext4", "-O", "bigalloc", "-b", "1024", "-C", "16384"),
+    "bigalloc and meta_bg, 1k blocks": ("-t", "ext4", "-O", "bigalloc,meta_bg,^resize_inode", "-b", "1024", "-C", "4096"),
+    "everything at once": (
+        "-t",
+        "ext4",
+        "-O",
+        "64bit,flex_bg,ea_inode,large_dir,mmp,project,quota,verity,metadata_csum,orphan_file,uninit_bg,stable_inodes",
+    ),
 }
 
 
@@ -101,8 +126,6 @@ def test_allocated_blocks_that_were_never_written_read_as_zeros(dense: Path, tmp
 @pytest.mark.parametrize(
     ("feature", "options"),
     [
-        ("meta_bg", ("-t", "ext4", "-O", "meta_bg,^resize_inode")),
-        ("bigalloc", ("-t", "ext4", "-O", "bigalloc")),
         ("encrypt", ("-t", "ext4", "-O", "encrypt")),
         ("casefold", ("-t", "ext4", "-O", "casefold")),
     ],

@@ -27,6 +27,9 @@ FORMATS = [
     "zstd",
     "xz",
     "lz4",
+    "lzo",
+    "erofs",
+    "erofs-lz4",
     "vfat",
     "gpt",
     "mbr",
@@ -51,8 +54,10 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {name: work / name for name in FORMATS}
     for name, options in {"ext4": ("-t", "ext4"), "ext2": ("-t", "ext2"), "inline": ("-t", "ext4", "-O", "inline_data")}.items():
         tool("mke2fs", "-q", "-F", "-b", "1024", "-d", source, *options, found[name], "1536k")
-    for codec in ("gzip", "zstd", "xz", "lz4"):
+    for codec in ("gzip", "zstd", "xz", "lz4", "lzo"):
         tool("mksquashfs", source, found[codec], "-comp", codec, "-no-progress")
+    for name, options in {"erofs": ("-Eforce-inode-extended",), "erofs-lz4": ("-zlz4hc", "-C8192")}.items():
+        tool("mkfs.erofs", "--quiet", "-Enosbcrc", *options, found[name], source)
     with found["vfat"].open("wb") as disk:
         disk.truncate(512 * 1024)
     tool("mkfs.vfat", found["vfat"])
