@@ -5,7 +5,7 @@ unified kernel images of a disk carry the same one. An initial RAM disk is no ro
 """
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from posixpath import dirname
 
 from everest_secure.errors import ArtefactError
@@ -83,7 +83,7 @@ class CpioTree(Tree):
         content = next((held for name in reversed(names) if (held := found[name][1]) is not None and held.size), None)
         if content:
             for name in names:
-                found[name] = (replace(found[name][0], size=content.size), content)
+                found[name] = (found[name][0]._replace(size=content.size), content)
 
     def _path(self, name: bytes) -> str:
         parts = [part for part in name.decode("utf-8", "surrogateescape").split("/") if part not in ("", ".")]

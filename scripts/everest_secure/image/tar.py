@@ -6,7 +6,7 @@ file, a hard link to nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from posixpath import dirname
 
 from everest_secure.errors import ArtefactError
@@ -96,7 +96,7 @@ class TarTree(Tree):
             if target is None or target[0].is_directory:
                 what = f"its member {printable(path)} is a link to {printable(member.link.decode('utf-8', 'replace'))}, which is not there or a directory"
                 raise ArtefactError(f"{self.name} is corrupt: {what}; build or fetch it again")
-            node, content = replace(target[0], path=path), target[1]
+            node, content = target[0]._replace(path=path), target[1]
         else:
             node, content = self._node(path, member), _Content(member.pieces)
         if earlier and earlier[0].is_directory is not node.is_directory:
