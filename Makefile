@@ -18,6 +18,8 @@ TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils bus
 YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git locales lz4 mmdebstrap mtools parted \
 	patch pseudo qemu-system-arm u-boot-tools uidmap wget zstd
 YOCTO_LOCALE := en_US
+# The public validator of SARIF files, with which the tests compare (tests/support/sarif.py).
+SARIF_VALIDATOR := @microsoft/sarif-multitool-linux@5.7.0
 
 .PHONY: help
 help: ## List the targets
@@ -51,12 +53,14 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 test: $(READY) ## Set up and run all tests but those that need upstream layers or QEMU
 	@scripts/setup.sh packages $(TEST_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
+	@scripts/setup.sh npm $(VENV)/npm $(SARIF_VALIDATOR)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not yocto and not boot"
 
 .PHONY: unit
 unit: $(READY) ## The unit tests alone
 	@scripts/setup.sh packages $(TEST_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
+	@scripts/setup.sh npm $(VENV)/npm $(SARIF_VALIDATOR)
 	$(BIN)/pytest --numprocesses 3 tests/unit
 
 .PHONY: test-yocto

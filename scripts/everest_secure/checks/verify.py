@@ -12,7 +12,7 @@ from everest_secure.policy.catalogue import Catalogue
 from everest_secure.policy.profile import Evidence, Policy
 from everest_secure.policy.requirement import Requirement
 from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject
-from everest_secure.result import CheckResult, Outcome
+from everest_secure.result import CheckResult, Outcome, worst
 
 UNDECIDED = frozenset({Outcome.NOT_CHECKED, Outcome.NOT_APPLICABLE})
 """Outcomes of the checks beside which evidence decides."""
@@ -38,7 +38,7 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
         time=time,
         profile=policy.profile,
         policy_file=policy.file,
-        evidence_required=policy.parameters.evidence_required,
+        parameters=policy.parameters,
         subjects=tuple(subject for artefact in artefacts for subject in _described(artefact)),
         groups=catalogue.groups,
         results=results,
@@ -64,11 +64,6 @@ def _result(requirement: Requirement, found: Sequence[CheckResult], *, policy: P
     if requirement.evidence and outcome in UNDECIDED:
         return _evidence(requirement, parts, policy=policy, today=today)
     return Result(requirement, outcome, _reason(requirement, outcome, parts), parts)
-
-
-def worst(outcomes: Iterator[Outcome]) -> Outcome:
-    """Return the worst of some outcomes."""
-    return min(outcomes, key=tuple(Outcome).index)
 
 
 def _part(requirement: Requirement, one: CheckResult, *, policy: Policy, today: date) -> Part:

@@ -17,13 +17,16 @@ def test_a_bare_root_ends_with_findings_or_errors_and_all_reports_are_written(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    files = {name: tmp_path / f"report.{name}" for name in ("json", "html", "table")}
+    files = {name: tmp_path / f"report.{name}" for name in ("json", "html", "junit", "markdown", "sarif", "table")}
     code = main(["check", str(tree), "-q", *(f"--{name}={file}" for name, file in files.items())])
     assert code in (ExitCode.FINDINGS, ExitCode.FAILED)
     assert json.loads(files["json"].read_text())["exit_code"] == code
     assert json.loads(files["json"].read_text())["profile"] == "production"
     assert files["html"].read_text().startswith("<!DOCTYPE html>")
     assert "What needs attention" in files["table"].read_text()
+    assert files["junit"].read_text().startswith("<?xml")
+    assert files["markdown"].read_text().startswith("### ")
+    assert json.loads(files["sarif"].read_text())["version"] == "2.1.0"
     assert len(capsys.readouterr().out.strip().splitlines()) == 2
 
 
