@@ -84,6 +84,10 @@ boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after m
 bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh $(BIN)/python bench/demo.py
 
+.PHONY: docs
+docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks
+	$(BIN)/everest-secure explain --page > docs/checks.md
+
 .PHONY: lock
 lock: ## Resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade --output-file requirements.lock
