@@ -6,6 +6,7 @@ What came from an artefact can write nothing there but text: no HTML, no link, n
 import re
 from collections.abc import Iterable, Iterator
 
+from everest_secure.policy.requirement import Severity
 from everest_secure.report.model import Report, Result, Shown
 from everest_secure.report.renderer import Look, renderer
 from everest_secure.result import Outcome
@@ -72,16 +73,24 @@ def _head(report: Report) -> Iterator[str]:
 
 def _details(report: Report, result: Result) -> Iterator[str]:
     requirement = result.requirement
-    open_by_itself = " open" if result.outcome is Outcome.FAIL and requirement.severity == "critical" else ""
-    yield ""
-    yield f"<details{open_by_itself}><summary>{MARKS[result.outcome]} <b>{requirement.id}</b> {html(requirement.title)}</summary>"
-    yield ""
+    title = f"{MARKS[result.outcome]} <b>{requirement.id}</b> {html(requirement.title)}"
     if report.needs_attention(result) and not result.findings:
-        yield f"{escaped(result.reason)}. {prose(requirement.remedy)}"
-    for shown in result.findings[:MOST_FINDINGS]:
-        yield _finding(shown)
-    if len(result.findings) > MOST_FINDINGS:
-        yield f"- and {len(result.findings) - MOST_FINDINGS} more"
+        lines = iter((f"{escaped(result.reason)}. {prose(requirement.remedy)}",))
+    else:
+        lines = (_finding(shown) for shown in result.findings[:MOST_FINDINGS])
+    unfolded = result.outcome is Outcome.FAIL and requirement.severity is Severity.CRITICAL
+    yield from listed(title, lines, more=len(result.findings) - MOST_FINDINGS, unfolded=unfolded)
+
+
+def listed(title: str, lines: Iterable[str], *, more: int = 0, unfolded: bool = False) -> Iterator[str]:
+    """Yield a list that is folded behind its title, both of them escaped already; `more` is the number of lines that are left out."""
+    yield ""
+    yield f"<details{' open' if unfolded else ''}><summary>{title}</summary>"
+    yield ""
+    for line in lines:
+        yield f"- {line}"
+    if more > 0:
+        yield f"- and {more} more"
     yield ""
     yield "</details>"
 
@@ -89,21 +98,15 @@ def _details(report: Report, result: Result) -> Iterator[str]:
 def _finding(shown: Shown) -> str:
     finding, waiver = shown.finding, shown.waiver
     waived = f" Waived by {escaped(waiver.owner)} until {waiver.expires}: {escaped(waiver.reason)}." if waiver else ""
-    return f"- {escaped(finding.what)}<br>{code(str(finding.at))}<br>{prose(finding.remedy)}{waived}"
+    return f"{escaped(finding.what)}<br>{code(str(finding.at))}<br>{prose(finding.remedy)}{waived}"
 
 
 def _tail(report: Report) -> Iterator[str]:
     for notice in report.notices[:MOST_FINDINGS]:
         yield f"> Note: {escaped(notice)}"
-    yield ""
-    yield "<details><summary>All requirements</summary>"
-    yield ""
-    for outcome, number in report.counts.items():
-        if number:
-            identifiers = (result.requirement.id for result in report.results if result.outcome is outcome)
-            yield f"- {MARKS[outcome]} {outcome} ({number}): {', '.join(identifiers)}"
-    yield ""
-    yield "</details>"
+    by_outcome = {outcome: [result.requirement.id for result in report.results if result.outcome is outcome] for outcome in report.counts}
+    lines = (f"{MARKS[outcome]} {outcome} ({len(found)}): {', '.join(found)}" for outcome, found in by_outcome.items() if found)
+    yield from listed("All requirements", lines)
     yield ""
     yield from _made_by(report)
 

@@ -33,7 +33,11 @@ def prepare(files: Iterable[Path], *, inputs: Sequence[Path]) -> None:
 
 def write_reports(report: Report, files: Mapping[str, Path]) -> None:
     """Write the report to a file for each renderer's name; all are rendered before the first is written, and each appears at once as a whole."""
-    texts = {file: renderers()[name].render(report, Look()) for name, file in files.items()}
+    write_texts({file: renderers()[name].render(report, Look()) for name, file in files.items()})
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write files, each at once as a whole. Raises UserError."""
     for file, text in texts.items():
         _write(file, text)
 

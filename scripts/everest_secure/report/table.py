@@ -71,7 +71,8 @@ def text(content: str, style: str = "") -> "Text":
     return Text(printable(content), style=style, overflow="fold")
 
 
-def _indented(part: "RenderableType", columns: int) -> "RenderableType":
+def indented(part: "RenderableType", columns: int) -> "RenderableType":
+    """Return a part moved to the right."""
     from rich.padding import Padding
 
     return Padding(part, (0, 0, 0, columns))
@@ -82,7 +83,7 @@ def _header(report: Report) -> Iterator["RenderableType"]:
     yield text(f"everest-secure {report.version}, {policy}, {report.time:%Y-%m-%d %H:%M %Z}", "bold")
     for subject in report.subjects:
         digest = f"  sha256 {subject.sha256}" if subject.sha256 else ""
-        yield _indented(text(f"{subject.name}  {subject.kind}{digest}", "" if subject.depth == 0 else "dim"), 2 + 2 * subject.depth)
+        yield indented(text(f"{subject.name}  {subject.kind}{digest}", "" if subject.depth == 0 else "dim"), 2 + 2 * subject.depth)
 
 
 def _groups(report: Report, *, everything: bool) -> Iterator["RenderableType"]:
@@ -94,7 +95,7 @@ def _groups(report: Report, *, everything: bool) -> Iterator["RenderableType"]:
         if rows:
             yield _table(rows)
         for reason, silent in _by_reason(result for result in results if result not in rows):
-            yield _indented(text(f"not checked, {reason}: {', '.join(silent)}", "dim"), 1)
+            yield indented(text(f"not checked, {reason}: {', '.join(silent)}", "dim"), 1)
 
 
 def _is_silent(result: Result) -> bool:
@@ -139,9 +140,9 @@ def _attention(report: Report, *, everything: bool) -> Iterator["RenderableType"
         yield text("")
         yield text(f"{requirement.id}  {requirement.title}  ({result.outcome}, {requirement.severity})", STYLES[result.outcome])
         if not result.findings or result.outcome is Outcome.ERROR:
-            yield _indented(text(result.reason), 2)
+            yield indented(text(result.reason), 2)
         if not result.findings and result.outcome is not Outcome.ERROR:
-            yield _indented(text(f"Remedy: {requirement.remedy}", "dim"), 2)
+            yield indented(text(f"Remedy: {requirement.remedy}", "dim"), 2)
         yield from _findings(result, everything=everything)
 
 
@@ -149,15 +150,15 @@ def _findings(result: Result, *, everything: bool) -> Iterator["RenderableType"]
     alike = _alike((shown.finding, shown.waiver.owner if shown.waiver else "") for shown in result.findings)
     for index, ((what, remedy, owner), places) in enumerate(alike.items()):
         if index == MOST_FINDINGS and not everything:
-            yield _indented(text(f"and {len(alike) - index} more; all are in the JSON and HTML reports and shown by -v", "dim"), 2)
+            yield indented(text(f"and {len(alike) - index} more; all are in the JSON and HTML reports and shown by -v", "dim"), 2)
             return
-        yield _indented(text(what + (f" (waived by {owner})" if owner else "")), 2)
+        yield indented(text(what + (f" (waived by {owner})" if owner else "")), 2)
         some = places if everything else places[:MOST_PLACES]
         for place in some:
-            yield _indented(text(f"at {place}", "blue"), 4)
+            yield indented(text(f"at {place}", "blue"), 4)
         if len(places) > len(some):
-            yield _indented(text(f"and at {len(places) - len(some)} more places", "blue"), 4)
-        yield _indented(text(f"Remedy: {remedy}", "dim"), 4)
+            yield indented(text(f"and at {len(places) - len(some)} more places", "blue"), 4)
+        yield indented(text(f"Remedy: {remedy}", "dim"), 4)
 
 
 def _alike(findings: Iterable[tuple[Finding, str]]) -> dict[tuple[str, str, str], list[Location]]:
@@ -176,9 +177,9 @@ def _seen(report: Report) -> Iterator["RenderableType"]:
             yield text("")
             yield text(f"{result.requirement.id}  {part.check}  ({part.outcome})", STYLES[part.outcome])
             if part.subject:
-                yield _indented(text(part.subject, "dim"), 2)
+                yield indented(text(part.subject, "dim"), 2)
             for line in (*part.seen, *([part.reason] if part.reason else [])):
-                yield _indented(text(line), 4)
+                yield indented(text(line), 4)
 
 
 def _summary(report: Report) -> Iterator["RenderableType"]:
