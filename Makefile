@@ -12,7 +12,7 @@ DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils squashfs-tools swtpm systemd-container
 TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils busybox-static chromium cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr \
-	fakeroot fdisk kmod locales libtss2-tcti-swtpm0 mosquitto mosquitto-clients mtools nftables osslsigncode qemu-system-arm rauc rpm sbsigntool squashfs-tools systemd \
+	fakeroot fdisk jq kmod locales libtss2-tcti-swtpm0 mosquitto mosquitto-clients mtools nftables osslsigncode qemu-system-arm rauc rpm sbsigntool squashfs-tools systemd \
 	systemd-boot-efi tpm2-openssl u-boot-qemu u-boot-tools
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
 YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git locales lz4 mmdebstrap mtools parted \
