@@ -2,13 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from everest_secure import checks
 from everest_secure.checks.core import registered
+from everest_secure.checks.progress import Progress, unseen
+from everest_secure.checks.run import run_all
 from everest_secure.checks.verify import verify
+from everest_secure.checks.workers import cores
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import open_artefact
 from everest_secure.policy.catalogue import Catalogue, load_catalogue
@@ -16,20 +20,30 @@ from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, 
 from everest_secure.report.model import Report
 
 
-def check_artefacts(paths: Sequence[Path], *, profile: str | None = None, policy_file: Path | None = None) -> Report:
+def check_artefacts(
+    paths: Sequence[Path],
+    *,
+    profile: str | None = None,
+    policy_file: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress = unseen,
+) -> Report:
     """Open all artefacts and verify them together against a profile, or against a policy file that extends one.
 
+    `jobs` is the number of processes, as many as the machine can use when it is not given; `progress` is told how far the checks have come.
     Raises PolicyError for a wrong policy, and ArtefactError for an artefact that cannot be opened or holds nothing to check.
     """
     catalogue = load_catalogue()
     policy = _policy(profile, policy_file, catalogue)
     checks.load()
     artefacts = [open_artefact(path) for path in paths]
+    files = [path for path in paths if path.is_file()]
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
-        hashed = pool.submit(_digests, [path for path in paths if path.is_file()])
-        report = verify(artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=datetime.now(UTC))
-        return report.with_digests(hashed.result())
+        hashed: list[Future[Mapping[str, str]]] = []
+        run = partial(run_all, processes=jobs or cores(), progress=progress, begun=lambda: hashed.append(pool.submit(_digests, files)))
+        report = verify(artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=datetime.now(UTC), run=run)
+        return report.with_digests(hashed[0].result())
 
 
 def _policy(profile: str | None, file: Path | None, catalogue: Catalogue) -> Policy:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 from everest_secure import __version__
-from everest_secure.checks.core import Check, Scope, run_check
+from everest_secure.checks.core import Check, Scope
+from everest_secure.checks.run import Runner, Task, one_by_one
 from everest_secure.checks.subjects import Named, find_subjects
 from everest_secure.checks.waivers import notices, waive
 from everest_secure.image.artefact import Artefact
@@ -18,8 +19,16 @@ UNDECIDED = frozenset({Outcome.NOT_CHECKED, Outcome.NOT_APPLICABLE})
 """Outcomes of the checks beside which evidence decides."""
 
 
-def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogue, checks: Sequence[Check], time: datetime) -> Report:
-    """Verify artefacts that were opened together, at a time with a time zone.
+def verify(
+    artefacts: Sequence[Artefact],
+    *,
+    policy: Policy,
+    catalogue: Catalogue,
+    checks: Sequence[Check],
+    time: datetime,
+    run: Runner = one_by_one,
+) -> Report:
+    """Verify artefacts that were opened together, at a time with a time zone; `run` decides how the checks are run.
 
     Raises ArtefactError when there is nothing to check in one of them, or two have the same name; an error in a single check is the outcome
     of its requirement.
@@ -29,8 +38,9 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
         raise ValueError(f"there are checks of requirements that the catalogue does not know: {', '.join(strangers)}")
     subjects = find_subjects(artefacts)
     today = time.date()
+    found = run(subjects, checks, policy.parameters)
     results = tuple(
-        _result(requirement, list(_run(requirement, checks, subjects, policy)), policy=policy, today=today)
+        _result(requirement, list(_of(requirement, checks, subjects, found)), policy=policy, today=today)
         for requirement in catalogue.requirements
     )
     return Report(
@@ -46,16 +56,16 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
     )
 
 
-def _run(
-    requirement: Requirement, checks: Sequence[Check], subjects: Mapping[Scope, Sequence[Named]], policy: Policy
+def _of(
+    requirement: Requirement, checks: Sequence[Check], subjects: Mapping[Scope, Sequence[Named]], found: Mapping[Task, CheckResult]
 ) -> Iterator[CheckResult]:
-    for check in checks:
+    for number, check in enumerate(checks):
         if check.requirement != requirement.id:
             continue
         if not subjects[check.scope]:
             yield CheckResult(check.name, "", Outcome.NOT_CHECKED, f"no {check.scope} among the artefacts")
-        for name, subject in subjects[check.scope]:
-            yield run_check(check, subject, name, policy.parameters)
+        for position in range(len(subjects[check.scope])):
+            yield found[number, check.scope, position]
 
 
 def _result(requirement: Requirement, found: Sequence[CheckResult], *, policy: Policy, today: date) -> Result:

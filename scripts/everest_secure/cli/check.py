@@ -17,9 +17,17 @@ def arguments(parser: ArgumentParser) -> None:
     for name, entry in renderers().items():
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
+    parser.add_argument("--jobs", metavar="N", type=_number, help="processes to use (default: as many as cores and memory allow)")
     detail = parser.add_mutually_exclusive_group()
     detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
     detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print everything that was seen")
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 @command("check", summary="Verify images and bundles against the policy", arguments=arguments)
@@ -30,11 +38,13 @@ def run(options: Namespace) -> ExitCode:
     verified with the keyring that the disk holds.
     """
     from everest_secure.checks.session import check_artefacts
+    from everest_secure.cli.progress import progress
     from everest_secure.report.output import prepare, print_report, write_reports
 
     files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
     prepare(files.values(), inputs=[*options.artefacts, *([options.policy] if options.policy else [])])
-    report = check_artefacts(options.artefacts, profile=options.profile, policy_file=options.policy)
+    with progress(wanted=options.detail >= 0) as told:
+        report = check_artefacts(options.artefacts, profile=options.profile, policy_file=options.policy, jobs=options.jobs, progress=told)
     write_reports(report, files)
     print_report(report, name=options.format, detail=options.detail)
     return report.exit_code
