@@ -1,13 +1,13 @@
 """The report as one self-contained page: readable without scripts, offline, in light and dark, on paper."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everest_secure.policy.requirement import Severity
-from everest_secure.report.model import Report, Result, Subject
+from everest_secure.report.model import Report, Result
 from everest_secure.report.renderer import Look, renderer
 from everest_secure.text import printable
 
@@ -28,7 +28,7 @@ def render(report: Report, _: Look) -> str:
         script="report.js",
         report=report,
         attention=attention,
-        parts=list(_parts(report)),
+        parts=report.parts if len(report.subjects) > len(report.given) else (),
         severities=list(Severity),
         standards=_by_standard(report),
     )
@@ -46,16 +46,6 @@ def page(template: str, *, style: str = "", script: str = "", **values: object) 
     values["style"] = Markup((PAGE / "report.css").read_text() + style)  # noqa: S704 - the page's own file, and digits
     values["script"] = Markup((PAGE / script).read_text() if script else "")  # noqa: S704 - the page's own file
     return environment.get_template(template).render(values)
-
-
-def _parts(report: Report) -> Iterator[tuple[Subject, str]]:
-    """Yield what is inside the artefacts, each with the part of its name that the one around it does not have; what was given has its whole name."""
-    around: list[str] = []
-    for subject in report.subjects:
-        around[subject.depth :] = [subject.name]
-        outer = next((name for name in reversed(around[:-1]) if subject.name.startswith(name)), "")
-        if len(report.subjects) > len(report.given):
-            yield subject, subject.name.removeprefix(outer).removeprefix(":") or "its content"
 
 
 def _by_standard(report: Report) -> Mapping[str, Mapping[str, list[Result]]]:

@@ -121,6 +121,17 @@ class Report:
         return tuple(subject for subject in self.subjects if subject.depth == 0)
 
     @property
+    def parts(self) -> tuple[tuple[Subject, str], ...]:
+        """All subjects, each with what its name adds to that of the one around it; what was given has its whole name."""
+        found: list[tuple[Subject, str]] = []
+        around: list[str] = []
+        for subject in self.subjects:
+            around[subject.depth :] = [subject.name]
+            outer = next((name for name in reversed(around[:-1]) if subject.name.startswith(name)), "")
+            found.append((subject, subject.name.removeprefix(outer).removeprefix(":") or "its content"))
+        return tuple(found)
+
+    @property
     def counts(self) -> Mapping[Outcome, int]:
         """Number of requirements by outcome; every outcome is a key."""
         found = Counter(result.outcome for result in self.results)

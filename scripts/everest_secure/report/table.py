@@ -81,9 +81,9 @@ def indented(part: "RenderableType", columns: int) -> "RenderableType":
 def _header(report: Report) -> Iterator["RenderableType"]:
     policy = f"profile {report.profile}" + (f" with {report.policy_file}" if report.policy_file else "")
     yield text(f"everest-secure {report.version}, {policy}, {report.time:%Y-%m-%d %H:%M %Z}", "bold")
-    for subject in report.subjects:
+    for subject, name in report.parts:
         digest = f"  sha256 {subject.sha256}" if subject.sha256 else ""
-        yield indented(text(f"{subject.name}  {subject.kind}{digest}", "" if subject.depth == 0 else "dim"), 2 + 2 * subject.depth)
+        yield indented(text(f"{name}  {subject.kind}{digest}", "" if subject.depth == 0 else "dim"), 2 + 2 * subject.depth)
 
 
 def _groups(report: Report, *, everything: bool) -> Iterator["RenderableType"]:

@@ -230,7 +230,7 @@ def test_what_needs_attention_is_one_press_away(seen: Browser) -> None:
 def test_everything_is_reached_and_worked_by_the_keyboard(seen: Browser) -> None:
     reset(seen)
     seen.run("document.activeElement.blur(); scrollTo(0, 0); getSelection().collapse(document.body, 0)")
-    reached = []
+    reached: list[str] = []
     while len(reached) < 60 and (not reached or reached[-1] != "FS-02"):
         seen.press(*TAB)
         reached.append(seen.run(FOCUS))
