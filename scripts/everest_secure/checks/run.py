@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from everest_secure.checks.core import Check, Scope, Subject, run_check
+from everest_secure.checks.core import Check, Root, Scope, Subject, run_check
+from everest_secure.checks.memory import Memory
 from everest_secure.checks.progress import Progress, unseen
 from everest_secure.checks.subjects import Named
 from everest_secure.checks.workers import Unit, nothing, results
@@ -30,15 +31,30 @@ def run_all(
     processes: int,
     progress: Progress = unseen,
     begun: Callable[[], object] = nothing,
+    memory: Memory | None = None,
 ) -> Mapping[Task, CheckResult]:
-    """Run all checks in up to `processes` processes; `begun` is called when no more are made. Raises UserError when one of them ends early."""
+    """Run all checks in up to `processes` processes; `begun` is called when no more are made.
+
+    What `memory` knows is not run again. Raises UserError when a process ends early.
+    """
     places = [(scope, position, name, subject) for scope, named in subjects.items() for position, (name, subject) in enumerate(named)]
-    units = [Unit(weight(subject), _Checks(scope, name, subject, checks, parameters)) for scope, _, name, subject in places]
-    everything = sum(len(list(of_scope(checks, scope))) for scope, *_ in places)
     found: dict[Task, CheckResult] = {}
-    for unit, (number, result) in results(units, processes=processes, begun=begun):
-        scope, position, name, _ = places[unit]
+    left: list[tuple[Scope, int, str]] = []
+    units = []
+    for scope, position, name, subject in places:
+        own = dict(of_scope(checks, scope))
+        known = memory.known(scope, name, subject, own) if memory else {}
+        found.update({(number, scope, position): result for number, result in known.items()})
+        new = {number: check for number, check in own.items() if number not in known}
+        if new:
+            left.append((scope, position, name))
+            units.append(Unit(weight(subject), _Checks(new, name, subject, parameters)))
+    everything = sum(len(dict(of_scope(checks, scope))) for scope, *_ in places)
+    for unit, (number, result, alone) in results(units, processes=processes, begun=begun):
+        scope, position, name = left[unit]
         found[number, scope, position] = result
+        if memory:
+            memory.learn(scope, name, checks[number], result, alone=alone)
         progress(len(found), everything, f"{checks[number].requirement}  {name}")
     return found
 
@@ -55,12 +71,30 @@ def weight(subject: Subject) -> int:
 
 
 class _Checks:
-    """All checks of one subject."""
+    """Checks of one subject, in this order."""
 
-    def __init__(self, scope: Scope, name: str, subject: Subject, checks: Sequence[Check], parameters: Parameters) -> None:
-        self._checks = list(of_scope(checks, scope))
-        self._name, self._subject, self._parameters = name, subject, parameters
+    def __init__(self, checks: Mapping[int, Check], name: str, subject: Subject, parameters: Parameters) -> None:
+        self._checks, self._name, self._subject, self._parameters = checks, name, subject, parameters
 
-    def __call__(self) -> Iterator[tuple[int, CheckResult]]:
-        for number, check in self._checks:
-            yield number, run_check(check, self._subject, self._name, self._parameters)
+    def __call__(self) -> Iterator[tuple[int, CheckResult, bool]]:
+        """Yield each check's position, what it said, and whether it looked at nothing but the subject itself."""
+        subject, looks = watched(self._subject)
+        for number, check in self._checks.items():
+            looks.clear()
+            result = run_check(check, subject, self._name, self._parameters)
+            yield number, result, not looks
+
+
+def watched(subject: Subject) -> tuple[Subject, list[str]]:
+    """Return a subject that notes in the list when somebody looks at what it lies in; only a root file system lies in something."""
+    looks: list[str] = []
+    if not isinstance(subject, Root):
+        return subject, looks
+
+    class Watched(Root):
+        def __getattribute__(self, name: str) -> object:
+            if name == "container":
+                looks.append(name)
+            return super().__getattribute__(name)
+
+    return Watched(subject.artefact, subject.tree, subject.container), looks

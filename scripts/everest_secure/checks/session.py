@@ -8,15 +8,20 @@ from functools import partial
 from pathlib import Path
 
 from everest_secure import checks
+from everest_secure.checks.cache import ResultCache
+from everest_secure.checks.contents import digests_of
 from everest_secure.checks.core import registered
+from everest_secure.checks.memory import Memory
 from everest_secure.checks.progress import Progress, unseen
 from everest_secure.checks.run import run_all
+from everest_secure.checks.subjects import find_subjects
 from everest_secure.checks.verify import verify
 from everest_secure.checks.workers import cores
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import open_artefact
 from everest_secure.policy.catalogue import Catalogue, load_catalogue
 from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile
+from everest_secure.report.as_json import plain
 from everest_secure.report.model import Report
 
 
@@ -26,23 +31,34 @@ def check_artefacts(
     profile: str | None = None,
     policy_file: Path | None = None,
     jobs: int | None = None,
+    cache: Path | None = None,
     progress: Progress = unseen,
 ) -> Report:
     """Open all artefacts and verify them together against a profile, or against a policy file that extends one.
 
-    `jobs` is the number of processes, as many as the machine can use when it is not given; `progress` is told how far the checks have come.
+    `jobs` is the number of processes, as many as the machine can use when it is not given; `progress` is told how far the checks have come;
+    `cache` is a directory in which results are kept and found again.
     Raises PolicyError for a wrong policy, and ArtefactError for an artefact that cannot be opened or holds nothing to check.
     """
     catalogue = load_catalogue()
     policy = _policy(profile, policy_file, catalogue)
     checks.load()
     artefacts = [open_artefact(path) for path in paths]
+    time = datetime.now(UTC)
+    run = partial(run_all, processes=jobs or cores(), progress=progress)
+    check = partial(verify, artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=time)
+    if cache is not None:
+        subjects = [subject for named in find_subjects(artefacts).values() for _, subject in named]
+        digests = digests_of(subjects, artefacts, threads=jobs or cores())
+        memory = Memory(ResultCache(cache), digests=digests, policy=plain(policy.parameters), day=time.date())
+        report = check(run=partial(run, memory=memory))
+        memory.keep()
+        return report.with_digests({artefact.name: digests[id(artefact.blob)] for artefact in artefacts if artefact.blob})
     files = [path for path in paths if path.is_file()]
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
         hashed: list[Future[Mapping[str, str]]] = []
-        run = partial(run_all, processes=jobs or cores(), progress=progress, begun=lambda: hashed.append(pool.submit(_digests, files)))
-        report = verify(artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=datetime.now(UTC), run=run)
+        report = check(run=partial(run, begun=lambda: hashed.append(pool.submit(_digests, files))))
         return report.with_digests(hashed[0].result())
 
 

@@ -18,6 +18,7 @@ def arguments(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
     parser.add_argument("--jobs", metavar="N", type=_number, help="processes to use (default: as many as cores and memory allow)")
+    parser.add_argument("--cache", metavar="DIR", type=Path, help="keep results here, and use those of content that has not changed")
     detail = parser.add_mutually_exclusive_group()
     detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
     detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print everything that was seen")
@@ -44,7 +45,9 @@ def run(options: Namespace) -> ExitCode:
     files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
     prepare(files.values(), inputs=[*options.artefacts, *([options.policy] if options.policy else [])])
     with progress(wanted=options.detail >= 0) as told:
-        report = check_artefacts(options.artefacts, profile=options.profile, policy_file=options.policy, jobs=options.jobs, progress=told)
+        report = check_artefacts(
+            options.artefacts, profile=options.profile, policy_file=options.policy, jobs=options.jobs, cache=options.cache, progress=told
+        )
     write_reports(report, files)
     print_report(report, name=options.format, detail=options.detail)
     return report.exit_code

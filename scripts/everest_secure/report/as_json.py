@@ -28,7 +28,7 @@ def as_mapping(report: Report) -> dict[str, Any]:
         "profile": report.profile,
         "policy_file": report.policy_file,
         "evidence_required": report.evidence_required,
-        "parameters": _plain(report.parameters),
+        "parameters": plain(report.parameters),
         "verdict": report.verdict,
         "exit_code": int(report.exit_code),
         "counts": {str(outcome): number for outcome, number in report.counts.items()},
@@ -98,11 +98,12 @@ def _statement(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
+def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    """Return dataclasses, mappings and tuples as JSON values."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
