@@ -96,7 +96,17 @@ def _reason(requirement: Requirement, outcome: Outcome, parts: Sequence[Part]) -
         case Outcome.PASS:
             return "; ".join(dict.fromkeys(part.check for part in deciding))
         case _:
-            return "; ".join(dict.fromkeys(f"{part.subject}: {part.reason}" if part.subject else part.reason for part in deciding))
+            return "; ".join(_by_reason(deciding))
+
+
+def _by_reason(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield each reason once, after the names of the subjects that it was given for."""
+    found: dict[str, dict[str, None]] = {}
+    for part in parts:
+        found.setdefault(part.reason, {})[part.subject] = None
+    for reason, subjects in found.items():
+        names = ", ".join(filter(None, subjects))
+        yield f"{names}: {reason}" if names else reason
 
 
 def _evidence(requirement: Requirement, parts: tuple[Part, ...], *, policy: Policy, today: date) -> Result:

@@ -37,7 +37,7 @@ def test_the_table_is_no_wider_than_the_terminal(width: int, detail: int, matrix
 
 
 def test_the_table_shows_every_path_when_asked_for(matrix: Matrix) -> None:
-    wide = FORMATS["table"](matrix, Look(width=400, detail=1))
+    wide = FORMATS["table"](matrix, Look(width=2000, detail=1))
     assert all(str(place) in wide for entry in matrix.traces for place in (*entry.built_in, *entry.proven_by))
 
 
