@@ -5,7 +5,6 @@ every entry, and an entry that is anything else than what this program writes is
 """
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import stat
@@ -100,9 +99,11 @@ def key_of(**parts: object) -> str:
 
 def program() -> str:
     """Return a digest of this program: its version, its files, the interpreter, and the libraries that read for it."""
+    from importlib.metadata import version
+
     found = hashlib.sha256(f"{__version__} {sys.version}".encode())
     for library in _LIBRARIES:
-        found.update(importlib.metadata.version(library).encode())
+        found.update(version(library).encode())
     for file in sorted(PACKAGE.rglob("*.py")):
         found.update(hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()

@@ -1,11 +1,12 @@
 """One run of the checks, from paths to a report: opens the artefacts, loads the policy and takes the time."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from everest_secure import checks
 from everest_secure.checks.cache import ResultCache
@@ -18,7 +19,7 @@ from everest_secure.checks.subjects import find_subjects
 from everest_secure.checks.verify import verify
 from everest_secure.checks.workers import cores
 from everest_secure.errors import ArtefactError
-from everest_secure.image.artefact import open_artefact
+from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.policy.catalogue import Catalogue, load_catalogue
 from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile
 from everest_secure.report.as_json import plain
@@ -44,22 +45,29 @@ def check_artefacts(
     policy = _policy(profile, policy_file, catalogue)
     checks.load()
     artefacts = [open_artefact(path) for path in paths]
-    time = datetime.now(UTC)
     run = partial(run_all, processes=jobs or cores(), progress=progress)
-    check = partial(verify, artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=time)
+    check = partial(verify, artefacts, policy=policy, catalogue=catalogue, checks=registered(), time=datetime.now(UTC))
     if cache is not None:
-        subjects = [subject for named in find_subjects(artefacts).values() for _, subject in named]
-        digests = digests_of(subjects, artefacts, threads=jobs or cores())
-        memory = Memory(ResultCache(cache), digests=digests, policy=plain(policy.parameters), day=time.date())
-        report = check(run=partial(run, memory=memory))
-        memory.keep()
-        return report.with_digests({artefact.name: digests[id(artefact.blob)] for artefact in artefacts if artefact.blob})
+        return _remembering(cache, artefacts, check, run, policy)
     files = [path for path in paths if path.is_file()]
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
         hashed: list[Future[Mapping[str, str]]] = []
         report = check(run=partial(run, begun=lambda: hashed.append(pool.submit(_digests, files))))
         return report.with_digests(hashed[0].result())
+
+
+def _remembering(
+    directory: Path, artefacts: Sequence[Artefact], check: Callable[..., Report], run: Callable[..., Any], policy: Policy
+) -> Report:
+    """Check with what earlier runs found out: all is hashed first, and only what is new is run."""
+    cache = ResultCache(directory)
+    subjects = [subject for named in find_subjects(artefacts).values() for _, subject in named]
+    digests = digests_of(subjects, artefacts, threads=cores())
+    memory = Memory(cache, digests=digests, policy=plain(policy.parameters), day=datetime.now(UTC).date())
+    report = check(run=partial(run, memory=memory))
+    memory.keep()
+    return report.with_digests({artefact.name: digests[id(artefact.blob)] for artefact in artefacts if artefact.blob})
 
 
 def _policy(profile: str | None, file: Path | None, catalogue: Catalogue) -> Policy:

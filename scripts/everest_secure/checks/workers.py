@@ -3,17 +3,19 @@
 Processes are forked, so that they begin with everything that is open already; only results travel back.
 """
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from everest_secure.errors import UserError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkProcess
 
 Value = TypeVar("Value")
 
@@ -55,8 +57,11 @@ def results(units: Sequence[Unit[Value]], *, processes: int, begun: Callable[[],
 
 
 def _forked(units: Sequence[Unit[Value]], groups: Sequence[Sequence[int]], begun: Callable[[], object]) -> Iterator[tuple[int, Value]]:
+    import multiprocessing
+    from multiprocessing.connection import Connection, wait
+
     context = multiprocessing.get_context("fork")
-    running: dict[Connection, multiprocessing.context.ForkProcess] = {}
+    running: dict[Connection, ForkProcess] = {}
     try:
         for group in groups:
             ours, theirs = context.Pipe(duplex=False)
@@ -84,7 +89,7 @@ def _forked(units: Sequence[Unit[Value]], groups: Sequence[Sequence[int]], begun
             process.join()
 
 
-def _work(connection: Connection, units: Sequence[tuple[int, Unit[Value]]]) -> None:
+def _work(connection: "Connection", units: Sequence[tuple[int, Unit[Value]]]) -> None:
     """Send what the units yield, and None after the last; whoever waits sees from its absence that something went wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(Exception):

@@ -17,14 +17,14 @@ def arguments(parser: ArgumentParser) -> None:
     for name, entry in renderers().items():
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
-    parser.add_argument("--jobs", metavar="N", type=_number, help="processes to use (default: as many as cores and memory allow)")
+    parser.add_argument("--jobs", metavar="N", type=positive_number, help="processes to use (default: as many as cores and memory allow)")
     parser.add_argument("--cache", metavar="DIR", type=Path, help="keep results here, and use those of content that has not changed")
     detail = parser.add_mutually_exclusive_group()
     detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
     detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print everything that was seen")
 
 
-def _number(text: str) -> int:
+def positive_number(text: str) -> int:
     number = int(text)
     if number < 1:
         raise ValueError(text)

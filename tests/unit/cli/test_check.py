@@ -57,7 +57,7 @@ def test_a_wrong_policy_file_is_named_with_line_and_key(tree: Path, tmp_path: Pa
     assert capsys.readouterr().err == f"everest-secure: {tmp_path}/my.yml:2: waiver: unknown key; did you mean 'waivers'?\n"
 
 
-@pytest.mark.parametrize("options", [["--profile", "production", "--policy", "my.yml"], ["-q", "-v"], ["--format", "pdf"]])
+@pytest.mark.parametrize("options", [["--profile", "production", "--policy", "my.yml"], ["-q", "-v"], ["--format", "pdf"], ["--jobs", "0"]])
 def test_options_that_contradict_each_other_are_a_wrong_command_line(
     tree: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,3 +73,26 @@ def test_the_policy_file_is_not_overwritten_by_a_report(tree: Path, tmp_path: Pa
     assert main(["check", str(tree), "--policy", str(own), "--json", str(own)]) == ExitCode.FAILED
     assert "is one of the inputs" in capsys.readouterr().err
     assert own.read_text() == "extends: production\n"
+
+
+def test_a_cache_that_others_can_write_to_is_refused_in_one_sentence(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    assert main(["check", str(tree), "--cache", str(tmp_path / "cache")]) == ExitCode.FAILED
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "who could decide there what checks say" in said.err
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_several_artefacts_and_processes_give_the_report_of_one_process(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = root(tmp_path / "other")
+    said = []
+    for jobs in ("1", "2"):
+        main(["check", str(tree), str(other), "--format", "json", "--jobs", jobs])
+        said.append({key: value for key, value in json.loads(capsys.readouterr().out).items() if key != "time"})
+    assert said[0] == said[1]
