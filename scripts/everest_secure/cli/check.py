@@ -25,6 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def positive_number(text: str) -> int:
+    """Return a number of at least 1; raises ValueError, which argparse makes a sentence of."""
     number = int(text)
     if number < 1:
         raise ValueError(text)
