@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from everest_secure.cli.main import main
 from everest_secure.errors import ExitCode
+from everest_secure.policy.schema import load_schema
 from support.reports import root
 
 
@@ -22,6 +24,7 @@ def test_a_bare_root_ends_with_findings_or_errors_and_all_reports_are_written(
     assert code in (ExitCode.FINDINGS, ExitCode.FAILED)
     assert json.loads(files["json"].read_text())["exit_code"] == code
     assert json.loads(files["json"].read_text())["profile"] == "production"
+    Draft202012Validator(load_schema("report.schema.json")).validate(json.loads(files["json"].read_text()))
     assert files["html"].read_text().startswith("<!DOCTYPE html>")
     assert "What needs attention" in files["table"].read_text()
     assert files["junit"].read_text().startswith("<?xml")
