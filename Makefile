@@ -12,12 +12,14 @@ DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils squashfs-tools swtpm systemd-container
 TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
-	fakeroot fdisk kmod libarchive-tools libtss2-tcti-swtpm0 locales lz4 mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rauc rpm sbsigntool squashfs-tools systemd \
+	fakeroot fdisk jq kmod libarchive-tools libtss2-tcti-swtpm0 locales lz4 mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rauc rpm sbsigntool squashfs-tools systemd \
 	systemd-boot-efi tpm2-openssl u-boot-qemu u-boot-tools xz-utils zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
 YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git locales lz4 mmdebstrap mtools parted \
 	patch pseudo qemu-system-arm u-boot-tools uidmap wget zstd
 YOCTO_LOCALE := en_US
+# The public validator of SARIF files, with which the tests compare (tests/support/sarif.py).
+SARIF_VALIDATOR := @microsoft/sarif-multitool-linux@5.7.0
 
 .PHONY: help
 help: ## List the targets
@@ -51,12 +53,14 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 test: $(READY) ## Set up and run all tests but those that need upstream layers or QEMU
 	@scripts/setup.sh packages $(TEST_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
+	@scripts/setup.sh npm $(VENV)/npm $(SARIF_VALIDATOR)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not yocto and not boot"
 
 .PHONY: unit
 unit: $(READY) ## The unit tests alone
 	@scripts/setup.sh packages $(TEST_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
+	@scripts/setup.sh npm $(VENV)/npm $(SARIF_VALIDATOR)
 	$(BIN)/pytest --numprocesses 3 tests/unit
 
 .PHONY: test-yocto
@@ -79,6 +83,10 @@ boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after m
 .PHONY: bench
 bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh $(BIN)/python bench/demo.py
+
+.PHONY: docs
+docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks
+	$(BIN)/everest-secure explain --page > docs/checks.md
 
 .PHONY: lock
 lock: ## Resolve requirements.lock anew (needs uv)

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs what a make target needs of Debian, and nothing when it is there.
-# Usage: setup.sh packages PACKAGE... | setup.sh locale LANGUAGE_COUNTRY (its UTF-8 variant)
+# Usage: setup.sh packages PACKAGE... | setup.sh locale LANGUAGE_COUNTRY (its UTF-8 variant) | setup.sh npm DIRECTORY PACKAGE@VERSION
 # As root or with sudo it installs; otherwise one line says what is missing. Exit 2 when something is missing still.
 set -eu
 
-usage() { echo "usage: $0 packages PACKAGE... | $0 locale LANGUAGE_COUNTRY" >&2; exit 64; }
+usage() { echo "usage: $0 packages PACKAGE... | $0 locale LANGUAGE_COUNTRY | $0 npm DIRECTORY PACKAGE@VERSION" >&2; exit 64; }
 
 become_root() {
 	id=$(id -u)
@@ -54,11 +54,23 @@ locale_of() {
 	quietly "could not make the locale $1.UTF-8; install the Debian package locales" "${become}" localedef --inputfile "$1" --charmap UTF-8 "$1.UTF-8"
 }
 
+# Into a directory of the checkout, for tests that compare with such a program; without npm they are skipped.
+npm_package() {
+	if ! command -v npm >/dev/null 2>&1; then
+		echo "setup: npm is not installed; tests that need $2 are skipped"
+		exit 0
+	fi
+	grep -qsF "\"version\": \"${2##*@}\"" "$1/node_modules/${2%@*}/package.json" && exit 0
+	echo "setup: installing $2 into $1"
+	quietly "could not install $2; check the network and npm's configuration" npm install --silent --no-audit --no-fund --prefix "$1" "$2"
+}
+
 [ $# -gt 1 ] || usage
 what=$1
 shift
 case "${what}" in
 packages) packages "$@" ;;
 locale) [ $# = 1 ] || usage; locale_of "$1" ;;
+npm) [ $# = 2 ] || usage; npm_package "$1" "$2" ;;
 *) usage ;;
 esac

@@ -1,5 +1,6 @@
 """What is said of an artefact: the values that checks make and reports show."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +17,11 @@ class Outcome(StrEnum):
     EVIDENCE_PRESENT = "evidence present"
     PASS = "pass"  # noqa: S105 - an outcome, no password
     NOT_APPLICABLE = "not applicable"
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return the worst of some outcomes."""
+    return min(outcomes, key=tuple(Outcome).index)
 
 
 @dataclass(frozen=True, slots=True)

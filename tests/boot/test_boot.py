@@ -1,4 +1,4 @@
-"""The demonstration's image on a machine with secure boot and a software TPM. Software emulation: minutes.
+"""The demonstration's image on a machine with secure boot and a software TPM (BOOT-01, FS-02, ACC-03, ACC-04). Software emulation: minutes.
 
 Run by `make boot`, after `make demo`.
 """

@@ -1,3 +1,5 @@
+"""Verity slots, signed UKIs, EFI partition and disk as the classes make them, taken apart by the real tools (FS-02, BOOT-01, BOOT-02, BOOT-03)."""
+
 import hashlib
 import os
 import re

@@ -1,4 +1,4 @@
-"""Static ids, and what the layer is while nobody asked for it."""
+"""Static ids, and what the layer is while nobody asked for it (ACC-02)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The script that makes boot entries, with the real efibootmgr over firmware variables in a directory and a disk of our own."""
+"""The script that makes boot entries, with the real efibootmgr over firmware variables in a directory and a disk of our own (RAUC-06)."""
 
 import os
 import re

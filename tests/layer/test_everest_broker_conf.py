@@ -1,3 +1,5 @@
+"""The broker's configuration with the real mosquitto (NET-01)."""
+
 import os
 import shutil
 import socket

@@ -1,3 +1,5 @@
+"""EVerest's and OCPP's configuration as a product chooses it (ACC-03, ACC-04, ACC-06, FS-03, NET-01, TLS-01, OCPP-01, OCPP-02, CERT-07, LOG-01)."""
+
 import json
 import shutil
 import subprocess

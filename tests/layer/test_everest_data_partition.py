@@ -1,3 +1,5 @@
+"""The data partition as systemd-repart makes it (FS-03, FS-04)."""
+
 import json
 import re
 import subprocess

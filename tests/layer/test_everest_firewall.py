@@ -1,3 +1,5 @@
+"""The packet filter with the real nft (NET-04, LOG-03)."""
+
 import os
 import shutil
 import subprocess

@@ -1,3 +1,5 @@
+"""Who may reach the GPIO chips (ACC-02)."""
+
 import pytest
 
 from support.layer import Bench, contents, production

@@ -1,4 +1,4 @@
-"""The parts of the health check that a machine without a charger can answer; the whole of it, and the gate, run in tests/boot."""
+"""The parts of the health check that a machine without a charger can answer; the whole of it, and the gate, run in tests/boot (RAUC-06)."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The identity of a single charger, put into the configuration by the program that the layer installs."""
+"""The identity of a single charger, put into the configuration by the program that the layer installs (OCPP-01)."""
 
 import json
 import shutil

@@ -1,3 +1,5 @@
+"""What the initial RAM disk does and offers to nobody (FS-02, FS-04, NET-07, LOG-02)."""
+
 import pytest
 
 from support.layer import UNITS, Bench, contents

@@ -1,3 +1,5 @@
+"""The journal is kept, bounded (LOG-02)."""
+
 from configparser import ConfigParser
 
 import pytest

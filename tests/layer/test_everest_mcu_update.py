@@ -1,3 +1,5 @@
+"""The safety MCU gets its image from the bundle (RAUC-07)."""
+
 import os
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The exposed MQTT API with the real brokers: EVerest's on its socket, the API's in front, and the relay between them."""
+"""The exposed MQTT API with the real brokers: EVerest's on its socket, the API's in front, and the relay between them (NET-02)."""
 
 import contextlib
 import os

@@ -1,3 +1,5 @@
+"""The networks as systemd reads them (NET-05)."""
+
 from configparser import ConfigParser
 
 import pytest

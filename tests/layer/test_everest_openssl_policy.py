@@ -1,3 +1,5 @@
+"""The OpenSSL policy with the real library and a TPM in software (TLS-02, TPM-05)."""
+
 import contextlib
 import ctypes.util
 import os

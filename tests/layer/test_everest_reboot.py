@@ -1,3 +1,5 @@
+"""How EVerest restarts the machine without being able to do more (ACC-05)."""
+
 import os
 import shutil
 import subprocess

@@ -1,3 +1,5 @@
+"""The state list and what is made of it (FS-03, CERT-01)."""
+
 import shutil
 import subprocess
 from pathlib import Path

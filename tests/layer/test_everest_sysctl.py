@@ -1,3 +1,5 @@
+"""The kernel's settings as the real systemd applies them (NET-05, KERN-01, BOOT-05)."""
+
 import subprocess
 from fnmatch import fnmatch
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Which units are masked and which enabled (NET-06, NET-07)."""
+
 import pytest
 
 from everest_secure.reference.recipes.harness import read_recipe

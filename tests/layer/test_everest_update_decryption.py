@@ -1,4 +1,4 @@
-"""Bundles that only one device can read, with the real rauc and a TPM in software."""
+"""Bundles that only one device can read, with the real rauc and a TPM in software (RAUC-08)."""
 
 import subprocess
 from collections.abc import Iterator

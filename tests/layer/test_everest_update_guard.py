@@ -1,3 +1,5 @@
+"""What keeps older versions out, and notes the slot on trial (RAUC-05, RAUC-06, RAUC-07)."""
+
 import itertools
 import subprocess
 from dataclasses import dataclass

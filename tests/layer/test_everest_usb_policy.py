@@ -1,3 +1,5 @@
+"""USB devices that nobody listed (NET-08)."""
+
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The account that EVerest's modules run as (ACC-02)."""
+
 import pytest
 
 from support.layer import Bench, contents, production

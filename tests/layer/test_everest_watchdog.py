@@ -1,3 +1,5 @@
+"""Watchdogs, and boots that fail (BOOT-05)."""
+
 import os
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The signed FIT: what lies in it, and U-Boot, the real one in QEMU, which starts it or refuses."""
+"""The signed FIT: what lies in it, and U-Boot, the real one in QEMU, which starts it or refuses (FS-02, BOOT-01)."""
 
 import re
 import shutil

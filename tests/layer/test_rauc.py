@@ -1,3 +1,5 @@
+"""RAUC's configuration with the real rauc (RAUC-01, RAUC-03, RAUC-04, RAUC-05, RAUC-07, RAUC-08)."""
+
 import re
 import shutil
 import subprocess

@@ -55,10 +55,23 @@ def test_setup_names_the_packages_on_a_machine_without_dpkg(user: Ordinary) -> N
     assert said(user, SETUP, "packages", "a", "b") == (0, "setup: this machine is not Debian; install these by hand: a b\n")
 
 
-@pytest.mark.parametrize("arguments", [(), ("packages",), ("install", "dpkg"), ("locale", "en_US", "de_DE")])
+@pytest.mark.parametrize("arguments", [(), ("packages",), ("install", "dpkg"), ("locale", "en_US", "de_DE"), ("npm", "here")])
 def test_setup_explains_its_use(user: Ordinary, arguments: tuple[str, ...]) -> None:
     script = user.directory / "setup.sh"
-    assert said(user, SETUP, *arguments) == (64, f"usage: {script} packages PACKAGE... | {script} locale LANGUAGE_COUNTRY\n")
+    usage = f"usage: {script} packages PACKAGE... | {script} locale LANGUAGE_COUNTRY | {script} npm DIRECTORY PACKAGE@VERSION\n"
+    assert said(user, SETUP, *arguments) == (64, usage)
+
+
+def test_setup_goes_on_without_npm_and_says_what_that_costs(user: Ordinary) -> None:
+    assert said(user, SETUP, "npm", "here", "a@1") == (0, "setup: npm is not installed; tests that need a@1 are skipped\n")
+
+
+def test_setup_is_silent_when_the_package_is_there_in_that_version(tmp_path: Path) -> None:
+    require("npm")
+    (tmp_path / "node_modules/@scope/a").mkdir(parents=True)
+    (tmp_path / "node_modules/@scope/a/package.json").write_text('{\n  "version": "1.2"\n}\n')
+    done = subprocess.run([SETUP, "npm", tmp_path, "@scope/a@1.2"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_setup_is_silent_when_the_locale_is_there(user: Ordinary) -> None:

@@ -1,6 +1,7 @@
 """Artefacts, policies and reports for tests of what comes after the checks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def report(
         time=TIME,
         profile="production",
         policy_file="",
-        evidence_required=evidence_required,
+        parameters=replace(policy().parameters, evidence_required=evidence_required),
         subjects=(Subject(name, "gpt", 4096, "ab" * 32), Subject(f"{name}:rootfs-a", "squashfs", 2048, depth=1)),
         groups=catalogue.groups,
         results=tuple(shown),

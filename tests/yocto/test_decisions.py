@@ -1,4 +1,4 @@
-"""What real OE-Core makes of the distro, of each append of ours and of the images: one parse answers everything."""
+"""What real OE-Core makes of the distro, of each append of ours and of the images: one parse answers everything (ACC-02, BIN-01, NET-03, SUP-01, KERN-02)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Our configuration as the real EVerest, at the pinned commit, reads it."""
+"""Our configuration as the real EVerest, at the pinned commit, reads it (OCPP-01, OCPP-02)."""
 
 import json
 from pathlib import Path

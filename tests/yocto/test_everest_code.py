@@ -1,4 +1,4 @@
-"""EVerest's real code, compiled before and after the recipe changed it: what a module gets, and where a key comes from."""
+"""EVerest's real code, compiled before and after the recipe changed it: what a module gets, and where a key comes from (ACC-04, TPM-04)."""
 
 import os
 import re

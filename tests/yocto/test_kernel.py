@@ -1,4 +1,4 @@
-"""The fragments merged by the kernel's own tools: every option exists, and what it depends on is met."""
+"""The fragments merged by the kernel's own tools: every option exists, and what it depends on is met (KERN-01, KERN-02)."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""U-Boot with the layer's fragments: what its configuration becomes, and what its boot command does, in QEMU."""
+"""U-Boot with the layer's fragments: what its configuration becomes, and what its boot command does, in QEMU (BOOT-02, RAUC-06)."""
 
 import os
 import re

@@ -1,16 +1,24 @@
 """One run of the checks, from paths to a report: opens the artefacts, loads the policy and takes the time."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from everest_secure import checks
+from everest_secure.checks.cache import ResultCache
+from everest_secure.checks.contents import digests_of
 from everest_secure.checks.core import registered
 from everest_secure.checks.declared import declared_checks
-from everest_secure.checks.subjects import BUNDLE, is_checkable
+from everest_secure.checks.memory import Memory
+from everest_secure.checks.progress import Progress, unseen
+from everest_secure.checks.run import run_all
+from everest_secure.checks.subjects import BUNDLE, find_subjects, is_checkable
 from everest_secure.checks.verify import verify
+from everest_secure.checks.workers import cores
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, find_artefact, open_artefact
 from everest_secure.image.deploy import files_of, is_deploy_folder
@@ -18,15 +26,25 @@ from everest_secure.image.enveloped import load_decryption_key
 from everest_secure.image.raucb import with_key
 from everest_secure.policy.catalogue import Catalogue, load_catalogue
 from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile
+from everest_secure.report.as_json import plain
 from everest_secure.report.model import Report
 
 
 def check_artefacts(
-    paths: Sequence[Path], *, profile: str | None = None, policy_file: Path | None = None, decryption_key: Path | None = None
+    paths: Sequence[Path],
+    *,
+    profile: str | None = None,
+    policy_file: Path | None = None,
+    decryption_key: Path | None = None,
+    jobs: int | None = None,
+    cache: Path | None = None,
+    progress: Progress = unseen,
 ) -> Report:
     """Open all artefacts and verify them together against a profile, or against a policy file that extends one.
 
     A directory that is no root file system is a deploy folder: everything in it that can be checked is. `decryption_key` opens encrypted bundles.
+    `jobs` is the number of processes, as many as the machine can use when it is not given; `progress` is told how far the checks have come;
+    `cache` is a directory in which results are kept and found again.
     Raises PolicyError for a wrong policy, UserError for a key that cannot be used, and ArtefactError for an artefact that cannot be opened or holds
     nothing to check.
     """
@@ -38,11 +56,34 @@ def check_artefacts(
     every = (*registered(), *declared_checks(policy.declared))
     opened = [entry for path in paths for entry in _opened(path)]
     artefacts = [with_key(artefact, key) if key else artefact for _, artefact in opened]
+    run = partial(run_all, processes=jobs or cores(), progress=progress)
+    check = partial(verify, artefacts, policy=policy, catalogue=catalogue, checks=every, time=datetime.now(UTC))
+    if cache is not None:
+        return _remembering(cache, artefacts, check, run, {**_decided(policy), "opened": key is not None})
+    files = [path for path, _ in opened if path.is_file()]
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
-        hashed = pool.submit(_digests, [path for path, _ in opened if path.is_file()])
-        report = verify(artefacts, policy=policy, catalogue=catalogue, checks=every, time=datetime.now(UTC))
-        return report.with_digests(hashed.result())
+        hashed: list[Future[Mapping[str, str]]] = []
+        report = check(run=partial(run, begun=lambda: hashed.append(pool.submit(_digests, files))))
+        return report.with_digests(hashed[0].result())
+
+
+def _decided(policy: Policy) -> Mapping[str, Any]:
+    """Return all of a policy that results depend on."""
+    return {"parameters": plain(policy.parameters), "declared": [repr(entry) for entry in policy.declared]}
+
+
+def _remembering(
+    directory: Path, artefacts: Sequence[Artefact], check: Callable[..., Report], run: Callable[..., Any], policy: Mapping[str, Any]
+) -> Report:
+    """Check with what earlier runs found out: all is hashed first, and only what is new is run."""
+    cache = ResultCache(directory)
+    subjects = [subject for named in find_subjects(artefacts).values() for _, subject in named]
+    digests = digests_of(subjects, artefacts, threads=cores())
+    memory = Memory(cache, digests=digests, policy=policy, day=datetime.now(UTC).date())
+    report = check(run=partial(run, memory=memory))
+    memory.keep()
+    return report.with_digests({artefact.name: digests[id(artefact.blob)] for artefact in artefacts if artefact.blob})
 
 
 def _opened(path: Path) -> list[tuple[Path, Artefact]]:

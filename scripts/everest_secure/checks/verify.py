@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 from everest_secure import __version__
-from everest_secure.checks.core import Check, Scope, run_check
+from everest_secure.checks.core import Check, Scope
+from everest_secure.checks.run import Runner, Task, one_by_one
 from everest_secure.checks.subjects import Named, find_subjects, repeated
 from everest_secure.checks.waivers import notices, waive
 from everest_secure.image.artefact import Artefact
@@ -12,14 +13,22 @@ from everest_secure.policy.catalogue import Catalogue
 from everest_secure.policy.profile import Evidence, Policy
 from everest_secure.policy.requirement import Requirement
 from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject
-from everest_secure.result import CheckResult, Outcome
+from everest_secure.result import CheckResult, Outcome, worst
 
 UNDECIDED = frozenset({Outcome.NOT_CHECKED, Outcome.NOT_APPLICABLE})
 """Outcomes of the checks beside which evidence decides."""
 
 
-def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogue, checks: Sequence[Check], time: datetime) -> Report:
-    """Verify artefacts that were opened together, at a time with a time zone.
+def verify(
+    artefacts: Sequence[Artefact],
+    *,
+    policy: Policy,
+    catalogue: Catalogue,
+    checks: Sequence[Check],
+    time: datetime,
+    run: Runner = one_by_one,
+) -> Report:
+    """Verify artefacts that were opened together, at a time with a time zone; `run` decides how the checks are run.
 
     Raises ArtefactError when there is nothing to check in one of them, or two have the same name; an error in a single check is the outcome
     of its requirement.
@@ -29,8 +38,9 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
         raise ValueError(f"there are checks of requirements that the catalogue does not know: {', '.join(strangers)}")
     subjects = {**find_subjects(artefacts), Scope.CATALOGUE: [("catalogue", catalogue)]}
     today = time.date()
+    found = run(subjects, checks, policy.parameters)
     results = tuple(
-        _result(requirement, list(_run(requirement, checks, subjects, policy)), policy=policy, today=today)
+        _result(requirement, list(_of(requirement, checks, subjects, found)), policy=policy, today=today)
         for requirement in catalogue.requirements
     )
     return Report(
@@ -38,7 +48,7 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
         time=time,
         profile=policy.profile,
         policy_file=policy.file,
-        evidence_required=policy.parameters.evidence_required,
+        parameters=policy.parameters,
         subjects=tuple(subject for artefact in artefacts for subject in _described(artefact)),
         groups=catalogue.groups,
         results=results,
@@ -46,16 +56,16 @@ def verify(artefacts: Sequence[Artefact], *, policy: Policy, catalogue: Catalogu
     )
 
 
-def _run(
-    requirement: Requirement, checks: Sequence[Check], subjects: Mapping[Scope, Sequence[Named]], policy: Policy
+def _of(
+    requirement: Requirement, checks: Sequence[Check], subjects: Mapping[Scope, Sequence[Named]], found: Mapping[Task, CheckResult]
 ) -> Iterator[CheckResult]:
-    for check in checks:
+    for number, check in enumerate(checks):
         if check.requirement != requirement.id:
             continue
         if not subjects[check.scope]:
             yield CheckResult(check.name, "", Outcome.NOT_CHECKED, f"no {check.scope} among the artefacts")
-        for name, subject in subjects[check.scope]:
-            yield run_check(check, subject, name, policy.parameters)
+        for position in range(len(subjects[check.scope])):
+            yield found[number, check.scope, position]
 
 
 def _result(requirement: Requirement, found: Sequence[CheckResult], *, policy: Policy, today: date) -> Result:
@@ -69,11 +79,6 @@ def _result(requirement: Requirement, found: Sequence[CheckResult], *, policy: P
 def _without_check(requirement: Requirement) -> Outcome:
     """Return what is said of a requirement without a check: one that no artefact can show does not concern an artefact."""
     return Outcome.NOT_APPLICABLE if requirement.on_artefact == "-" else Outcome.NOT_CHECKED
-
-
-def worst(outcomes: Iterator[Outcome]) -> Outcome:
-    """Return the worst of some outcomes."""
-    return min(outcomes, key=tuple(Outcome).index)
 
 
 def _part(requirement: Requirement, one: CheckResult, *, policy: Policy, today: date) -> Part:
@@ -96,7 +101,17 @@ def _reason(requirement: Requirement, outcome: Outcome, parts: Sequence[Part]) -
         case Outcome.PASS:
             return "; ".join(dict.fromkeys(part.check for part in deciding))
         case _:
-            return "; ".join(dict.fromkeys(f"{part.subject}: {part.reason}" if part.subject else part.reason for part in deciding))
+            return "; ".join(_by_reason(deciding))
+
+
+def _by_reason(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield each reason once, after the names of the subjects that it was given for."""
+    found: dict[str, dict[str, None]] = {}
+    for part in parts:
+        found.setdefault(part.reason, {})[part.subject] = None
+    for reason, subjects in found.items():
+        names = ", ".join(filter(None, subjects))
+        yield f"{names}: {reason}" if names else reason
 
 
 def _evidence(requirement: Requirement, parts: tuple[Part, ...], *, policy: Policy, today: date) -> Result:

@@ -24,9 +24,19 @@ def arguments(parser: ArgumentParser) -> None:
     for name, entry in renderers().items():
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
+    parser.add_argument("--jobs", metavar="N", type=positive_number, help="processes to use (default: as many as cores and memory allow)")
+    parser.add_argument("--cache", metavar="DIR", type=Path, help="keep results here, and use those of content that has not changed")
     detail = parser.add_mutually_exclusive_group()
     detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
     detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print everything that was seen")
+
+
+def positive_number(text: str) -> int:
+    """Return a number of at least 1; raises ValueError, which argparse makes a sentence of."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 @command("check", summary="Verify images and bundles against the policy", arguments=arguments)
@@ -37,12 +47,22 @@ def run(options: Namespace) -> ExitCode:
     verified with the keyring that the disk holds.
     """
     from everest_secure.checks.session import check_artefacts
+    from everest_secure.cli.progress import progress
     from everest_secure.report.output import prepare, print_report, write_reports
 
     files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
     named = [file for file in (options.policy, options.decryption_key) if file]
     prepare(files.values(), inputs=[*options.artefacts, *named])
-    report = check_artefacts(options.artefacts, profile=options.profile, policy_file=options.policy, decryption_key=options.decryption_key)
+    with progress(wanted=options.detail >= 0) as told:
+        report = check_artefacts(
+            options.artefacts,
+            profile=options.profile,
+            policy_file=options.policy,
+            decryption_key=options.decryption_key,
+            jobs=options.jobs,
+            cache=options.cache,
+            progress=told,
+        )
     write_reports(report, files)
     print_report(report, name=options.format, detail=options.detail)
     return report.exit_code

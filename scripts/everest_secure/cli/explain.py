@@ -10,15 +10,23 @@ from everest_secure.errors import ExitCode
 
 def arguments(parser: ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("id", metavar="ID", help="requirement such as NET-01; upper or lower case")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("id", metavar="ID", nargs="?", help="requirement such as NET-01; upper or lower case")
+    what.add_argument("--page", action="store_true", help="all requirements as Markdown, the page docs/checks.md")
 
 
 @command("explain", summary="Say what a requirement asks for, why, and how it is met and checked", arguments=arguments)
 def run(options: Namespace) -> ExitCode:
-    """Print one requirement of the catalogue."""
+    """Print one requirement of the catalogue, with the lines that build it in, the functions that check it and the tests that prove it."""
     from everest_secure.policy.catalogue import load_catalogue
-    from everest_secure.report.explain import explanation
+    from everest_secure.report.explain import explanation, page
+    from everest_secure.traceability import trace
 
+    catalogue = load_catalogue()
+    if options.page:
+        sys.stdout.write(page(trace(catalogue)))
+        return ExitCode.OK
+    requirement = catalogue.get(options.id.upper())
     width = min(100, shutil.get_terminal_size().columns)
-    sys.stdout.write(explanation(load_catalogue().get(options.id.upper()), width=width))
+    sys.stdout.write(explanation(trace(catalogue).get(requirement.id), width=width))
     return ExitCode.OK

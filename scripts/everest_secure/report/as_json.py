@@ -1,8 +1,11 @@
 """The report for other programs: conf/policy/schema/report.schema.json describes every key."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+from everest_secure.report.fingerprint import fingerprint
 from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject, WaivedBy
 from everest_secure.report.renderer import Look, renderer
 
@@ -25,12 +28,13 @@ def as_mapping(report: Report) -> dict[str, Any]:
         "profile": report.profile,
         "policy_file": report.policy_file,
         "evidence_required": report.evidence_required,
+        "parameters": plain(report.parameters),
         "verdict": report.verdict,
         "exit_code": int(report.exit_code),
         "counts": {str(outcome): number for outcome, number in report.counts.items()},
         "artefacts": [_subject(subject) for subject in report.subjects],
         "notices": list(report.notices),
-        "results": [_result(result) for result in report.results],
+        "results": [_result(result, report) for result in report.results],
     }
 
 
@@ -38,7 +42,7 @@ def _subject(subject: Subject) -> dict[str, Any]:
     return {"name": subject.name, "kind": subject.kind, "size": subject.size, "sha256": subject.sha256, "depth": subject.depth}
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: Result, report: Report) -> dict[str, Any]:
     requirement = result.requirement
     return {
         "id": requirement.id,
@@ -47,25 +51,25 @@ def _result(result: Result) -> dict[str, Any]:
         "severity": str(requirement.severity),
         "outcome": str(result.outcome),
         "reason": result.reason,
-        "checks": [_part(part) for part in result.parts],
+        "checks": [_part(part, requirement.id, report) for part in result.parts],
         "statements": [_statement(statement) for statement in result.statements],
         "waiver": _waiver(result.waiver),
         "standards": {name: list(clauses) for name, clauses in requirement.standards.items()},
     }
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Part, requirement: str, report: Report) -> dict[str, Any]:
     return {
         "check": part.check,
         "subject": part.subject,
         "outcome": str(part.outcome),
         "reason": part.reason,
         "seen": list(part.seen),
-        "findings": [_finding(shown) for shown in part.findings],
+        "findings": [_finding(shown, requirement, report) for shown in part.findings],
     }
 
 
-def _finding(shown: Shown) -> dict[str, Any]:
+def _finding(shown: Shown, requirement: str, report: Report) -> dict[str, Any]:
     at = shown.finding.at
     return {
         "what": shown.finding.what,
@@ -73,6 +77,7 @@ def _finding(shown: Shown) -> dict[str, Any]:
         "path": at.path,
         "line": at.line,
         "remedy": shown.finding.remedy,
+        "fingerprint": fingerprint(requirement, shown.finding, given=(subject.name for subject in report.given)),
         "waiver": _waiver(shown.waiver),
     }
 
@@ -91,3 +96,14 @@ def _statement(statement: Statement) -> dict[str, Any]:
         "expires": statement.expires.isoformat(),
         "where": statement.where,
     }
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    """Return dataclasses, mappings and tuples as JSON values."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from everest_secure.policy.requirement import Severity
 from everest_secure.report.model import Report, Result
 from everest_secure.report.renderer import Look, renderer
 from everest_secure.text import printable
@@ -19,6 +20,22 @@ PAGE = Path(__file__).parent / "page"
 @renderer("html", summary="the report as one self-contained page")
 def render(report: Report, _: Look) -> str:
     """Return the page. What came from an artefact is escaped, and a content security policy lets nothing but the page's own script run."""
+    attention = [result for result in report.results if report.needs_attention(result)]
+    widths = "".join(f".bar .n{number} {{ flex: {number}; }}\n" for number in sorted(set(report.counts.values())))
+    return page(
+        "report.html.j2",
+        style=widths,
+        script="report.js",
+        report=report,
+        attention=attention,
+        parts=report.parts if len(report.subjects) > len(report.given) else (),
+        severities=list(Severity),
+        standards=_by_standard(report),
+    )
+
+
+def page(template: str, *, style: str = "", script: str = "", **values: object) -> str:
+    """Return a page of a template of this package, with the common style, `style` after it, and the script of that name."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -26,12 +43,9 @@ def render(report: Report, _: Look) -> str:
         loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.filters |= {"code": _code, "digest": _digest, "sentence": _sentence, "size": _size, "slug": _slug}
-    widths = "".join(f".bar .n{number} {{ flex: {number}; }}\n" for number in sorted(set(report.counts.values())))
-    style = Markup((PAGE / "report.css").read_text() + widths)  # noqa: S704 - the page's own file, and digits
-    script = Markup((PAGE / "report.js").read_text())  # noqa: S704 - the page's own file
-    page = environment.get_template("report.html.j2")
-    attention = [result for result in report.results if report.needs_attention(result)]
-    return page.render(report=report, attention=attention, style=style, script=script, standards=_by_standard(report))
+    values["style"] = Markup((PAGE / "report.css").read_text() + style)  # noqa: S704 - the page's own file, and digits
+    values["script"] = Markup((PAGE / script).read_text() if script else "")  # noqa: S704 - the page's own file
+    return environment.get_template(template).render(values)
 
 
 def _by_standard(report: Report) -> Mapping[str, Mapping[str, list[Result]]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from everest_secure.errors import ExitCode
+from everest_secure.policy.parameters import Parameters
 from everest_secure.policy.requirement import Requirement
 from everest_secure.result import Finding, Outcome
 
@@ -100,14 +101,35 @@ class Report:
     profile: str
     policy_file: str
     """The user's own policy file; empty when there is none."""
-    evidence_required: bool
-    """Whether missing or expired evidence counts as a finding."""
+    parameters: Parameters
+    """What the artefacts were compared with."""
     subjects: tuple[Subject, ...]
     groups: tuple[str, ...]
     results: tuple[Result, ...]
     """One for each requirement of the catalogue, in its order."""
     notices: tuple[str, ...] = ()
     """Sentences on what was not read, and on waivers that are expired or cover nothing."""
+
+    @property
+    def evidence_required(self) -> bool:
+        """Whether missing or expired evidence counts as a finding."""
+        return self.parameters.evidence_required
+
+    @property
+    def given(self) -> tuple[Subject, ...]:
+        """The artefacts that were given, without what is inside them."""
+        return tuple(subject for subject in self.subjects if subject.depth == 0)
+
+    @property
+    def parts(self) -> tuple[tuple[Subject, str], ...]:
+        """All subjects, each with what its name adds to that of the one around it; what was given has its whole name."""
+        found: list[tuple[Subject, str]] = []
+        around: list[str] = []
+        for subject in self.subjects:
+            around[subject.depth :] = [subject.name]
+            outer = next((name for name in reversed(around[:-1]) if subject.name.startswith(name)), "")
+            found.append((subject, subject.name.removeprefix(outer).removeprefix(":") or "its content"))
+        return tuple(found)
 
     @property
     def counts(self) -> Mapping[Outcome, int]:

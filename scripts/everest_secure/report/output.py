@@ -33,18 +33,29 @@ def prepare(files: Iterable[Path], *, inputs: Sequence[Path]) -> None:
 
 def write_reports(report: Report, files: Mapping[str, Path]) -> None:
     """Write the report to a file for each renderer's name; all are rendered before the first is written, and each appears at once as a whole."""
-    texts = {file: renderers()[name].render(report, Look()) for name, file in files.items()}
+    write_texts({file: renderers()[name].render(report, Look()) for name, file in files.items()})
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write files, each at once as a whole. Raises UserError."""
     for file, text in texts.items():
         _write(file, text)
 
 
 def print_report(report: Report, *, name: str, detail: int) -> None:
-    """Print the report with one renderer, as wide as the terminal, in colour when it is one and NO_COLOR is not set."""
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    look = Look(width=max(60, shutil.get_terminal_size((100, 24)).columns), colour=colour, detail=detail)
+    """Print the report with one renderer."""
+    sys.stdout.write(renderers()[name].render(report, terminal(detail)))
+
+
+def terminal(detail: int = 0) -> Look:
+    """Return the look of standard output: as wide as the terminal, in colour when it is one and NO_COLOR is not set (no-color.org).
+
+    What standard output cannot encode is escaped from here on.
+    """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.stdout.write(renderers()[name].render(report, look))
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return Look(width=max(60, shutil.get_terminal_size((100, 24)).columns), colour=colour, detail=detail)
 
 
 def _same(one: Path, other: Path) -> bool:

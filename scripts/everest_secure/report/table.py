@@ -33,20 +33,24 @@ MOST_PLACES = 4
 @renderer("table", summary="the report as plain text")
 def render(report: Report, look: Look) -> str:
     """Return tables by group, what needs attention, and the verdict; with `look.detail` below 0 the verdict alone."""
-    console = _console(look)
+    parts: list[RenderableType] = []
+    if look.detail >= 0:
+        parts += [*_header(report), *_groups(report, everything=look.detail > 0), *_attention(report, everything=look.detail > 0)]
+    if look.detail > 0:
+        parts += _seen(report)
+    return printed(console(look), [*parts, *_summary(report)])
+
+
+def printed(console: "Console", parts: Iterable["RenderableType"]) -> str:
+    """Return what a console prints, without blanks at the ends of lines."""
     with console.capture() as capture:
-        if look.detail >= 0:
-            for part in (*_header(report), *_groups(report, everything=look.detail > 0), *_attention(report, everything=look.detail > 0)):
-                console.print(part)
-        if look.detail > 0:
-            for part in _seen(report):
-                console.print(part)
-        for part in _summary(report):
+        for part in parts:
             console.print(part)
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def _console(look: Look) -> "Console":
+def console(look: Look) -> "Console":
+    """Return a console of this look that takes no text for markup."""
     from rich.console import Console
 
     return Console(
@@ -60,13 +64,15 @@ def _console(look: Look) -> "Console":
     )
 
 
-def _text(text: str, style: str = "") -> "Text":
+def text(content: str, style: str = "") -> "Text":
+    """Return a text that is folded where it is too long, every character of it printable."""
     from rich.text import Text
 
-    return Text(printable(text), style=style, overflow="fold")
+    return Text(printable(content), style=style, overflow="fold")
 
 
-def _indented(part: "RenderableType", columns: int) -> "RenderableType":
+def indented(part: "RenderableType", columns: int) -> "RenderableType":
+    """Return a part moved to the right."""
     from rich.padding import Padding
 
     return Padding(part, (0, 0, 0, columns))
@@ -74,22 +80,22 @@ def _indented(part: "RenderableType", columns: int) -> "RenderableType":
 
 def _header(report: Report) -> Iterator["RenderableType"]:
     policy = f"profile {report.profile}" + (f" with {report.policy_file}" if report.policy_file else "")
-    yield _text(f"everest-secure {report.version}, {policy}, {report.time:%Y-%m-%d %H:%M %Z}", "bold")
-    for subject in report.subjects:
+    yield text(f"everest-secure {report.version}, {policy}, {report.time:%Y-%m-%d %H:%M %Z}", "bold")
+    for subject, name in report.parts:
         digest = f"  sha256 {subject.sha256}" if subject.sha256 else ""
-        yield _indented(_text(f"{subject.name}  {subject.kind}{digest}", "" if subject.depth == 0 else "dim"), 2 + 2 * subject.depth)
+        yield indented(text(f"{name}  {subject.kind}{digest}", "" if subject.depth == 0 else "dim"), 2 + 2 * subject.depth)
 
 
 def _groups(report: Report, *, everything: bool) -> Iterator["RenderableType"]:
     for group in report.groups:
         results = report.in_group(group)
         rows = [result for result in results if everything or not _is_silent(result)]
-        yield _text("")
-        yield _text(group, "bold")
+        yield text("")
+        yield text(group, "bold")
         if rows:
             yield _table(rows)
         for reason, silent in _by_reason(result for result in results if result not in rows):
-            yield _indented(_text(f"not checked, {reason}: {', '.join(silent)}", "dim"), 1)
+            yield indented(text(f"not checked, {reason}: {', '.join(silent)}", "dim"), 1)
 
 
 def _is_silent(result: Result) -> bool:
@@ -116,10 +122,10 @@ def _table(results: Iterable[Result]) -> "Table":
         style = STYLES[result.outcome]
         quiet = "dim" if style == "dim" else ""
         table.add_row(
-            _text(result.requirement.id, quiet),
-            _text(result.requirement.title, quiet),
-            _text(result.outcome, style),
-            _text(result.reason, quiet),
+            text(result.requirement.id, quiet),
+            text(result.requirement.title, quiet),
+            text(result.outcome, style),
+            text(result.reason, quiet),
         )
     return table
 
@@ -127,16 +133,16 @@ def _table(results: Iterable[Result]) -> "Table":
 def _attention(report: Report, *, everything: bool) -> Iterator["RenderableType"]:
     shown = [result for result in report.results if report.needs_attention(result) or result.findings]
     if shown:
-        yield _text("")
-        yield _text("What needs attention", "bold")
+        yield text("")
+        yield text("What needs attention", "bold")
     for result in shown:
         requirement = result.requirement
-        yield _text("")
-        yield _text(f"{requirement.id}  {requirement.title}  ({result.outcome}, {requirement.severity})", STYLES[result.outcome])
+        yield text("")
+        yield text(f"{requirement.id}  {requirement.title}  ({result.outcome}, {requirement.severity})", STYLES[result.outcome])
         if not result.findings or result.outcome is Outcome.ERROR:
-            yield _indented(_text(result.reason), 2)
+            yield indented(text(result.reason), 2)
         if not result.findings and result.outcome is not Outcome.ERROR:
-            yield _indented(_text(f"Remedy: {requirement.remedy}", "dim"), 2)
+            yield indented(text(f"Remedy: {requirement.remedy}", "dim"), 2)
         yield from _findings(result, everything=everything)
 
 
@@ -144,15 +150,15 @@ def _findings(result: Result, *, everything: bool) -> Iterator["RenderableType"]
     alike = _alike((shown.finding, shown.waiver.owner if shown.waiver else "") for shown in result.findings)
     for index, ((what, remedy, owner), places) in enumerate(alike.items()):
         if index == MOST_FINDINGS and not everything:
-            yield _indented(_text(f"and {len(alike) - index} more; all are in the JSON and HTML reports and shown by -v", "dim"), 2)
+            yield indented(text(f"and {len(alike) - index} more; all are in the JSON and HTML reports and shown by -v", "dim"), 2)
             return
-        yield _indented(_text(what + (f" (waived by {owner})" if owner else "")), 2)
+        yield indented(text(what + (f" (waived by {owner})" if owner else "")), 2)
         some = places if everything else places[:MOST_PLACES]
         for place in some:
-            yield _indented(_text(f"at {place}", "blue"), 4)
+            yield indented(text(f"at {place}", "blue"), 4)
         if len(places) > len(some):
-            yield _indented(_text(f"and at {len(places) - len(some)} more places", "blue"), 4)
-        yield _indented(_text(f"Remedy: {remedy}", "dim"), 4)
+            yield indented(text(f"and at {len(places) - len(some)} more places", "blue"), 4)
+        yield indented(text(f"Remedy: {remedy}", "dim"), 4)
 
 
 def _alike(findings: Iterable[tuple[Finding, str]]) -> dict[tuple[str, str, str], list[Location]]:
@@ -164,22 +170,22 @@ def _alike(findings: Iterable[tuple[Finding, str]]) -> dict[tuple[str, str, str]
 
 
 def _seen(report: Report) -> Iterator["RenderableType"]:
-    yield _text("")
-    yield _text("What was seen", "bold")
+    yield text("")
+    yield text("What was seen", "bold")
     for result in report.results:
         for part in result.parts:
-            yield _text("")
-            yield _text(f"{result.requirement.id}  {part.check}  ({part.outcome})", STYLES[part.outcome])
+            yield text("")
+            yield text(f"{result.requirement.id}  {part.check}  ({part.outcome})", STYLES[part.outcome])
             if part.subject:
-                yield _indented(_text(part.subject, "dim"), 2)
+                yield indented(text(part.subject, "dim"), 2)
             for line in (*part.seen, *([part.reason] if part.reason else [])):
-                yield _indented(_text(line), 4)
+                yield indented(text(line), 4)
 
 
 def _summary(report: Report) -> Iterator["RenderableType"]:
     for notice in report.notices:
-        yield _text(f"Note: {notice}", "yellow")
+        yield text(f"Note: {notice}", "yellow")
     counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items() if number)
-    yield _text("")
-    yield _text(f"{report.verdict}.", "bold green" if report.exit_code == 0 else "bold red")
-    yield _text(f"{len(report.results)} requirements: {counts}.")
+    yield text("")
+    yield text(f"{report.verdict}.", "bold green" if report.exit_code == 0 else "bold red")
+    yield text(f"{len(report.results)} requirements: {counts}.")

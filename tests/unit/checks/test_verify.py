@@ -190,3 +190,9 @@ def test_the_exit_code_follows_from_the_outcomes(verified: Verified) -> None:
     assert verified(told("NET-06", holds)).exit_code == ExitCode.FINDINGS
     assert verified(told("NET-06", fails), text=relaxed).exit_code == ExitCode.FINDINGS
     assert verified(told("NET-06", fails), told("NET-07", cannot_read), text=relaxed).exit_code == ExitCode.FAILED
+
+
+def test_a_reason_that_holds_for_several_subjects_is_said_once(verified: Verified, tmp_path: Path) -> None:
+    both = [root_artefact(tmp_path / name, name) for name in ("a", "b")]
+    result = of(verified(told("NET-01", does_not_concern), artefacts=both), "NET-01")
+    assert (result.outcome, result.reason) == (Outcome.NOT_APPLICABLE, "a, b: not installed")

@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from everest_secure.cli.main import main
 from everest_secure.errors import ExitCode
+from everest_secure.policy.schema import load_schema
 from support.reports import root
 
 
@@ -17,13 +19,17 @@ def test_a_bare_root_ends_with_findings_or_errors_and_all_reports_are_written(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    files = {name: tmp_path / f"report.{name}" for name in ("json", "html", "table")}
+    files = {name: tmp_path / f"report.{name}" for name in ("json", "html", "junit", "markdown", "sarif", "table")}
     code = main(["check", str(tree), "-q", *(f"--{name}={file}" for name, file in files.items())])
     assert code in (ExitCode.FINDINGS, ExitCode.FAILED)
     assert json.loads(files["json"].read_text())["exit_code"] == code
     assert json.loads(files["json"].read_text())["profile"] == "production"
+    Draft202012Validator(load_schema("report.schema.json")).validate(json.loads(files["json"].read_text()))
     assert files["html"].read_text().startswith("<!DOCTYPE html>")
     assert "What needs attention" in files["table"].read_text()
+    assert files["junit"].read_text().startswith("<?xml")
+    assert files["markdown"].read_text().startswith("### ")
+    assert json.loads(files["sarif"].read_text())["version"] == "2.1.0"
     assert len(capsys.readouterr().out.strip().splitlines()) == 2
 
 
@@ -54,7 +60,7 @@ def test_a_wrong_policy_file_is_named_with_line_and_key(tree: Path, tmp_path: Pa
     assert capsys.readouterr().err == f"everest-secure: {tmp_path}/my.yml:2: waiver: unknown key; did you mean 'waivers'?\n"
 
 
-@pytest.mark.parametrize("options", [["--profile", "production", "--policy", "my.yml"], ["-q", "-v"], ["--format", "pdf"]])
+@pytest.mark.parametrize("options", [["--profile", "production", "--policy", "my.yml"], ["-q", "-v"], ["--format", "pdf"], ["--jobs", "0"]])
 def test_options_that_contradict_each_other_are_a_wrong_command_line(
     tree: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,3 +87,26 @@ def test_a_decryption_key_that_others_can_read_is_refused_before_anything_is_ope
     said = capsys.readouterr()
     assert said.out == ""
     assert "chmod 600" in said.err
+
+
+def test_a_cache_that_others_can_write_to_is_refused_in_one_sentence(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    assert main(["check", str(tree), "--cache", str(tmp_path / "cache")]) == ExitCode.FAILED
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "who could decide there what checks say" in said.err
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_several_artefacts_and_processes_give_the_report_of_one_process(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = root(tmp_path / "other")
+    said = []
+    for jobs in ("1", "2"):
+        main(["check", str(tree), str(other), "--format", "json", "--jobs", jobs])
+        said.append({key: value for key, value in json.loads(capsys.readouterr().out).items() if key != "time"})
+    assert said[0] == said[1]

@@ -1,19 +1,20 @@
-import shutil
-import subprocess
+import json
 from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from everest_secure.report.model import Report
+from everest_secure.policy.requirement import Severity
+from everest_secure.report.model import Report, Subject
 from everest_secure.report.renderer import Look, renderers
 from everest_secure.result import Outcome
+from support.browser import Browser, browser
 from support.reports import HOSTILE, WAIVER, finding, part, report
 
 VOID = {"meta", "input", "br", "link", "img", "hr"}
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Page(HTMLParser):
@@ -105,6 +106,14 @@ def test_the_header_names_artefact_digest_profile_time_and_tool() -> None:
         assert said in text
 
 
+def test_what_is_inside_an_artefact_is_named_by_what_its_name_adds() -> None:
+    inside = ["a.raw", "a.raw:slot", "a.raw:slot", "b.raucb", "b.raucb:payload", "b.raucb:rootfs.img"]
+    subjects = tuple(Subject(name, "gpt", 1, depth=depth) for name, depth in zip(inside, (0, 1, 2, 0, 1, 2), strict=True))
+    page = Page(rendered(replace(report(), subjects=subjects)))
+    shown = [text for text in page.texts["td"] if text in {*inside, "slot", "its content", "payload", "rootfs.img"}]
+    assert shown == ["a.raw", "b.raucb", "a.raw", "slot", "its content", "b.raucb", "payload", "rootfs.img"]
+
+
 def test_a_name_at_the_start_of_a_finding_keeps_its_case() -> None:
     findings = [finding("rauc.service is masked"), finding("the keyring is empty")]
     text = rendered(report(("NET-01", Outcome.FAIL, [part(Outcome.FAIL, findings=findings)])))
@@ -119,27 +128,176 @@ def test_each_clause_leads_to_its_requirements() -> None:
     assert references == anchors
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine")
-def test_in_a_browser_the_filter_works_and_no_policy_is_violated(tmp_path: Path) -> None:
-    """The page's own script runs under its policy: it shows the filter and counts the requirements."""
-    (tmp_path / "report.html").write_text(rendered(HOSTILE_REPORT), errors="backslashreplace")
-    assert BROWSER is not None
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path}/profile",
-        "--dump-dom",
+TAB, ENTER, SPACE = ("Tab", 9), ("Enter", 13, "\r"), (" ", 32, " ")
+SHOWN = "[...document.querySelectorAll('main details')].filter((item) => item.checkVisibility()).map((item) => item.id)"
+FOCUS = "document.activeElement.dataset.outcome || document.activeElement.name || document.activeElement.parentElement.id || document.activeElement.className"
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The hostile report in a browser."""
+    directory = tmp_path_factory.mktemp("browser")
+    (directory / "report.html").write_text(rendered(HOSTILE_REPORT), errors="backslashreplace")
+    with browser(directory / "profile") as found:
+        found.open(directory / "report.html")
+        yield found
+
+
+def ids(*, outcome: Outcome | None = None, severity: Severity | None = None, group: str = "") -> list[str]:
+    return [
+        result.requirement.id
+        for result in HOSTILE_REPORT.results
+        if outcome in (None, result.outcome) and severity in (None, result.requirement.severity) and group in ("", result.requirement.group)
     ]
-    done = subprocess.run(
-        [BROWSER, *options, (tmp_path / "report.html").as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
+
+
+def choose(seen: Browser, name: str, value: str) -> None:
+    seen.run(f"form.elements.{name}.value = {json.dumps(value)}; form.dispatchEvent(new Event('input'))")
+
+
+def reset(seen: Browser) -> None:
+    """Press the button, and wait until the page has followed."""
+    seen.run("form.querySelector('[type=reset]').click()")
+    seen.ask("Runtime.evaluate", expression="new Promise((done) => setTimeout(done))", awaitPromise=True)
+
+
+def test_in_a_browser_nothing_is_requested_and_no_policy_is_violated(seen: Browser) -> None:
+    assert [request["request"]["url"].partition(":")[0] for request in seen.said("Network.requestWillBeSent")] == ["file"]
+    assert seen.said("Log.entryAdded") == []
+    assert seen.said("Runtime.exceptionThrown") == []
+    assert seen.run("document.scripts.length") == 1
+
+
+def test_the_policy_of_the_page_stops_a_script_that_is_not_its_own(seen: Browser) -> None:
+    """Else the test before could not fail."""
+    seen.run(
+        "const strange = document.createElement('script'); strange.textContent = 'globalThis.owned = 1'; document.body.append(strange)"
     )
-    page = Page(done.stdout)
-    assert "".join(page.texts["output"]) == "66 of 66 shown"
-    assert all("hidden" not in form for form in page.every("form"))
-    assert "Content Security Policy" not in done.stderr
+    assert seen.run("globalThis.owned") is None
+    seen.run("const picture = new Image(); picture.src = 'http://127.0.0.1:9/x.png'; document.body.append(picture)")
+    seen.run("strange.remove(); picture.remove()")
+    assert [failure.get("blockedReason") for failure in seen.said("Network.loadingFailed")] == ["csp"]
+    assert any("Content Security Policy" in entry["entry"]["text"] for entry in seen.said("Log.entryAdded"))
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if HOSTILE_REPORT.counts[outcome]])
+def test_a_tile_shows_the_requirements_of_its_outcome(seen: Browser, outcome: Outcome) -> None:
+    reset(seen)
+    seen.run(f"document.querySelector('.tile[data-outcome={str(outcome).replace(' ', '-')}]').click()")
+    assert seen.run(SHOWN) == ids(outcome=outcome)
+    assert seen.run("form.elements.shown.value") == f"{len(ids(outcome=outcome))} of 66 shown"
+
+
+@pytest.mark.parametrize("severity", Severity)
+def test_severities_are_filtered(seen: Browser, severity: Severity) -> None:
+    reset(seen)
+    choose(seen, "severity", severity)
+    assert seen.run(SHOWN) == ids(severity=severity)
+
+
+@pytest.mark.parametrize("group", HOSTILE_REPORT.groups)
+def test_groups_are_filtered(seen: Browser, group: str) -> None:
+    reset(seen)
+    choose(seen, "group", group)
+    assert seen.run(SHOWN) == ids(group=group)
+
+
+def test_filters_hold_together_and_reset_shows_everything(seen: Browser) -> None:
+    reset(seen)
+    choose(seen, "group", "Services, network, access")
+    choose(seen, "severity", "critical")
+    seen.run("document.querySelector('.tile[data-outcome=fail]').click()")
+    assert seen.run(SHOWN) == ["NET-01"]
+    choose(seen, "text", "no such words")
+    assert seen.run(SHOWN) == []
+    assert seen.run("document.querySelector('.nothing').checkVisibility()") is True
+    reset(seen)
+    assert seen.run(SHOWN) == ids()
+
+
+def test_words_are_looked_for_in_everything_that_is_said_of_a_requirement(seen: Browser) -> None:
+    reset(seen)
+    choose(seen, "text", "LISTENER 1883")
+    assert seen.run(SHOWN) == ["NET-01"]
+
+
+def test_what_needs_attention_is_one_press_away(seen: Browser) -> None:
+    reset(seen)
+    seen.run("form.elements.attention.click()")
+    assert seen.run(SHOWN) == [result.requirement.id for result in HOSTILE_REPORT.results if HOSTILE_REPORT.needs_attention(result)]
+
+
+def test_everything_is_reached_and_worked_by_the_keyboard(seen: Browser) -> None:
+    reset(seen)
+    seen.run("document.activeElement.blur(); scrollTo(0, 0); getSelection().collapse(document.body, 0)")
+    reached: list[str] = []
+    while len(reached) < 60 and (not reached or reached[-1] != "FS-02"):
+        seen.press(*TAB)
+        reached.append(seen.run(FOCUS))
+    assert reached[0] == "skip"
+    wanted = ["error", "fail", "not-checked", "text", "group", "severity", "attention", "expand", "FS-01", "FS-02"]
+    assert [name for name in reached if name in wanted] == wanted
+    is_open = "document.getElementById('FS-02').open"
+    before = seen.run(is_open)
+    seen.press(*ENTER)
+    assert seen.run(is_open) is not before
+    seen.run("document.querySelector('.tile[data-outcome=fail]').focus()")
+    seen.press(*SPACE)
+    assert seen.run(SHOWN) == ids(outcome=Outcome.FAIL)
+    seen.run("form.elements.text.focus()")
+    seen.type("no such words")
+    assert seen.run(SHOWN) == []
+
+
+def test_a_link_to_a_requirement_opens_it_even_when_it_is_filtered_away(seen: Browser) -> None:
+    reset(seen)
+    choose(seen, "group", "TPM")
+    seen.run("document.getElementById('NET-09').open = false; location.hash = '#NET-09'")
+    seen.ask(
+        "Runtime.evaluate",
+        expression="new Promise((done) => setTimeout(done, 0)).then(() => new Promise(requestAnimationFrame))",
+        awaitPromise=True,
+    )
+    assert seen.run("document.getElementById('NET-09').open") is True
+    assert seen.run("document.getElementById('NET-09').checkVisibility()") is True
+
+
+def test_on_paper_everything_is_open_and_nothing_can_be_pressed(seen: Browser) -> None:
+    reset(seen)
+    seen.ask("Emulation.setEmulatedMedia", media="print")
+    assert seen.run("getComputedStyle(document.querySelector('.filter')).display") == "none"
+    seen.run("dispatchEvent(new Event('beforeprint'))")
+    assert seen.run("document.querySelectorAll('details:not([open])').length") == 0
+    seen.run("dispatchEvent(new Event('afterprint'))")
+    assert seen.run("document.querySelectorAll('details:not([open])').length") > 0
+    seen.ask("Emulation.setEmulatedMedia", media="")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_follows_the_colours_of_the_reader_and_stays_readable(seen: Browser, scheme: str) -> None:
+    """The contrast of text is at least 4.5 (WCAG 2.2, 1.4.3)."""
+    seen.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    colours = {name: seen.run(f"getComputedStyle(document.documentElement).getPropertyValue('--{name}').trim()") for name in COLOURS}
+    assert (luminance(colours["paper"]) > 0.5) == (scheme == "light")
+    for ground in ("paper", "card"):
+        for name in ("ink", "soft", "error", "fail", "owed", "unknown", "waived", "pass"):
+            one, other = sorted((luminance(colours[name]), luminance(colours[ground])))
+            assert (other + 0.05) / (one + 0.05) >= 4.5, f"{name} on {ground}"
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_no_width_makes_the_page_scroll_sideways(seen: Browser, width: int) -> None:
+    reset(seen)
+    seen.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    assert seen.run("document.documentElement.scrollWidth") <= width
+    seen.ask("Emulation.clearDeviceMetricsOverride")
+
+
+COLOURS = ("paper", "card", "ink", "soft", "error", "fail", "owed", "unknown", "waived", "pass")
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb` (WCAG 2.2)."""
+    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    parts = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue))
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))

@@ -8,12 +8,14 @@ const toggle = (button) => button.setAttribute("aria-pressed", String(!pressed(b
 function apply() {
   const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
   const group = form.elements.group.value;
+  const severity = form.elements.severity.value;
   const outcomes = tiles.filter(pressed).map((tile) => tile.dataset.outcome);
   const attention = pressed(form.elements.attention);
   let count = 0;
   for (const { element, text } of items) {
     const wanted = words.every((word) => text.includes(word))
       && (!group || element.parentElement.dataset.group === group)
+      && (!severity || element.dataset.severity === severity)
       && (!outcomes.length || outcomes.includes(element.dataset.outcome))
       && (!attention || "attention" in element.dataset);
     element.hidden = !wanted;

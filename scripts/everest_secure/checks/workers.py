@@ -1,0 +1,119 @@
+"""Work on all cores: each process takes whole units of work, so that a file system is read by one process alone.
+
+Processes are forked, so that they begin with everything that is open already; only results travel back.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from everest_secure.errors import UserError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkProcess
+
+Value = TypeVar("Value")
+
+MEMORY = 512 * 1024 * 1024
+"""Bytes that a process may come to need; no more are started than there is memory for."""
+
+
+@dataclass(frozen=True)
+class Unit(Generic[Value]):
+    """A piece of work that needs nothing of the others."""
+
+    weight: int
+    """How long it takes compared with the others, such as the bytes that it reads."""
+    run: Callable[[], Iterator[Value]]
+
+
+def cores() -> int:
+    """Return the number of processes that this machine can use: its cores, as far as there is memory."""
+    return max(1, min(len(os.sched_getaffinity(0)), _available() // MEMORY))
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+def results(units: Sequence[Unit[Value]], *, processes: int, begun: Callable[[], object] = nothing) -> Iterator[tuple[int, Value]]:
+    """Run all units and yield what each yields with the unit's position, as it comes; a single unit runs in this process.
+
+    `begun` is called once no more processes are made: threads are started there, as a process that is forked beside one may find a lock held for ever. Raises UserError when a process ends before its work is done, as the kernel ends one for want of memory.
+    """
+    groups = _groups(units, min(processes, len(units)))
+    if len(groups) < 2:
+        begun()
+        for position, unit in enumerate(units):
+            for value in unit.run():
+                yield position, value
+        return
+    yield from _forked(units, groups, begun)
+
+
+def _forked(units: Sequence[Unit[Value]], groups: Sequence[Sequence[int]], begun: Callable[[], object]) -> Iterator[tuple[int, Value]]:
+    import multiprocessing
+    from multiprocessing.connection import Connection, wait
+
+    context = multiprocessing.get_context("fork")
+    running: dict[Connection, ForkProcess] = {}
+    try:
+        for group in groups:
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(theirs, [(position, units[position]) for position in group]), daemon=True)
+            process.start()
+            theirs.close()
+            running[ours] = process
+        begun()
+        while running:
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
+                try:
+                    message = ready.recv()
+                except EOFError:
+                    raise UserError(
+                        "a process of the check ended before its work was done, perhaps for want of memory; check fewer artefacts at once, or with --jobs 1"
+                    ) from None
+                if message is None:
+                    running.pop(ready).join()
+                else:
+                    yield message
+    finally:
+        for process in running.values():
+            process.kill()
+            process.join()
+
+
+def _work(connection: "Connection", units: Sequence[tuple[int, Unit[Value]]]) -> None:
+    """Send what the units yield, and None after the last; whoever waits sees from its absence that something went wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(Exception):
+        for position, unit in units:
+            for value in unit.run():
+                connection.send((position, value))
+        connection.send(None)
+
+
+def _groups(units: Sequence[Unit[Value]], number: int) -> list[list[int]]:
+    """Share units out so that the groups weigh about the same: the heaviest first, each to the lightest group."""
+    groups: list[list[int]] = [[] for _ in range(number)]
+    weights = [0] * number
+    for position in sorted(range(len(units)), key=lambda position: -units[position].weight):
+        lightest = weights.index(min(weights))
+        groups[lightest].append(position)
+        weights[lightest] += units[position].weight + 1
+    return groups
+
+
+def _available() -> int:
+    """Return the bytes of memory that can be had without swapping (proc_meminfo(5), MemAvailable); a lot where it is not told."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 64 * MEMORY
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 64 * MEMORY)

@@ -1,0 +1,76 @@
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from everest_secure.checks.workers import Unit, cores, results
+from everest_secure.errors import UserError
+
+
+def unit(number: int, weight: int = 1) -> Unit[tuple[int, int]]:
+    """Work that says who did it, twice."""
+    return Unit(weight, lambda: iter([(number, os.getpid())] * 2))
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 9])
+def test_every_unit_is_done_once_whatever_the_number_of_processes(processes: int) -> None:
+    found = list(results([unit(number) for number in range(5)], processes=processes))
+    assert sorted((position, value[0]) for position, value in found) == sorted([(n, n) for n in range(5)] * 2)
+    assert len({value[1] for _, value in found}) == min(processes, 5)
+
+
+def test_a_unit_stays_in_one_process_and_a_single_one_in_this() -> None:
+    found = list(results([unit(number) for number in range(4)], processes=2))
+    assert all(len({value[1] for position, value in found if position == number}) == 1 for number in range(4))
+    assert {value[1] for _, value in results([unit(0)], processes=4)} == {os.getpid()}
+
+
+def test_the_heaviest_unit_has_a_process_to_itself() -> None:
+    found = list(results([unit(0), unit(1, weight=100), unit(2), unit(3)], processes=2))
+    (heavy,) = {value[1] for position, value in found if position == 1}
+    assert heavy not in {value[1] for position, value in found if position != 1}
+
+
+def ended() -> Iterator[int]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield 1
+
+
+def broken() -> Iterator[int]:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("run", [ended, broken])
+def test_a_process_that_ends_early_is_an_error_and_no_result_is_missed_in_silence(
+    run: Callable[[], Iterator[int]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match="ended before its work was done"):
+        list(results([Unit(1, run), Unit(1, lambda: iter([2]))], processes=2))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_process_is_left_when_nobody_wants_the_rest() -> None:
+    def endless() -> Iterator[int]:
+        while True:
+            yield os.getpid()
+
+    running = results([Unit(1, endless), Unit(1, endless)], processes=2)
+    _, one = next(running)
+    running.close()  # type: ignore[attr-defined]  # it is a generator
+    with pytest.raises(ProcessLookupError):
+        os.kill(one, 0)
+
+
+def test_threads_are_started_only_when_no_more_processes_are_made() -> None:
+    said: list[int] = []
+    running = results([unit(0), unit(1)], processes=2, begun=lambda: said.append(os.getpid()))
+    assert said == []
+    assert {value[1] for _, value in running}.isdisjoint(said)
+    assert said == [os.getpid()]
+    list(results([unit(0)], processes=1, begun=lambda: said.append(2)))
+    assert said == [os.getpid(), 2]
+
+
+def test_there_is_always_a_process_to_use() -> None:
+    assert 1 <= cores() <= len(os.sched_getaffinity(0))
