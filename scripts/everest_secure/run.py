@@ -6,6 +6,7 @@ both are a `Tools`, so that whoever needs `rauc` or `mksquashfs` does not know w
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -103,16 +104,23 @@ def attempt(
 def stream(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
     """Run a program that talks to the terminal itself, and return its exit code.
 
-    An interrupt from the terminal reaches the program too, which ends in its own way before KeyboardInterrupt is raised. Raises ToolError when
-    the program is missing.
+    An interrupt from the terminal reaches the program too, which ends in its own way before KeyboardInterrupt is raised. For the main thread
+    alone, which interrupts reach. Raises ToolError when the program is missing.
     """
     arguments = [str(argument) for argument in argv]
     sys.stdout.flush()
+    interrupts: list[int] = []
+    # An interrupt while the program is being started would otherwise leave it alone.
+    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     try:
         process = subprocess.Popen(arguments, env=_environment(env), cwd=cwd)
     except (FileNotFoundError, PermissionError) as error:
+        signal.signal(signal.SIGINT, before)
         raise _not_started(arguments[0], error) from None
     try:
+        signal.signal(signal.SIGINT, before)
+        if interrupts:
+            raise KeyboardInterrupt
         return process.wait()
     except KeyboardInterrupt:
         _outlast(process)
