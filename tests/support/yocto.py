@@ -15,6 +15,8 @@ from support.pki import for_firmware, make
 
 PROJECT = KAS_DIRECTORY.parent
 LAYER = "meta-everest-secure"
+PARTS = ("kas", "meta-*")
+"""What of the project a build takes its revision from (SUP-03)."""
 QUICK = r"""
 BBMASK = "/meta-openembedded/ /meta-freescale/ /meta-raspberrypi/ /openembedded-core/meta/recipes-(?!core/images|core/systemd|kernel/linux/linux-yocto_) /meta-rauc/recipes-(?!core/rauc)"
 BBMASK += "/meta-everest/recipes-(?!core/everest/everest-core) /meta-tpm/recipes-(?!tpm2/tpm2-openssl)"
@@ -119,12 +121,15 @@ def refusals(output: str) -> dict[str, str]:
 
 
 def prepare(user: Ordinary, python: str) -> Checkout:
-    """Copy the project, make a PKI and check the layers out."""
+    """Copy the project, commit it, make a PKI and check the layers out."""
     user.give(KAS_DIRECTORY, PROJECT / LAYER)
     made = Checkout(user, python)
     make(made.keys, chosen=for_firmware())
     user.own(made.keys)
-    assert user.run("git", "init", "--quiet", ".").returncode == 0
+    author = ("-c", "user.name=everest-secure", "-c", "user.email=everest-secure@example.com")
+    for command in (("init", "--quiet"), ("add", "--", *PARTS), (*author, "commit", "--quiet", "--message", "a checkout")):
+        done = user.run("git", *command)
+        assert done.returncode == 0, done.stdout
     done = made.kas("checkout", "kas/base.yml")
     assert done.returncode == 0, done.stdout
     return made
