@@ -15,7 +15,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils bma
 	fakeroot fdisk jq kmod libarchive-tools libtss2-tcti-swtpm0 locales lz4 mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rauc rpm sbsigntool squashfs-tools systemd \
 	systemd-boot-efi tpm2-openssl u-boot-qemu u-boot-tools xz-utils zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
-YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git locales lz4 mmdebstrap mtools parted \
+YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libcap-dev libfmt-dev libssl-dev locales lz4 mmdebstrap mtools parted \
 	patch pseudo qemu-system-arm u-boot-tools uidmap wget zstd
 YOCTO_LOCALE := en_US
 # The public validator of SARIF files, with which the tests compare (tests/support/sarif.py).
