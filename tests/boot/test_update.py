@@ -67,7 +67,7 @@ def test_a_healthy_update_is_started_once_found_good_and_stays(tmp_path: Path) -
     console = update(tmp_path, then="nothing", until="decided in slot B")
     assert console.said("update") == ["slot A runs", "slot B runs", "decided in slot B"]
     assert any("Installing" in line and "succeeded" in line for line in console.said("rauc"))
-    assert console.said("gate")[-1].endswith("slot B is good")
+    assert any(line.endswith("slot B is good") for line in console.said("gate"))
     assert console.orders() == ["A", "BA"]
 
 
