@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from everest_secure.errors import ArtefactError
+from everest_secure.checks.survey import Survey, Surveyed, reason_of, whole
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.image.tree import Tree
@@ -132,6 +132,8 @@ class Check:
     function: CheckFunction
     title: str = ""
     """What holds, in words; empty when the function's name says it."""
+    survey: Survey | None = None
+    """What is looked at in each file of a root; the function is given what it noted as the last argument."""
 
     @property
     def name(self) -> str:
@@ -142,11 +144,14 @@ class Check:
 _registry: list[Check] = []
 
 
-def check(requirement: str, *, on: Scope) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a function as a check of one requirement on one scope; several may serve the same requirement."""
+def check(requirement: str, *, on: Scope, survey: Survey | None = None) -> Callable[[CheckFunction], CheckFunction]:
+    """Register a function as a check of one requirement on one scope; several may serve the same requirement.
+
+    A check that looks at the content of every file gives a `survey`, which does the looking, and takes the tuple of what it noted as fourth argument.
+    """
 
     def register(function: CheckFunction) -> CheckFunction:
-        _registry.append(Check(requirement, on, function))
+        _registry.append(Check(requirement, on, function, survey=survey))
         return function
 
     return register
@@ -157,22 +162,25 @@ def registered() -> Sequence[Check]:
     return tuple(_registry)
 
 
-def run_check(entry: Check, subject: Subject, name: str, policy: Parameters) -> CheckResult:
-    """Run one check on one subject.
+def run_check(entry: Check, subject: Subject, name: str, policy: Parameters, surveyed: Surveyed | None = None) -> CheckResult:
+    """Run one check on one subject; `surveyed` is what its survey noted, which is made here when it is not at hand.
 
     An unreadable artefact, a check that saw nothing and a check that breaks down are errors and never a pass; none of them keeps the other
     checks from running.
     """
     notes = Notes()
     try:
-        entry.function(subject, policy, notes)
+        if entry.survey and isinstance(subject, Root):
+            noted = surveyed or whole(entry.survey, subject, policy)
+            if noted.error:
+                return CheckResult(entry.name, name, Outcome.ERROR, noted.error)
+            entry.function(subject, policy, notes, noted.facts)
+        else:
+            entry.function(subject, policy, notes)
     except NotApplicable as why:
         return CheckResult(entry.name, name, Outcome.NOT_APPLICABLE, str(why))
-    except ArtefactError as error:
-        return CheckResult(entry.name, name, Outcome.ERROR, str(error), tuple(notes.seen), tuple(notes.findings))
-    except Exception as bug:
-        reason = f"the check itself broke down ({type(bug).__name__}: {bug}); please report it together with the artefact"
-        return CheckResult(entry.name, name, Outcome.ERROR, reason, tuple(notes.seen), tuple(notes.findings))
+    except Exception as error:
+        return CheckResult(entry.name, name, Outcome.ERROR, reason_of(error), tuple(notes.seen), tuple(notes.findings))
     if notes.findings:
         return CheckResult(entry.name, name, Outcome.FAIL, "", tuple(notes.seen), tuple(notes.findings))
     if not notes.seen:

@@ -1,14 +1,16 @@
 """How programs and shared objects are built: BIN-01."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from posixpath import dirname, normpath
 
 from everest_secure.checks.common import at, findings_up_to, matches
 from everest_secure.checks.core import Location, Notes, Root, Scope, check
 from everest_secure.checks.steady import hidden_by
+from everest_secure.checks.survey import File
 from everest_secure.errors import ArtefactError
-from everest_secure.image.tree import Node, Tree, printable
+from everest_secure.image.tree import Node, printable
 from everest_secure.parse import elf_hardening as built
 from everest_secure.parse.elf import Elf, read_elf
 from everest_secure.policy.parameters import ElfFault, Parameters
@@ -24,36 +26,45 @@ _REMEDIES: Mapping[ElfFault, str] = {
 """What a file can lack, by the word that 'elf_exceptions' has for it."""
 
 
-@check("BIN-01", on=Scope.ROOT)
-def every_program_is_built_with_hardening(root: Root, policy: Parameters, note: Notes) -> None:
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """A program or shared object, and what it lacks."""
+
+    path: str
+    silent: bool
+    """Whether it does not show if it has a stack protector."""
+    lacks: tuple[tuple[ElfFault, str], ...]
+
+
+def _look(root: Root, policy: Parameters, file: File) -> Iterator[_Program]:
+    """Look at what can be run or loaded."""
+    if file.node.mode & 0o111 or ".so" in file.node.name:
+        elf = read_elf(file.blob, file.first)
+        if elf is not None and elf.loadable:
+            silent = built.stack_protector(elf, code=policy.elf_protected_code) is None
+            yield _Program(file.node.path, silent, tuple(_lacks(root, file.node, elf, policy)))
+
+
+@check("BIN-01", on=Scope.ROOT, survey=_look)
+def every_program_is_built_with_hardening(root: Root, policy: Parameters, note: Notes, programs: Sequence[_Program]) -> None:
     """Position independent, full RELRO, no executable data, stack protector, fortified functions, search paths that only root can fill."""
     found: dict[ElfFault, list[tuple[str, Location]]] = {kind: [] for kind in _REMEDIES}
     excepted: Counter[str] = Counter()
-    count = silent = 0
-    for node, elf in _programs(root.tree):
-        count += 1
-        silent += built.stack_protector(elf, code=policy.elf_protected_code) is None
-        for kind, what in _lacks(root, node, elf, policy):
-            exception = next((each for each in policy.elf_exceptions if kind in each.lacks and matches(node.path, each.paths)), None)
+    if not programs:
+        raise ArtefactError(f"{root.artefact.name} holds no ELF program at all; give the image of the whole system")
+    for program in sorted(programs, key=lambda each: each.path):
+        for kind, what in program.lacks:
+            exception = next((each for each in policy.elf_exceptions if kind in each.lacks and matches(program.path, each.paths)), None)
             if exception:
                 excepted[exception.reason] += 1
             else:
-                found[kind].append((f"{printable(node.path)} {what}", at(root, node.path)))
-    if not count:
-        raise ArtefactError(f"{root.artefact.name} holds no ELF program at all; give the image of the whole system")
+                found[kind].append((f"{printable(program.path)} {what}", at(root, program.path)))
     for kind, remedy in _REMEDIES.items():
         findings_up_to(note, found[kind], remedy=remedy)
-    note.saw(f"{count} programs and shared objects; {silent} are too small or too bare to show whether they have a stack protector")
+    silent = sum(program.silent for program in programs)
+    note.saw(f"{len(programs)} programs and shared objects; {silent} are too small or too bare to show whether they have a stack protector")
     for reason, number in excepted.items():
         note.saw(f"{number} excepted: {reason}")
-
-
-def _programs(tree: Tree) -> Iterator[tuple[Node, Elf]]:
-    """Yield what can be run or loaded, in the order in which it lies on the disk."""
-    for node in tree.by_position(node for node in tree.nodes() if node.is_file and (node.mode & 0o111 or ".so" in node.name)):
-        elf = read_elf(tree.blob(node))
-        if elf is not None and elf.loadable:
-            yield node, elf
 
 
 def _lacks(root: Root, node: Node, elf: Elf, policy: Parameters) -> Iterator[tuple[ElfFault, str]]:

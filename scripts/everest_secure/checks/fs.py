@@ -1,13 +1,16 @@
 """Root file system: FS-01, FS-05, FS-06."""
 
-import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from everest_secure.checks.common import at, entries_of, findings_up_to, matches, place_of
-from everest_secure.checks.core import Boot, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.core import Boot, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.survey import File
 from everest_secure.image.tree import Node, NodeType, printable
 from everest_secure.parse.accounts import read_accounts
+from everest_secure.parse.build_paths import find_build_path
 from everest_secure.parse.fstab import read_fstab
-from everest_secure.parse.private_keys import KeyKind, find_keys, first_piece
+from everest_secure.parse.private_keys import FoundKey, KeyKind, find_keys
 from everest_secure.policy.parameters import Parameters
 
 READ_ONLY_KINDS = ("squashfs", "erofs")
@@ -26,7 +29,6 @@ _SECRET_NAMES = (
     ".pgpass",
 )
 _REPOSITORIES = (".git", ".svn", ".hg")
-_BUILD_PATH = re.compile(rb"/tmp(?:-glibc|-musl)?/work(?:-shared)?/[\w+-]+(?:-[\w+-]+)+/[\w.+-]+/[\w.+-]+/")
 _ELF = b"\x7fELF"
 
 
@@ -115,27 +117,38 @@ def device_nodes_lie_below_dev_alone(root: Root, policy: Parameters, note: Notes
     note.saw(f"types of {len(nodes)} files and directories")
 
 
-@check("FS-06", on=Scope.ROOT)
-def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameters, note: Notes) -> None:
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a file holds that it should not."""
+
+    path: str
+    keys: tuple[FoundKey, ...]
+    build: int | None
+    """Byte at which it names a directory of the build."""
+
+
+def _look(_: Root, policy: Parameters, file: File) -> Iterator[_Looked]:
+    first = file.first
+    keys = tuple(key for key in find_keys(file.blob, first) if key.kind is not KeyKind.TPM)
+    build = None if first.startswith(_ELF) else find_build_path(file.blob, first)
+    yield _Looked(file.node.path, () if keys and matches(file.node.path, policy.published_keys) else keys, build)
+
+
+@check("FS-06", on=Scope.ROOT, survey=_look)
+def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameters, note: Notes, looked: Sequence[_Looked]) -> None:
     """Content of every file is searched for private keys; other than programs also for paths of the build."""
-    keys: list[tuple[str, Location]] = []
-    builds: list[tuple[str, Location]] = []
-    count = 0
-    for node in root.tree.nodes():
-        if not node.is_file or not node.size:
-            continue
-        count += 1
-        blob = root.tree.blob(node)
-        content = first_piece(blob)
-        if not matches(node.path, policy.published_keys):
-            secret = [key for key in find_keys(blob, content) if key.kind is not KeyKind.TPM]
-            keys += [(f"{printable(node.path)} holds a {key.kind} at byte {key.offset}", at(root, node.path)) for key in secret]
-        found = None if content[:4] == _ELF or b"/work" not in content else _BUILD_PATH.search(content)
-        if found:
-            builds.append((f"{printable(node.path)} names a directory of the build at byte {found.start()}", at(root, node.path)))
+    suspects = sorted((file for file in looked if file.keys or file.build is not None), key=lambda file: file.path)
+    keys = [
+        (f"{printable(file.path)} holds a {key.kind} at byte {key.offset}", at(root, file.path)) for file in suspects for key in file.keys
+    ]
+    builds = [
+        (f"{printable(file.path)} names a directory of the build at byte {file.build}", at(root, file.path))
+        for file in suspects
+        if file.build is not None
+    ]
     findings_up_to(note, keys, remedy="Keep private keys out of the image: recipes install certificates only, keys are made on the device.")
     findings_up_to(note, builds, remedy="Strip build paths from the file in its recipe.")
-    note.saw(f"content of {count} files")
+    note.saw(f"content of {len(looked)} files")
 
 
 @check("FS-06", on=Scope.ROOT)

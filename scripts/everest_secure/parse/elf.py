@@ -89,12 +89,12 @@ class Elf:
         return self.kind in (Kind.EXECUTABLE, Kind.SHARED)
 
 
-def read_elf(blob: Blob) -> Elf | None:
-    """Read an ELF file; None when it is none, or one of a class or byte order that no system has.
+def read_elf(blob: Blob, head: bytes = b"") -> Elf | None:
+    """Read an ELF file; None when it is none, or one of a class or byte order that no system has. `head` is its beginning, when that is at hand.
 
     Raises ArtefactError when it is truncated or its tables contradict each other.
     """
-    head = blob.head(HEAD)
+    head = head or blob.head(HEAD)
     if head[:4] != MAGIC or len(head) < 52 or head[4] not in (1, 2) or head[5] not in (1, 2):
         return None
     try:

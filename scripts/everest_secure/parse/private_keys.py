@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from everest_secure.image.blob import Blob
+from everest_secure.parse.pieces import CHUNK, OVERLAP, first_piece, pieces
 
 _PEM = re.compile(rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----(?:\\n|\s)+(?=[A-Za-z0-9+/]{16}|[A-Z][A-Za-z-]+: )")
 _PKCS12 = re.compile(rb"\A\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x80)\x02\x01\x03\x30", re.DOTALL)
@@ -24,8 +25,6 @@ _DER = re.compile(
 _GZIP = b"\x1f\x8b\x08"
 MAX_INFLATED = 256 << 20
 """Bytes of one compressed file that are looked at."""
-CHUNK = 1 << 20
-OVERLAP = 128
 
 
 class KeyKind(StrEnum):
@@ -106,11 +105,6 @@ def pem_keys(content: bytes) -> Iterator[FoundKey]:
         yield FoundKey(kind, found.start())
 
 
-def first_piece(blob: Blob) -> bytes:
-    """Return what `find_keys` looks at first, for callers that have a use for it too."""
-    return blob.head(CHUNK + OVERLAP)
-
-
 def find_keys(blob: Blob, first: bytes | None = None) -> Iterator[FoundKey]:
     """Scan a whole file in pieces of 1 MiB; a key at a seam is found once. `first` is its first piece, when that is at hand.
 
@@ -127,11 +121,9 @@ def find_keys(blob: Blob, first: bytes | None = None) -> Iterator[FoundKey]:
     if piece.startswith(_GZIP):
         yield from _compressed_keys(blob)
         return
-    offset, last = 0, -1
-    while piece:
-        for key in pem_keys(piece):
+    last = -1
+    for offset, content in pieces(blob, piece):
+        for key in pem_keys(content):
             if offset + key.offset > last:
                 last = offset + key.offset
                 yield FoundKey(key.kind, last)
-        offset += CHUNK
-        piece = blob.read(offset, min(CHUNK + OVERLAP, blob.size - offset)) if offset < blob.size else b""

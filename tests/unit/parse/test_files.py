@@ -7,7 +7,8 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import from_bytes
 from everest_secure.parse.os_release import parse_os_release
 from everest_secure.parse.packages import parse_status, read_packages
-from everest_secure.parse.private_keys import CHUNK, KeyKind, find_keys
+from everest_secure.parse.pieces import CHUNK
+from everest_secure.parse.private_keys import KeyKind, find_keys
 from support.rootfs import RootFs
 
 

@@ -1,0 +1,100 @@
+"""One pass over the content of all files of a root, for all checks that look at every file.
+
+Each file is opened once, in the order in which the image holds them, and shown to the survey of each such check. Parts of the pass need nothing of each
+other, so that several processes share it; what they found comes together again in the check proper.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.blob import Blob
+from everest_secure.image.tree import Node, Tree
+from everest_secure.parse.pieces import first_piece
+from everest_secure.policy.parameters import Parameters
+
+if TYPE_CHECKING:
+    from everest_secure.checks.core import Root
+
+SLICE = 8 * 1024 * 1024
+"""Bytes of content that a process takes before the next one has its turn."""
+SMALL = 64 * 1024 * 1024
+"""Bytes of content that are not worth a second process."""
+
+
+class File:
+    """A regular file that is not empty, with what a survey wants of it; its beginning is read once for all surveys."""
+
+    def __init__(self, tree: Tree, node: Node) -> None:
+        self.node = node
+        self._tree = tree
+
+    @cached_property
+    def blob(self) -> Blob:
+        """The content."""
+        return self._tree.blob(self.node)
+
+    @cached_property
+    def first(self) -> bytes:
+        """The first piece (see `pieces`); raises ArtefactError when it cannot be read."""
+        return first_piece(self.blob)
+
+
+Survey = Callable[["Root", Parameters, File], Iterable[object]]
+"""Yields what a check notes of one file, as values that can travel between processes; raises ArtefactError when it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What the survey of one check noted, file by file."""
+
+    facts: tuple[object, ...] = ()
+    error: str = ""
+    """Why it ended early; empty when it saw every file."""
+
+    def __add__(self, other: "Surveyed") -> "Surveyed":
+        """Put two parts together; the first error stays."""
+        return Surveyed(self.facts + other.facts, self.error or other.error)
+
+
+def parts(tree: Tree, number: int) -> list[list[Node]]:
+    """Share the files that are not empty out to up to `number` passes, each in the order of the image and of about the same number of bytes."""
+    files = tree.by_position(node for node in tree.nodes() if node.is_file and node.size)
+    ends = list(accumulate(node.size for node in files))
+    if number == 1 or not ends or ends[-1] < SMALL:
+        return [files]
+    shares: list[list[Node]] = [[] for _ in range(number)]
+    for node, end in zip(files, ends, strict=True):
+        shares[end // SLICE % number].append(node)
+    return [share for share in shares if share]
+
+
+def survey(surveys: Mapping[int, Survey], root: "Root", policy: Parameters, nodes: Sequence[Node]) -> Mapping[int, Surveyed]:
+    """Show each file to each survey; one that cannot go on is left out of the rest, and its error is what it says."""
+    facts: dict[int, list[object]] = {key: [] for key in surveys}
+    errors: dict[int, str] = {}
+    running = dict(surveys)
+    for node in nodes:
+        file = File(root.tree, node)
+        for key, look in tuple(running.items()):
+            try:
+                facts[key] += look(root, policy, file)
+            except Exception as error:
+                errors[key] = reason_of(error)
+                del running[key]
+    return {key: Surveyed(tuple(facts[key]), errors.get(key, "")) for key in surveys}
+
+
+def reason_of(error: Exception) -> str:
+    """Say why a check could not be made: the artefact cannot be read, or the check itself has a fault."""
+    if isinstance(error, ArtefactError):
+        return str(error)
+    return f"the check itself broke down ({type(error).__name__}: {error}); please report it together with the artefact"
+
+
+def whole(look: Survey, root: "Root", policy: Parameters) -> Surveyed:
+    """Return what a survey notes of all files."""
+    return survey({0: look}, root, policy, parts(root.tree, 1)[0])[0]
