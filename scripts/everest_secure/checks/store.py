@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from everest_secure.checks.common import stored_configuration
 from everest_secure.checks.core import Location, Root
 from everest_secure.checks.subjects import is_root
+from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.tree import Node, Tree, printable
 from everest_secure.parse.evse_security import STORE, CertificateStore, certificate_store
 from everest_secure.parse.private_keys import FoundKey, find_keys
@@ -44,7 +45,7 @@ def stored_files(root: Root) -> Iterator[StoredFile]:
     """Yield the files of all stores that belong to a root, each of one inode once."""
     places = [(root.artefact.name, root.tree, where) for where in (STORE, ON_VAR)]
     others = ((part.name, part.tree) for part in root.container.walk() if part.tree is not None and part.tree is not root.tree)
-    places += [(name, tree, ON_DATA) for name, tree in others if not is_root(tree)]
+    places += [(name, tree, ON_DATA) for name, tree in others if tree.kind != INITRAMFS and not is_root(tree)]
     for artefact, tree, where in places:
         base = tree.resolve(where)
         for node in tree.under(where) if base else ():

@@ -98,10 +98,10 @@ def _refused(blob: Blob, method: str) -> ArtefactError:
 
 
 class _Deflate:
-    """A member of gzip (RFC 1952); with ISA-L, which is twice as fast, where there is a package of it."""
+    """A member of gzip (RFC 1952)."""
 
     def __init__(self) -> None:
-        library = _deflate_library()
+        library = deflate_library()
         self._stream = library.decompressobj(wbits=31)
         self._error: type[Exception] = library.error
 
@@ -122,7 +122,8 @@ class _Deflate:
         return found, rest if rest or len(found) == _CHUNK else None
 
 
-def _deflate_library() -> ModuleType:
+def deflate_library() -> ModuleType:
+    """Return ISA-L, which is twice as fast, where there is a package of it, else zlib; both have the same functions."""
     try:
         from isal import isal_zlib
     except ImportError:  # no wheel for this processor

@@ -1,12 +1,12 @@
 """Private keys by content, whatever their file is called."""
 
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from everest_secure.image.blob import Blob
+from everest_secure.image.streams import deflate_library
 from everest_secure.parse.pieces import CHUNK, OVERLAP, first_piece, pieces
 
 _PEM = re.compile(rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----(?:\\n|\s)+(?=[A-Za-z0-9+/]{16}|[A-Z][A-Za-z-]+: )")
@@ -80,19 +80,20 @@ def _compressed_keys(blob: Blob) -> Iterator[FoundKey]:
 
 def _inflated(blob: Blob) -> Iterator[bytes]:
     """Yield what the members of a gzip file hold (RFC 1952), in pieces of at most 1 MiB; a damaged file ends where the damage is."""
-    inflater, total = zlib.decompressobj(31), 0
+    library = deflate_library()
+    inflater, total = library.decompressobj(wbits=31), 0
     for offset in range(0, blob.size, CHUNK):
         data = blob.read(offset, min(CHUNK, blob.size - offset))
         while data and total < MAX_INFLATED:
             try:
                 piece = inflater.decompress(data, CHUNK)
-            except zlib.error:
+            except library.error:
                 return
             total += len(piece)
             yield piece
             data = inflater.unconsumed_tail
             if inflater.eof:
-                data, inflater = inflater.unused_data, zlib.decompressobj(31)
+                data, inflater = inflater.unused_data, library.decompressobj(wbits=31)
 
 
 def pem_keys(content: bytes) -> Iterator[FoundKey]:
