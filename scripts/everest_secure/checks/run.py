@@ -5,13 +5,12 @@ What looks at every file of a root is a pass of its own, which several processes
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from everest_secure.checks.core import Check, Root, Scope, Subject, run_check
+from everest_secure.checks.core import Boot, Bundle, Check, Root, Scope, Subject, run_check
 from everest_secure.checks.memory import Memory
 from everest_secure.checks.progress import Progress, unseen
 from everest_secure.checks.subjects import Named
 from everest_secure.checks.survey import Survey, Surveyed, parts, survey
 from everest_secure.checks.workers import Unit, nothing, results
-from everest_secure.image.artefact import Artefact
 from everest_secure.image.tree import Node
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult
@@ -19,6 +18,8 @@ from everest_secure.result import CheckResult
 Task = tuple[int, Scope, int]
 """Position of a check among all checks, its scope, and the position of a subject among those of the scope."""
 Subjects = Mapping[Scope, Sequence[Named]]
+FEW = 32 * 1024 * 1024
+"""Bytes that the checks of a root are taken to read beside the pass over all files."""
 Runner = Callable[[Subjects, Sequence[Check], Parameters], Mapping[Task, CheckResult]]
 """Returns what every check says of every subject of its scope."""
 
@@ -71,9 +72,12 @@ def of_scope(checks: Sequence[Check], scope: Scope) -> Iterator[tuple[int, Check
 
 
 def weight(subject: Subject) -> int:
-    """Return how much there is to read, roughly: the size in bytes of what a subject is."""
-    artefact = getattr(subject, "artefact", None) or getattr(subject, "container", None)
-    return artefact.blob.size if isinstance(artefact, Artefact) and artefact.blob else 0
+    """Return how much the checks of a subject read, roughly, in bytes: a disk and a bundle are hashed, of everything else a few files are looked at."""
+    if isinstance(subject, Boot):
+        return subject.container.blob.size if subject.container.blob else 0
+    if isinstance(subject, Bundle):
+        return subject.artefact.blob.size if subject.artefact.blob else 0
+    return FEW
 
 
 _Said = tuple[int, CheckResult, bool]
@@ -96,14 +100,13 @@ class _Place:
         """Return what there is to do: the checks, and each part of the pass for those that look at every file."""
         surveys = {number: check.survey for number, check in checks.items() if check.survey and isinstance(self._subject, Root)}
         others = {number: check for number, check in checks.items() if number not in surveys}
-        size = weight(self._subject)
         units: list[Unit[_Value]] = []
         if others:
-            units.append(Unit(size // 4 if surveys else size, _Checks(others, self.name, self._subject, parameters)))
+            units.append(Unit(weight(self._subject), _Checks(others, self.name, self._subject, parameters)))
         if surveys and isinstance(self._subject, Root):
             shares = parts(self._subject.tree, processes)
             self._missing = len(shares)
-            units += [Unit(size // len(shares), _Pass(surveys, self._subject, parameters, share)) for share in shares]
+            units += [Unit(sum(node.size for node in share), _Pass(surveys, self._subject, parameters, share)) for share in shares]
         return units
 
     def completed(self, value: _Value, checks: Sequence[Check], parameters: Parameters) -> Iterator[_Said]:
