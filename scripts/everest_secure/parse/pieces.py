@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from everest_secure.image.blob import Blob
 
-CHUNK = 1 << 20
+CHUNK = 128 * 1024
 """Bytes from the beginning of one piece to that of the next."""
 OVERLAP = 512
 """Bytes that a piece shares with the next one: as long as what is searched for."""

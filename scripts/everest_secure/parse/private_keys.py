@@ -79,7 +79,7 @@ def _compressed_keys(blob: Blob) -> Iterator[FoundKey]:
 
 
 def _inflated(blob: Blob) -> Iterator[bytes]:
-    """Yield what the members of a gzip file hold (RFC 1952), in pieces of at most 1 MiB; a damaged file ends where the damage is."""
+    """Yield what the members of a gzip file hold (RFC 1952), in pieces of at most `CHUNK` bytes; a damaged file ends where the damage is."""
     library = deflate_library()
     inflater, total = library.decompressobj(wbits=31), 0
     for offset in range(0, blob.size, CHUNK):
@@ -107,7 +107,7 @@ def pem_keys(content: bytes) -> Iterator[FoundKey]:
 
 
 def find_keys(blob: Blob, first: bytes | None = None) -> Iterator[FoundKey]:
-    """Scan a whole file in pieces of 1 MiB; a key at a seam is found once. `first` is its first piece, when that is at hand.
+    """Scan a whole file piece by piece; a key at a seam is found once. `first` is its first piece, when that is at hand.
 
     A file compressed by gzip is scanned as what it holds, up to 256 MiB; offsets count there.
     """
