@@ -2,10 +2,10 @@
 
 import lzma
 import re
-import zlib
 from collections.abc import Callable
 
 from everest_secure.errors import ArtefactError
+from everest_secure.image.streams import deflate_library
 
 Decompress = Callable[[bytes, int], bytes]
 """`decompress(data, limit)` returns at most `limit` bytes; raises ArtefactError when `data` is corrupt or holds more."""
@@ -39,10 +39,11 @@ def squashfs_codec(compression: int, name: str) -> Decompress:
 
 
 def _gzip(data: bytes, limit: int) -> bytes | None:
+    library = deflate_library()
     try:
-        stream = zlib.decompressobj()
-        found = stream.decompress(data, limit + 1)
-    except zlib.error:
+        stream = library.decompressobj()
+        found: bytes = stream.decompress(data, limit + 1)
+    except library.error:
         return None
     return found if stream.eof else None
 

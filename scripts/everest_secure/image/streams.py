@@ -5,6 +5,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import ModuleType
 from typing import Protocol
 
@@ -122,6 +123,7 @@ class _Deflate:
         return found, rest if rest or len(found) == _CHUNK else None
 
 
+@cache
 def deflate_library() -> ModuleType:
     """Return ISA-L, which is twice as fast, where there is a package of it, else zlib; both have the same functions."""
     try:
