@@ -83,6 +83,8 @@ boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after m
 .PHONY: bench
 bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh $(BIN)/python bench/demo.py
+	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/check.py build/bench
+	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/growth.py build/bench
 
 .PHONY: docs
 docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks
