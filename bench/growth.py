@@ -33,7 +33,7 @@ def make(directory: Path, inodes: int) -> Path:
                 header = tarfile.TarInfo(f"{place}/file-{file}")
                 header.size = len(content)
                 archive.addfile(header, BytesIO(content))
-            archive.members.clear()
+            archive.members.clear()  # type: ignore[attr-defined]  # typeshed leaves it out; who packs a million files does not keep them
     return unfinished.rename(target)
 
 
