@@ -93,6 +93,11 @@ MUTATIONS = [
         lambda fs: fs.file("/usr/bin/x", "PATH=/build/tmp/work/core2-64-poky-linux/everest/1.0-r0/image/usr\n"),
     ),
     Mutation(
+        "a file names the build behind its first megabyte",
+        "FS-06",
+        lambda fs: fs.file("/usr/share/x", "x" * 3_000_000 + "/build/tmp/work/core2-64-poky-linux/everest/1.0-r0/image/usr\n"),
+    ),
+    Mutation(
         "the data partition is not mounted",
         "FS-03",
         lambda fs: fs.remove("/etc/systemd/system/local-fs.target.requires"),
