@@ -1,7 +1,7 @@
 """X.509 certificates: read from PEM and DER, and what each says of itself (RFC 5280)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ MAX_CERTIFICATES = 1000
 WEAK_DIGESTS = ("md5", "sha1", "sha224")
 _MARK = re.compile(rb"-----(BEGIN|END) (?:X509 |TRUSTED )?CERTIFICATE-----")
 UNKNOWN = "an unknown algorithm"
-"""What a key or a signature is said to be of that the library does not know."""
+"""What the digest under a signature is called when the library does not know it."""
 _E = TypeVar("_E", bound=x509.ExtensionType)
 Certificates = tuple[x509.Certificate, ...]
 
@@ -32,19 +32,23 @@ def parse_certificates(data: bytes, where: str) -> Certificates:
         blocks = list(islice(_pem_blocks(data), MAX_CERTIFICATES + 1))
         if len(blocks) > MAX_CERTIFICATES:
             raise ArtefactError(f"{where} holds more than {MAX_CERTIFICATES} certificates; it is no store of a charger")
-        return tuple(_whole(x509.load_pem_x509_certificate(block)) for block in blocks)
+        return tuple(_loaded(x509.load_pem_x509_certificate, block) for block in blocks)
     except ValueError:
         raise ArtefactError(f"{where} holds a certificate that cannot be read; replace the file") from None
 
 
 def load_der(data: bytes) -> x509.Certificate:
     """Read one certificate in DER; raises ValueError for a damaged one, also where the library would only notice later."""
-    return _whole(x509.load_der_x509_certificate(data))
+    return _loaded(x509.load_der_x509_certificate, data)
 
 
-def _whole(certificate: x509.Certificate) -> x509.Certificate:
+def _loaded(load: Callable[[bytes], x509.Certificate], data: bytes) -> x509.Certificate:
     """Return a certificate whose parts that are parsed on demand have been parsed; extensions say of themselves when they are damaged."""
-    _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    try:
+        certificate = load(data)
+        _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except (x509.InvalidVersion, TypeError) as error:
+        raise ValueError(error) from None
     public_key(certificate)
     weak_digest(certificate)
     return certificate
@@ -109,7 +113,7 @@ def key_bits(certificate: x509.Certificate) -> tuple[str, int]:
     """Return kind and size of the public key: `RSA` 4096, `EC` 256; size 0 for kinds of one size and for an unknown one."""
     key = public_key(certificate)
     if key is None:
-        return f"of {UNKNOWN}", 0
+        return "of an unknown kind", 0
     if isinstance(key, rsa.RSAPublicKey):
         return "RSA", key.key_size
     if isinstance(key, ec.EllipticCurvePublicKey):

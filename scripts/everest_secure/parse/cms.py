@@ -55,7 +55,14 @@ def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None)
         if signed != "signed_data" or not infos:
             raise ArtefactError(f"{where} is not signed: its CMS is '{signed}' with {len(infos)} signers; sign it")
         return SignedData(content, tuple(_verify(info, certificates, data, where) for info in infos), certificates)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):  # what is parsed lazily shows its damage anywhere
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):  # what is parsed lazily shows its damage anywhere
         raise ArtefactError(f"{where} holds no CMS signature that can be read; sign it again") from None
 
 
