@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fuzz.target import targets
 
-GRACE = 120
+GRACE = 600
 """Seconds that making the seeds and reading them for the first time may take on top."""
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -55,7 +56,7 @@ def _lists(_work: Path) -> Iterator[bytes]:
 
 
 @cache
-def _authority() -> certs.x509.Certificate:
+def _authority() -> x509.Certificate:
     return issue("root", authority=True).certificate
 
 
