@@ -87,7 +87,7 @@ def test_a_damaged_artefact_ends_in_a_report_or_in_one_sentence(
 def test_the_command_itself_ends_without_a_traceback(images: dict[str, Path], tmp_path: Path) -> None:
     artefact = tmp_path / "disk.raw"
     artefact.write_bytes(images["gpt"].read_bytes()[: 1 << 20])
-    command = [Path(sys.executable).parent / "everest-secure", "check", str(artefact)]
+    command = [str(Path(sys.executable).parent / "everest-secure"), "check", str(artefact)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == ExitCode.FAILED
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
