@@ -80,6 +80,14 @@ boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after m
 	@scripts/setup.sh packages $(BOOT_PACKAGES)
 	$(BIN)/pytest -m boot tests/boot
 
+.PHONY: fuzz
+SECONDS := 60
+TARGET :=
+fuzz: $(READY) ## Fuzz all readers for SECONDS=60 each, or TARGET='ext4 tar' (docs/fuzzing.md)
+	@scripts/setup.sh packages $(TEST_PACKAGES)
+	@$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --only-binary :all: --require-hashes --requirement fuzz/requirements.lock
+	PYTHONPATH=.:tests $(BIN)/python -m fuzz --seconds $(SECONDS) $(TARGET)
+
 .PHONY: bench
 bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh $(BIN)/python bench/demo.py
@@ -93,6 +101,7 @@ docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks
 .PHONY: lock
 lock: ## Resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade --output-file requirements.lock
+	uv pip compile fuzz/requirements.in --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --output-file fuzz/requirements.lock
 
 .PHONY: clean
 clean: ## Remove build/ with its caches and keys

@@ -1,9 +1,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from everest_secure.pki.store import Store
 from support import pki as support
+
+settings.register_profile("busy", deadline=None)  # a machine that does other things is no fault of a parser
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,7 @@ def _strength_faults(certificate: x509.Certificate, policy: Parameters) -> Itera
         yield f"'{name}' is signed with {digest}", "Issue it with SHA-256 or stronger."
     kind, bits = key_bits(certificate)
     if kind not in _EDWARDS and (kind not in policy.certificate_key_bits or bits < policy.certificate_key_bits[kind]):
-        yield f"the key of '{name}' is {kind} {bits}", "Issue it for an EC P-256 key or stronger."
+        yield f"the key of '{name}' is {f'{kind} {bits}' if bits else kind}", "Issue it for an EC P-256 key or stronger."
 
 
 @check("CERT-04", on=Scope.ROOT)

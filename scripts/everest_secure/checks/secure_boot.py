@@ -16,7 +16,7 @@ from everest_secure.image.fit import Fit
 from everest_secure.image.pe import EfiProgram
 from everest_secure.image.uki import Uki
 from everest_secure.parse.boot_entries import boot_entries
-from everest_secure.parse.certificates import Certificates, parse_certificates, subject
+from everest_secure.parse.certificates import Certificates, parse_certificates, public_key, subject
 from everest_secure.parse.chain import build_chain
 from everest_secure.pki.marking import is_development
 from everest_secure.policy.parameters import Parameters
@@ -121,7 +121,7 @@ def _keys(container: Artefact, anchors: Certificates) -> Iterator[tuple[str, rsa
     """Yield the keys that U-Boot requires, with a name: of the policy's certificates, else of U-Boot's own device trees on the disk."""
     from everest_secure.image.fit_signature import required_keys
 
-    named = [(f"'{subject(anchor)}'", key) for anchor in anchors if isinstance(key := anchor.public_key(), rsa.RSAPublicKey)]
+    named = [(f"'{subject(anchor)}'", key) for anchor in anchors if isinstance(key := public_key(anchor), rsa.RSAPublicKey)]
     if named:
         yield from named
         return

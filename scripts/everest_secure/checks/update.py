@@ -156,7 +156,7 @@ def everest_marks_a_slot_good_only_after_the_health_check(root: Root, policy: Pa
 def every_component_has_a_slot(root: Root, policy: Parameters, note: Notes) -> None:
     """Each component of the policy is a slot class of system.conf."""
     if not policy.update_components:
-        raise NotApplicable(_NONE_DECLARED)
+        raise NotApplicable("the policy lists no component besides root and boot chain ('update_components')")
     config = present_configuration(root, note)
     if config is None:
         return

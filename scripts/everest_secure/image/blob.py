@@ -8,8 +8,8 @@ from pathlib import Path
 
 from everest_secure.errors import ArtefactError
 
-MAX_READ = 1024 * 1024 * 1024
-"""Bytes of one read; a sparse file of a hostile image may claim to be far larger."""
+MAX_READ = 128 * 1024 * 1024
+"""Bytes of one read, a quarter of what a hostile input may take; a sparse file may claim to be far larger."""
 
 LONG_READ = 64 * 1024
 """Bytes from which a read is worth a system call."""

@@ -1,17 +1,22 @@
 """X.509 certificates: read from PEM and DER, and what each says of itself (RFC 5280)."""
 
 import re
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from everest_secure.errors import ArtefactError
 
 MAX_CERTIFICATES = 1000
 WEAK_DIGESTS = ("md5", "sha1", "sha224")
-_PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.*?-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL)
+_MARK = re.compile(rb"-----(BEGIN|END) (?:X509 |TRUSTED )?CERTIFICATE-----")
+UNKNOWN = "an unknown algorithm"
+"""What the digest under a signature is called when the library does not know it."""
 _E = TypeVar("_E", bound=x509.ExtensionType)
 Certificates = tuple[x509.Certificate, ...]
 
@@ -23,13 +28,41 @@ def parse_certificates(data: bytes, where: str) -> Certificates:
     """
     try:
         if data[:1] == b"\x30":
-            return (x509.load_der_x509_certificate(data),)
-        blocks = _PEM.findall(data)
+            return (load_der(data),)
+        blocks = list(islice(_pem_blocks(data), MAX_CERTIFICATES + 1))
         if len(blocks) > MAX_CERTIFICATES:
             raise ArtefactError(f"{where} holds more than {MAX_CERTIFICATES} certificates; it is no store of a charger")
-        return tuple(x509.load_pem_x509_certificate(block) for block in blocks)
+        return tuple(_loaded(x509.load_pem_x509_certificate, block) for block in blocks)
     except ValueError:
         raise ArtefactError(f"{where} holds a certificate that cannot be read; replace the file") from None
+
+
+def load_der(data: bytes) -> x509.Certificate:
+    """Read one certificate in DER; raises ValueError for a damaged one, also where the library would only notice later."""
+    return _loaded(x509.load_der_x509_certificate, data)
+
+
+def _loaded(load: Callable[[bytes], x509.Certificate], data: bytes) -> x509.Certificate:
+    """Return a certificate whose parts that are parsed on demand have been parsed; extensions say of themselves when they are damaged."""
+    try:
+        certificate = load(data)
+        _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except (x509.InvalidVersion, TypeError) as error:
+        raise ValueError(error) from None
+    public_key(certificate)
+    weak_digest(certificate)
+    return certificate
+
+
+def _pem_blocks(data: bytes) -> Iterator[bytes]:
+    """Yield each block from a beginning to the next end; in one pass, as a file may hold a million beginnings and no end."""
+    begin = -1
+    for mark in _MARK.finditer(data):
+        if mark[1] == b"BEGIN" and begin < 0:
+            begin = mark.start()
+        elif mark[1] == b"END" and begin >= 0:
+            yield data[begin : mark.end()]
+            begin = -1
 
 
 def subject(certificate: x509.Certificate) -> str:
@@ -68,9 +101,19 @@ def extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
         raise ArtefactError(f"the extensions of '{subject(certificate)}' cannot be read; issue the certificate again") from None
 
 
+def public_key(certificate: x509.Certificate) -> CertificatePublicKeyTypes | None:
+    """Return the public key; None for a kind that the library does not know."""
+    try:
+        return certificate.public_key()
+    except UnsupportedAlgorithm:
+        return None
+
+
 def key_bits(certificate: x509.Certificate) -> tuple[str, int]:
-    """Return kind and size of the public key: `RSA` 4096, `EC` 256; size 0 for kinds of one size."""
-    key = certificate.public_key()
+    """Return kind and size of the public key: `RSA` 4096, `EC` 256; size 0 for kinds of one size and for an unknown one."""
+    key = public_key(certificate)
+    if key is None:
+        return "of an unknown kind", 0
     if isinstance(key, rsa.RSAPublicKey):
         return "RSA", key.key_size
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -79,6 +122,9 @@ def key_bits(certificate: x509.Certificate) -> tuple[str, int]:
 
 
 def weak_digest(certificate: x509.Certificate) -> str:
-    """Return the name of the digest under its signature when that is too weak, else an empty text."""
-    digest = certificate.signature_hash_algorithm
+    """Return the name of the digest under its signature when that is too weak or unknown, else an empty text."""
+    try:
+        digest = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return UNKNOWN
     return digest.name.upper() if digest is not None and digest.name in WEAK_DIGESTS else ""

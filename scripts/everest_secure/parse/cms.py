@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from everest_secure.errors import ArtefactError
+from everest_secure.parse.certificates import extension, load_der, public_key
 
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha256": hashes.SHA256(),
@@ -48,14 +49,21 @@ def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None)
     """
     try:
         signed, certificates, content, infos = _parse(der)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        data = content if content is not None else detached
+        if data is None:
+            raise ArtefactError(f"{where} has a detached signature and its content is not at hand; give both")
+        if signed != "signed_data" or not infos:
+            raise ArtefactError(f"{where} is not signed: its CMS is '{signed}' with {len(infos)} signers; sign it")
+        return SignedData(content, tuple(_verify(info, certificates, data, where) for info in infos), certificates)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):  # what is parsed lazily shows its damage anywhere
         raise ArtefactError(f"{where} holds no CMS signature that can be read; sign it again") from None
-    data = content if content is not None else detached
-    if data is None:
-        raise ArtefactError(f"{where} has a detached signature and its content is not at hand; give both")
-    if signed != "signed_data" or not infos:
-        raise ArtefactError(f"{where} is not signed: its CMS is '{signed}' with {len(infos)} signers; sign it")
-    return SignedData(content, tuple(_verify(info, certificates, data, where) for info in infos), certificates)
 
 
 def _parse(der: bytes) -> tuple[str, tuple[x509.Certificate, ...], bytes | None, Sequence[asn1.SignerInfo]]:
@@ -69,7 +77,7 @@ def _parse(der: bytes) -> tuple[str, tuple[x509.Certificate, ...], bytes | None,
     infos = list(signed["signer_infos"])
     for each in infos:
         each["signed_attrs"].native  # noqa: B018 - parses lazily, so that damage shows here
-    return kind, tuple(x509.load_der_x509_certificate(each) for each in found), content, infos
+    return kind, tuple(load_der(each) for each in found), content, infos
 
 
 def _content(value: core.Asn1Value) -> bytes | None:
@@ -111,11 +119,8 @@ def _signer(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], w
     identifier = info["sid"]
     for certificate in certificates:
         if identifier.name == "subject_key_identifier":
-            try:
-                key = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-            except x509.ExtensionNotFound:
-                continue
-            if key == identifier.chosen.native:
+            key = extension(certificate, x509.SubjectKeyIdentifier)
+            if key is not None and key.digest == identifier.chosen.native:
                 return certificate
         else:
             wanted = identifier.chosen
@@ -128,7 +133,7 @@ def _signer(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], w
 def _check(
     signer: x509.Certificate, signature: bytes, message: bytes, algorithm: hashes.HashAlgorithm, scheme: str, info: asn1.SignerInfo
 ) -> None:
-    key = signer.public_key()
+    key = public_key(signer)
     if isinstance(key, rsa.RSAPublicKey) and scheme == "rsassa_pss":
         parameters = info["signature_algorithm"]["parameters"]
         salt = int(parameters["salt_length"].native)

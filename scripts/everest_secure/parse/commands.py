@@ -3,6 +3,10 @@
 import shlex
 from collections.abc import Iterator
 
+from everest_secure.errors import ArtefactError
+
+MAX_DEPTH = 16
+"""Programs that do nothing but run another, one within the other."""
 PREFIXES = "@-:+!|"
 """Signs before the program that change how it is run."""
 SHELLS = ("sh", "bash", "dash", "ash")
@@ -26,20 +30,25 @@ def program(command: tuple[str, ...]) -> str:
     return command[0].rsplit("/", 1)[-1]
 
 
-def expanded(command: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def expanded(command: tuple[str, ...], *, depth: int = 0) -> Iterator[tuple[str, ...]]:
     """Yield a command, what `env` or a multi-call program runs by it, and the simple commands of a shell's `-c`.
 
     Of the shell's language only quotes, separators and assignments are known: variables stay as they are.
+    Raises ArtefactError for commands within more than `MAX_DEPTH` others.
     """
+    if depth > MAX_DEPTH:
+        raise ArtefactError(
+            f"a command line runs '{program(command)}' within {MAX_DEPTH} other commands; it is taken for hostile and not read"
+        )
     yield command
     if program(command) in SHELLS:
         script = next((command[at + 1] for at, word in enumerate(command[:-1]) if _is_script_option(word)), None)
         for simple in _simple_commands(script) if script is not None else ():
-            yield from expanded(simple)
+            yield from expanded(simple, depth=depth + 1)
     elif program(command) in _WRAPPERS:
         inner = _without_assignments(command[1:])
         if inner:
-            yield from expanded(inner)
+            yield from expanded(inner, depth=depth + 1)
 
 
 def _is_script_option(word: str) -> bool:

@@ -13,6 +13,8 @@ from everest_secure.parse.nft_rule import Rule, RuleReader
 from everest_secure.parse.nft_tokens import Token, tokens
 
 MAX_INCLUDES = 64
+MAX_RULES = 1024 * 1024
+"""Characters of a rule file and all that it includes together."""
 Include = Callable[[str], list[tuple[str, str]]]
 """Gives path and text of the files that an `include` names."""
 
@@ -64,8 +66,12 @@ class _Parser(RuleReader):
     dormant: set[tuple[str, str]] = field(default_factory=set)
     """Tables whose chains the kernel does not run (nft(8), "flags dormant")."""
     includes: int = 0
+    size: int = 0
 
     def file(self, text: str, path: str) -> None:
+        self.size += len(text)
+        if self.size > MAX_RULES:
+            raise ArtefactError(f"{path} makes the rules longer than {MAX_RULES} characters; it is no firewall of a charger and not read")
         outer = self.stream, self.at
         self.stream, self.at = tokens(text, path), 0
         self.skip_ends()

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.certificates import subject
+from everest_secure.parse.certificates import public_key, subject
 
 MAX_LISTS = 100
 _BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
@@ -40,7 +40,7 @@ def is_of(revoked: RevocationList, authority: x509.Certificate) -> bool:
     if revoked.issuer != authority.subject:
         return False
     try:
-        return revoked.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # a key of another kind is a TypeError
+        return revoked.is_signature_valid(public_key(authority))  # type: ignore[arg-type]  # a key of another kind is a TypeError
     except (TypeError, ValueError, UnsupportedAlgorithm):
         return False
 

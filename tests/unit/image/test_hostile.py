@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from everest_secure.errors import ArtefactError
-from everest_secure.image.artefact import Artefact, open_artefact
-from everest_secure.image.fit import Fit
-from everest_secure.image.raucb import RaucBundle
-from everest_secure.image.verity import Verity
+from everest_secure.image.artefact import open_artefact
 from support.flat_image import signed_fit
 from support.images import gpt_disk, initial_ram_disk, rauc_bundle, sample_tree, set_attributes, tool, unified_kernel, verity_image
+from support.reading import everything
 
 FLIPS = 150
 """Damaged copies of each image."""
@@ -88,24 +86,6 @@ def mbr_disk(disk: Path, *images: Path) -> None:
         for start, image in zip(starts, images, strict=True):
             file.seek(start * 512)
             file.write(image.read_bytes())
-
-
-def everything(artefact: Artefact) -> list[object]:
-    """Read all there is to read."""
-    found: list[object] = []
-    for part in artefact.walk():
-        found.append((part.name.partition(":")[2], part.kind))
-        if part.tree:
-            tree = part.tree
-            found += [(node, tree.blob(node).read(0, node.size) if node.is_file and node.size < 1 << 24 else b"") for node in tree.nodes()]
-        if isinstance(part.facts, Fit):
-            found += [part.facts.command_lines(each) for each in part.facts.configurations.values()]
-            found += [image.wrong_hashes() for image in part.facts.images.values()]
-        if isinstance(part.facts, Verity):
-            found.append(part.facts.verify_tree())
-        if isinstance(part.facts, RaucBundle) and part.facts.tree:
-            found.append(part.facts.verify_payload())
-    return found
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import expanded, program, separated
 
 
@@ -34,3 +35,9 @@ def test_the_shell_runs_what_is_found(tmp_path: Path, script: str) -> None:
     subprocess.run(["/bin/sh", "-c", script], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True)
     found = [" ".join(command[1:]) for command in expanded(("/bin/sh", "-c", script)) if program(command) == "nft"]
     assert sorted(found) == sorted(log.read_text().splitlines())
+
+
+@pytest.mark.parametrize("command", [("env",) * 2000, ("sh", "-c", "exec " * 2000 + "x")])
+def test_commands_within_commands_without_end_are_refused(command: tuple[str, ...]) -> None:
+    with pytest.raises(ArtefactError, match="taken for hostile"):
+        list(expanded(command))

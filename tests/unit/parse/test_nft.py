@@ -178,3 +178,9 @@ def test_the_layers_rule_set_is_read_as_the_kernel_lists_it(tmp_path: Path) -> N
         pytest.skip(f"nft cannot load rules here: {done.stderr.decode().splitlines()[0]}")
     listed = parse_ruleset(done.stdout.decode(), "listed")
     assert inbound(listed, ("eth0", "eth1")) == inbound(parse_ruleset(ours, "ours"), ("eth0", "eth1"))
+
+
+def test_rules_that_include_a_large_file_again_and_again_are_refused() -> None:
+    text = 'include "again"\n' + "# filler\n" * 10_000
+    with pytest.raises(ArtefactError, match="longer than 1048576 characters"):
+        parse_ruleset(text, "x", include=lambda name: [(name, text)])

@@ -1,0 +1,1 @@
+"""The targets; each module registers its own."""

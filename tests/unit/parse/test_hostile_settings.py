@@ -1,0 +1,187 @@
+"""Accounts, units, rules and configurations that nobody meant: each parser returns what it always returns, or ends in one sentence, and soon."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from everest_secure.errors import ArtefactError
+from everest_secure.image.manifest import Manifest, parse_manifest
+from everest_secure.parse import accounts, nft_command
+from everest_secure.parse.certificates import parse_certificates
+from everest_secure.parse.cmdline import CommandLine, parse_cmdline
+from everest_secure.parse.commands import expanded, program, separated
+from everest_secure.parse.dbus_policy import may_call, read_bus_policy
+from everest_secure.parse.environment import parse_environment_file
+from everest_secure.parse.fstab import parse_fstab
+from everest_secure.parse.generated import init_scripts, rc_local, wanted_by_devices
+from everest_secure.parse.keyfile import KeyFile, parse_keyfile
+from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config
+from everest_secure.parse.nft import parse_ruleset
+from everest_secure.parse.nft_inbound import inbound
+from everest_secure.parse.openssl_cnf import OpensslConfig, parse_openssl_config
+from everest_secure.parse.os_release import parse_os_release
+from everest_secure.parse.packages import parse_status
+from everest_secure.parse.pam import parse_pam
+from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config
+from everest_secure.parse.tmpfiles import parse_tmpfiles
+from everest_secure.parse.unit_file import boolean, parse_unit_file, words
+from everest_secure.parse.unit_graph import bus_services, preset_for, read_presets, starts
+from everest_secure.parse.units import Units
+from everest_secure.parse.userdb import read_other_secrets
+from support.rootfs import RootFs, layer
+
+
+def made_of(vocabulary: str) -> st.SearchStrategy[str]:
+    """Texts of a parser's own words, separated by `|` here, with a few letters of any kind between them."""
+    return st.lists(st.sampled_from([*vocabulary.split("|"), "\n", " ", "\\\n"]) | st.text(max_size=3), max_size=40).map("".join)
+
+
+@dataclass(frozen=True)
+class Parser:
+    """A parser of text, what it returns, and words that it knows."""
+
+    name: str
+    parse: Callable[[str], object]
+    kind: type
+    vocabulary: str
+
+
+def _openssl(text: str) -> object:
+    found = parse_openssl_config(text, "x", include=lambda name: [(name, text)] if "loop" in name else [], environment={"HOME": "/"})
+    assert found.tls_defaults() is not None
+    assert isinstance(found.providers(), tuple)
+    return found
+
+
+def _ruleset(text: str) -> object:
+    rules = parse_ruleset(text, "x", include=lambda name: [(name, text)] if "loop" in name else [])
+    return inbound(rules, ("eth0", "lo"))
+
+
+def _shell(text: str) -> object:
+    found = [list(expanded(command)) for command in separated(tuple(text.split(" "))) if command]
+    for commands in found:
+        for command in commands:
+            program(command)
+            nft_command.parse_nft(command)
+    return found
+
+
+ACCOUNT = "root|:|x|*|!|0|1500|/bin/false|,|99999999999|-1|+"
+GROUPED = "[system]|[keyring]|[slot.rootfs.0]|[handlers]|compatible=|bootloader=|efi|path=|device=|bundle-formats=|=|;|#|[|]|parent=|bootname=|crypt|-plain|+verity"
+PARSERS = [
+    Parser("passwd", accounts.parse_passwd, tuple, ACCOUNT),
+    Parser("shadow", accounts.parse_shadow, tuple, ACCOUNT),
+    Parser("group", accounts.parse_group, tuple, ACCOUNT),
+    Parser("gshadow", accounts.parse_gshadow, tuple, ACCOUNT),
+    Parser("fstab", parse_fstab, tuple, "/dev/root|/|ext4|ro,noexec|0|\\040|#|bind|none|tmpfs|\\|\\777"),
+    Parser("pam", partial(parse_pam, path="x"), tuple, "auth|[success=1|default=ignore]|pam_unix.so|nullok|@include|-|#|[|]|common-auth"),
+    Parser("unit", partial(parse_unit_file, path="x"), tuple, "[Service]|[Unit]|ExecStart=|Wants=|a.service|=|#|;|\\|\"|'|%i|[|]"),
+    Parser("tmpfiles", lambda text: list(parse_tmpfiles(text, "x")), list, "d|D|L+|q|z|/var/x|0755|root|-|~|:|10d|%%|%v|#|\"|'|\\x20"),
+    Parser("environment", partial(parse_environment_file, path="x"), dict, "A|=|'|\"|\\|#|;|export |OPENSSL_CONF="),
+    Parser("os-release", partial(parse_os_release, where="x"), dict, "ID=|VERSION_ID|=|'|\"|\\|$|`|#"),
+    Parser("command line", parse_cmdline, CommandLine, "ro|rw|root=|=|\"|--|quiet|rauc.slot=A|systemd.verity_root_options=|-|_|,"),
+    Parser("keyfile", partial(parse_keyfile, where="x"), KeyFile, GROUPED),
+    Parser("rauc", partial(parse_rauc_config, path="x"), RaucConfig, GROUPED),
+    Parser("manifest", lambda text: parse_manifest(text.encode("utf-8", "surrogatepass"), "x"), Manifest, GROUPED),
+    Parser("broker", partial(parse_broker_config, path="x", include=lambda _: []), BrokerConfig,
+           "listener |0|1883|/run/x|allow_anonymous |true|per_listener_settings |include_dir |connection |address |topic |#|bind_interface |certfile |"),
+    Parser("openssl", _openssl, OpensslConfig, "openssl_conf|=|[|]|default|.include |loop|$|${|}|::|$HOME|\\|'|\"|#|.pragma |dollarid:on|ssl_conf|system_default|MinProtocol|providers|activate|1"),
+    Parser("nft", _ruleset, dict, "table |inet |f|{|}|chain |input|type filter hook input priority 0;|policy drop;|tcp |dport |22|-|iifname |\"eth0\"|accept|jump |"
+           "set |elements = |vmap |,|:|;|define |$x|include \"loop\"|counter|limit rate 1/second|ct state |established|!=|&|==|@f|flush ruleset|meta |l4proto |comment \"|#|add "),
+    Parser("shell", _shell, list, "sh|-c|nft|-f|/etc/x| |;|&&|\\||'|\"|$(|)|`|A=b|exec|\\"),
+    Parser("status", lambda text: parse_status(text, "x"), tuple, "Package: |Version: |Status: |install ok installed|a|1.0|:"),
+    Parser("certificates", lambda text: parse_certificates(text.encode("utf-8", "surrogatepass"), "x"), tuple,
+           "-----BEGIN CERTIFICATE-----\n|-----END CERTIFICATE-----\n|-----BEGIN TRUSTED CERTIFICATE-----\n|MIIB|AAAA|=|0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+@given(data=st.data())
+def test_any_text_becomes_what_its_parser_returns_or_a_sentence(parser: Parser, data: st.DataObject) -> None:
+    text = data.draw(made_of(parser.vocabulary))
+    with suppress(ArtefactError):
+        assert isinstance(parser.parse(text), parser.kind)
+
+
+LONG: Sequence[str] = [
+    "a", "\\", "'", '"', "[", "{", "(", "=", "\n", " ", "[a]\n", "a=\\\n", "${", "$(", "a:", "x{\n", "a,", "-----BEGIN CERTIFICATE-----\n",
+    "include \"loop\"\n", ".include loop\n", "; ", "&& ", "\\\n", "#\n", "table inet f {\n", "a::", "\t", "!", "0", "é", "env ", "sh -c ", "-",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.name)
+def test_long_repetitions_take_no_time_that_grows_with_their_square(parser: Parser) -> None:
+    """The limit is the test's own: at a square, each of these would take minutes."""
+    for piece in LONG:
+        with suppress(ArtefactError):
+            parser.parse(piece * (50_000 // len(piece)))
+
+
+UNIT_WORDS = "[Unit]\n|[Service]\n|[Install]\n|Wants=|Requires=|Also=|Alias=|WantedBy=|a.service|b@.service|b@%i.service|b@x.service|multi-user.target|ExecStart=/bin/x|%n|%j|\n|enable |disable |*|@|=|-"
+NAMES = [
+    "a.service",
+    "b@.service",
+    "multi-user.target",
+    "default.target",
+    "a.service.d/x.conf",
+    "service.d/y.conf",
+    "a-.service.d/z.conf",
+    "c.mount",
+]
+
+
+@given(texts=st.lists(made_of(UNIT_WORDS), min_size=len(NAMES), max_size=len(NAMES)), links=st.lists(st.sampled_from(NAMES), max_size=6))
+def test_any_units_presets_and_links_make_a_graph(texts: list[str], links: list[str]) -> None:
+    fs = RootFs().directory("/")
+    for name, text in zip(NAMES, texts, strict=True):
+        fs.file(f"/usr/lib/systemd/system/{name}", text)
+    for number, target in enumerate(links):
+        fs.link(f"/etc/systemd/system/{NAMES[number % 4]}.wants/{NAMES[(number * 5) % 4]}", target)
+        fs.link(f"/etc/systemd/system/l{number}.service", f"l{number - 1}.service" if number else target)
+    fs.file("/usr/lib/systemd/system-preset/10-x.preset", texts[0])
+    fs.file("/usr/share/dbus-1/system-services/x.service", texts[1])
+    with suppress(ArtefactError):
+        units = Units(fs.tree)
+        for name in starts(units):
+            unit = units.unit(name)
+            assert all(isinstance(word, str) for command in unit.commands for word in command)
+            boolean(unit.value("Service", "RemainAfterExit"))
+            words(unit.assigned("Unit", "Wants"))
+            units.aliases(name)
+        bus_services(fs.tree)
+        preset_for(read_presets(fs.tree), "a.service")
+    for read in (rc_local, lambda tree: list(init_scripts(tree)), lambda tree: list(wanted_by_devices(tree))):
+        with suppress(ArtefactError):
+            read(fs.tree)
+
+
+@given(made_of("<busconfig>|</busconfig>|<policy user=\"root\">|<policy context=\"default\">|</policy>|<allow send_destination=\"de.pengutronix.rauc\"/>|<deny own=\"*\"/>|<include>|</include>|<includedir>|</includedir>|system.conf|x.d|<!DOCTYPE a [|<!ENTITY a \"b\">|]>|&a;"))  # fmt: skip
+def test_any_policy_of_the_bus_is_read_or_a_sentence(text: str) -> None:
+    fs = (
+        RootFs()
+        .directory("/")
+        .file("/usr/share/dbus-1/system.conf", f"<busconfig>{text}</busconfig>")
+        .file("/usr/share/dbus-1/x.d/a.conf", text)
+    )
+    with suppress(ArtefactError):
+        may_call(read_bus_policy(fs.tree), "de.pengutronix.rauc", user="everest", groups=("everest",))
+
+
+@given(st.integers(0, 20_000), st.integers(0, 40), st.text(max_size=10))
+def test_an_altered_firewall_is_judged_or_a_sentence(at: int, gone: int, new: str) -> None:
+    text = layer("recipes-connectivity/everest-firewall/files/everest-firewall.nft")
+    at %= len(text)
+    with suppress(ArtefactError):
+        _ruleset(text[:at] + new + text[at + gone :])
+
+
+@given(made_of('{|}|"|userName|privileged|hashedPassword|:|[|]|,|a'))
+def test_any_user_record_is_read_or_a_sentence(text: str) -> None:
+    with suppress(ArtefactError):
+        list(read_other_secrets(RootFs().directory("/").file("/etc/userdb/a.user", text).file("/etc/userdb/a.user-privileged", text).tree))
