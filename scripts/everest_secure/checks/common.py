@@ -90,12 +90,14 @@ def service(root: Root) -> Unit:
 
 
 def options(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """Return the values of a command line option in order, `--name value` or `--name=value`."""
+    """Return the values of a command line option in order, `--name value` or `--name=value`, `-n value` or `-nvalue`."""
     found = []
     for position, argument in enumerate(command):
         name, equals, value = argument.partition("=")
         if name in names:
             found.append(value if equals else (command[position + 1] if position + 1 < len(command) else ""))
+        elif argument[:2] in names and argument[:2] != "--":
+            found.append(argument[2:])
     return tuple(found)
 
 
