@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from everest_secure.checks.activation import idle
 from everest_secure.checks.common import at, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
@@ -22,7 +23,7 @@ ANY = "INTERFACE"
 """Stands in the policy's keys for `all`, `default` and the name of each interface."""
 _FORWARDING = ("IPForward", "IPForwarding", "IPv4Forwarding", "IPv6Forwarding", "IPMasquerade", "IPv4ProxyARP", "IPv6ProxyNDP")
 """Keys of `[Network]` by which networkd itself sets forwarding, after systemd-sysctl, or answers for hosts behind another interface."""
-_SETS = re.compile(r"(?:>|\btee\b(?:\s+-a)?)\s*[\"']?/proc/sys/net/|(?<![\w-])sysctl\s[^\n;|&]*(?:=|\s-p|--system|--load)")
+_SETS = re.compile(r"(?:>|\btee\b(?:\s+-a)?)\s*[\"']?/proc/sys/net/|(?<![\w-])sysctl\b[^\n;|&]*(?:=|\s-p|--system|--load)")
 """What sets a kernel setting in a command line or a script."""
 _JOINED = ("Bridge", "Bond", "VRF", "BatmanAdvanced", "IPoIB", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "Xfrm", "Tunnel", "VXLAN")
 _OFFERED = ("DHCPServer", "DHCPPrefixDelegation", "IPv6SendRA")
@@ -34,7 +35,9 @@ def kernel_forwards_nothing_and_ignores_redirects(root: Root, policy: Parameters
     if SYSCTL not in started(root):
         what = f"{SYSCTL} does not start, so that nothing in sysctl.d is set"
         note.finding(what, at=at(root), remedy="Unmask it; sysinit.target wants it by itself.")
-    elif not any(program(command) == "systemd-sysctl" for command in started(root)[SYSCTL].unit.commands):
+    for what in idle(root, started(root)[SYSCTL].unit) if SYSCTL in started(root) else ():
+        note.finding(f"{what}, so that nothing in sysctl.d is set", at=at(root), remedy="Remove what changes the unit of systemd.")
+    if SYSCTL in started(root) and not any(program(command) == "systemd-sysctl" for command in started(root)[SYSCTL].unit.commands):
         what = f"{SYSCTL} runs something else than systemd-sysctl"
         note.finding(what, at=at(root, started(root)[SYSCTL].unit.path), remedy="Remove what changes the unit of systemd.")
     search_path_on_the_root(root, places("sysctl.d"), note, ".conf")
