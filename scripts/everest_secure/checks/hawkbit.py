@@ -2,11 +2,10 @@
 
 import re
 
-from everest_secure.checks.common import at, options, services
+from everest_secure.checks.common import at, executes, options, services
 from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.steady import hidden_by, lies_on_the_root
 from everest_secure.image.tree import Tree
-from everest_secure.parse.commands import program
 from everest_secure.parse.hawkbit_conf import HawkbitConfig, parse_hawkbit_config
 from everest_secure.parse.openssl_providers import KEY_PROVIDERS, providers_of
 from everest_secure.parse.units import Unit
@@ -21,7 +20,7 @@ _ROOTS = ("/usr/bin/rauc-hawkbit-updater", DEFAULT)
 @check("NET-09", on=Scope.ROOT)
 def updater_and_server_know_each_other_by_tls_with_a_key_in_the_tpm(root: Root, policy: Parameters, note: Notes) -> None:
     """The configuration that each unit of the updater names; where the unit writes it at its start, the file that it is made from."""
-    runs = [(unit, command) for unit in services(root) for command in unit.commands if program(command) == PROGRAM]
+    runs = [(unit, command) for unit in services(root) for command in unit.commands if executes(root, command, PROGRAM)]
     if not runs:
         if any(root.tree.resolve(path) for path in _ROOTS):
             what = "the hawkBit updater is installed, and no unit shows how it is run"

@@ -7,6 +7,7 @@ from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
 from everest_secure.checks.ocpp import ocpp_configurations, place
 from everest_secure.checks.programs import evse_security_programs
+from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.checks.store import stored_files
 from everest_secure.checks.tls import POLICY
 from everest_secure.errors import ArtefactError
@@ -149,6 +150,8 @@ def the_tpm_is_used_where_it_is_asked_for_alone(root: Root, policy: Parameters, 
         note.finding(f"{POLICY} does not exist", at=at(root, POLICY), remedy="Install the package everest-openssl-policy.")
         return
     config = read_openssl_config(root.tree, POLICY, environment=read_environment(root.tree, service(root)))
+    for path in config.includes:
+        lies_on_the_root(root, path, note)
     providers, query = config.providers(), config.default_properties()
     if not any(each.active for each in providers if each.identity == "default"):
         what = "the default provider is not activated, so that every operation goes to another one or fails"

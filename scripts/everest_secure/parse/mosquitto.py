@@ -63,6 +63,8 @@ class BrokerConfig:
     bridges: tuple[Bridge, ...]
     general: tuple[Setting, ...]
     """Options that belong to the broker as a whole."""
+    includes: tuple[str, ...] = ()
+    """Directories that are read, and the files in them."""
 
 
 _LISTENER_OPTIONS = frozenset(
@@ -153,6 +155,7 @@ class _Reader:
     """Listener options that come before any listener: they are the default listener's."""
     bridges: list[tuple[Setting, list[Setting]]] = field(default_factory=list)
     files: int = 0
+    includes: list[str] = field(default_factory=list)
 
     def read(self, text: str, path: str) -> None:
         self.files += 1
@@ -169,7 +172,9 @@ class _Reader:
     def setting(self, setting: Setting) -> None:
         match setting.name:
             case "include_dir":
+                self.includes.append(setting.value)
                 for path, text in self.include(setting.value):
+                    self.includes.append(path)
                     self.read(text, path)
             case "listener":
                 self.listeners.append(_listener(setting))
@@ -215,7 +220,7 @@ class _Reader:
             Listener(d.port, d.address, d.socket_path, self._anonymous(d, implicit), tuple(d.options), d.path, d.line) for d in drafts
         )
         bridges = tuple(Bridge(s.value, tuple(options), s.path, s.line) for s, options in self.bridges)
-        return BrokerConfig(listeners, bridges, tuple(self.general))
+        return BrokerConfig(listeners, bridges, tuple(self.general), tuple(self.includes))
 
     def _anonymous(self, draft: _Draft, implicit: bool) -> bool:
         """Anonymous clients are let in by default only while no listener is configured (config__check)."""
