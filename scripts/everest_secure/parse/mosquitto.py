@@ -103,6 +103,10 @@ _SECURITY_OPTIONS = frozenset(
     ["acl_file", "allow_anonymous", "allow_zero_length_clientid", "auth_plugin", "plugin", "auto_id_prefix", "password_file", "psk_file"]
 )
 """Belong to the current listener only with `per_listener_settings true`; otherwise to all."""
+_BOOLEANS = frozenset(
+    ["allow_anonymous", "per_listener_settings", "require_certificate", "use_identity_as_username", "use_subject_as_username"]
+)
+"""Options that are `true`, `false`, `1` or `0` in this spelling alone (conf.c, conf__parse_bool)."""
 _MAKE_DEFAULT_LISTENER = _LISTENER_OPTIONS - {"http_dir", "max_topic_alias", "tls_version", "websockets_headers_size"}
 """Before any `listener` they make the default one, on port 1883 of all interfaces (conf.c, config__parse_args)."""
 _BRIDGE_OPTIONS = frozenset(
@@ -170,6 +174,8 @@ class _Reader:
             self.setting(Setting(name, value.strip(), path, number))
 
     def setting(self, setting: Setting) -> None:
+        if "\t" in setting.name or (setting.name in _BOOLEANS and setting.value not in ("true", "false", "1", "0")):
+            raise ArtefactError(f"{setting.path}:{setting.line} is no option with a value that mosquitto knows; it refuses the whole file")
         match setting.name:
             case "include_dir":
                 self.includes.append(setting.value)
