@@ -85,7 +85,7 @@ def _comes_in(port: int, files: Path, broker: "subprocess.Popen[str]", *, certif
 def test_mosquitto_refuses_what_the_parser_refuses(line: str, tmp_path: Path) -> None:
     require("mosquitto")
     text = f"listener 0 {tmp_path}/x.sock\n{line}\n"
-    with pytest.raises(ArtefactError, match="x.conf:2"):
+    with pytest.raises(ArtefactError, match=r"x\.conf:2"):
         parse_broker_config(text, "x.conf")
     done = subprocess.run(["mosquitto", "-c", "/dev/stdin"], input=text, capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode

@@ -38,7 +38,7 @@ def ours(image: Path, root_hash: bytes) -> bool:
 
 
 def theirs(image: Path, root_hash: bytes, offset: int) -> bool:
-    command = ["veritysetup", "verify", image, image, root_hash.hex(), f"--hash-offset={offset}"]
+    command: list[str | Path] = ["veritysetup", "verify", image, image, root_hash.hex(), f"--hash-offset={offset}"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

@@ -171,11 +171,12 @@ class _Reader:
             if raw.startswith("#") or not raw.strip():
                 continue
             name, _, value = raw.strip().partition(" ")
-            self.setting(Setting(name, value.strip(), path, number))
+            setting = Setting(name, value.strip(), path, number)
+            if "\t" in name or (name in _BOOLEANS and setting.value not in ("true", "false", "1", "0")):
+                raise ArtefactError(f"{path}:{number} is no option with a value that mosquitto knows; it refuses the whole file")
+            self.setting(setting)
 
     def setting(self, setting: Setting) -> None:
-        if "\t" in setting.name or (setting.name in _BOOLEANS and setting.value not in ("true", "false", "1", "0")):
-            raise ArtefactError(f"{setting.path}:{setting.line} is no option with a value that mosquitto knows; it refuses the whole file")
         match setting.name:
             case "include_dir":
                 self.includes.append(setting.value)
