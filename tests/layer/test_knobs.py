@@ -14,7 +14,9 @@ PROJECT = LAYER.parent
 KNOBS = LAYER / "conf/distro/include/everest-secure-knobs.inc"
 METADATA = {".bb", ".bbappend", ".bbclass", ".conf", ".inc"}
 FRAGMENTS = sorted((PROJECT / "kas").rglob("*.yml"))
-TEXTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("meta-*/README.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("templates/product/**/*.*")])
+TEXTS = sorted(
+    [*PROJECT.glob("*.md"), *PROJECT.glob("meta-*/README.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("templates/product/**/*.*")]
+)
 
 NAME = re.compile(r"\bEVEREST_[A-Z0-9_]*[A-Z0-9]\b(?!\w)")
 DEFAULT = re.compile(r'^(EVEREST_[A-Z0-9_]+) \?\?= "(.*)"$', re.MULTILINE)
