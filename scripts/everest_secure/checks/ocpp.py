@@ -8,6 +8,7 @@ from everest_secure.checks.common import MAX_SHOWN, at, configuration, findings_
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.stand_in import is_stand_in
 from everest_secure.checks.steady import lies_on_the_root
+from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
 from everest_secure.parse import ocpp2, ocpp16
 from everest_secure.parse.everest_config import EverestConfig, Module
@@ -41,7 +42,7 @@ def ocpp_configurations(root: Root, note: Notes) -> Iterator[tuple[EverestConfig
     modules = config.of_type(*MODULES)
     manifests = Manifests(root.tree, config)
     for module in config.modules:
-        if module.type not in MODULES and (_NAMED.fullmatch(module.type) or manifests.provides(module.type, INTERFACE)):
+        if module.type not in MODULES and (_NAMED.fullmatch(module.type) or _provides_ocpp(manifests, module)):
             what = f"the module '{module.id}' ({module.type}) speaks OCPP, and nobody knows where its configuration is"
             remedy = f"Use one of EVerest's modules ({words(MODULES)}), or waive this with what was looked at instead."
             note.finding(what, at=at(root, config.path, module.line), remedy=remedy)
@@ -54,6 +55,14 @@ def ocpp_configurations(root: Root, note: Notes) -> Iterator[tuple[EverestConfig
                 note.finding(what, at=at(root, config.path, module.line), remedy="Install everest-config or the product's own.")
             else:
                 yield config, _read(root.tree, module, path)
+
+
+def _provides_ocpp(manifests: Manifests, module: Module) -> bool:
+    """Whether the manifest says so; of a damaged one TLS-01 tells."""
+    try:
+        return manifests.provides(module.type, INTERFACE)
+    except ArtefactError:
+        return False
 
 
 def _paths(module: Module) -> Iterator[str]:
