@@ -9,6 +9,7 @@ from everest_secure.checks.core import Boot, Location, Notes, Root
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree, printable
 from everest_secure.parse.boot_entries import BootEntry, boot_entries
+from everest_secure.parse.commands import program
 from everest_secure.parse.everest_config import CONFIG, EverestConfig, read_everest_config
 from everest_secure.parse.packages import read_packages
 from everest_secure.parse.unit_graph import Start, starts
@@ -89,13 +90,21 @@ def service(root: Root) -> Unit:
     return units_of(root.tree).unit(SERVICE)
 
 
+def executes(root: Root, command: tuple[str, ...], name: str) -> bool:
+    """Whether a command runs the program of a name, or a link to it under another."""
+    node = root.tree.resolve(command[0]) if command[0].startswith("/") else None
+    return program(command) == name or (node is not None and node.name == name)
+
+
 def options(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """Return the values of a command line option in order, `--name value` or `--name=value`."""
+    """Return the values of a command line option in order, `--name value` or `--name=value`, `-n value` or `-nvalue`."""
     found = []
     for position, argument in enumerate(command):
         name, equals, value = argument.partition("=")
         if name in names:
             found.append(value if equals else (command[position + 1] if position + 1 < len(command) else ""))
+        elif argument[:2] in names and argument[:2] != "--":
+            found.append(argument[2:])
     return tuple(found)
 
 

@@ -15,6 +15,7 @@ from everest_secure.parse import elf_hardening as built
 from everest_secure.parse.elf import Elf, read_elf
 from everest_secure.policy.parameters import ElfFault, Parameters
 
+_PRELOAD = "/etc/ld.so.preload"
 _REMEDIES: Mapping[ElfFault, str] = {
     "pie": "Build it with -fPIE -pie (OE-Core: GCCPIE), or name it under 'elf_exceptions' with the reason.",
     "relro": "Link it with -Wl,-z,relro,-z,now (security_flags.inc), or name it under 'elf_exceptions' with the reason.",
@@ -59,6 +60,8 @@ def every_program_is_built_with_hardening(root: Root, policy: Parameters, note: 
                 excepted[exception.reason] += 1
             else:
                 found[kind].append((f"{printable(program.path)} {what}", at(root, program.path)))
+    for what, where in _loader_faults(root):
+        note.finding(what, at=where, remedy="Leave to the loader only what root alone can change.")
     for kind, remedy in _REMEDIES.items():
         findings_up_to(note, found[kind], remedy=remedy)
     silent = sum(program.silent for program in programs)
@@ -82,6 +85,26 @@ def _lacks(root: Root, node: Node, elf: Elf, policy: Parameters) -> Iterator[tup
         fault = _search_fault(root, node, directory)
         if fault:
             yield "rpath", f"searches libraries in '{printable(directory)}', {fault}"
+
+
+def _loader_faults(root: Root) -> Iterator[tuple[str, Location]]:
+    """Yield what the loader takes for every program from where the image does not decide or others than root can write (ld.so(8), ldconfig(8))."""
+    parts = [node.path for node in root.tree.children("/etc/ld.so.conf.d") if node.name.endswith(".conf")]
+    for file in (_PRELOAD, "/etc/ld.so.conf", *parts):
+        node = root.tree.resolve(file)
+        lines = root.tree.text(file).split("\n") if node is not None and node.is_file else []
+        for number, line in enumerate(lines, start=1):
+            for path in (word for word in line.partition("#")[0].split() if word.startswith("/")):
+                found = root.tree.resolve(path)
+                mount = hidden_by(root, path)
+                if mount or (
+                    found is not None and any((real := root.tree.resolve(up)) and (real.uid or real.mode & 0o022) for up in _upwards(path))
+                ):
+                    why = f"which lies below {mount}" if mount else "which others than root can change"
+                    yield (
+                        f"every program loads {'' if file == _PRELOAD else 'libraries from '}{printable(path)}, {why}",
+                        at(root, file, number),
+                    )
 
 
 def _search_fault(root: Root, node: Node, directory: str) -> str:

@@ -10,6 +10,9 @@ from everest_secure.policy.parameters import Parameters
 
 _DATA = "/var"
 _MAPPED = "/dev/mapper/"
+_DEVICES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
+_KEYS = ("/etc/cryptsetup-keys.d", "/usr/lib/cryptsetup-keys.d")
+"""Where systemd-cryptsetup looks for VOLUME.key by itself (crypttab(5); `/run` is empty in an image)."""
 _REMEDY = "Build with EVEREST_DATA_ENCRYPTION = \"1\", or without it and record the decision under 'evidence'."
 
 
@@ -22,7 +25,7 @@ def the_data_partition_is_encrypted_with_a_key_of_the_tpm(root: Root, policy: Pa
     if not made and not volumes and not headers:
         raise NotApplicable("the data partition is not encrypted")
     for each in made:
-        if "tpm2" not in each.encrypt:
+        if each.encrypt != "tpm2":
             what = f"systemd-repart encrypts the partition '{each.label}' with another key than the TPM's: Encrypt={each.encrypt}"
             note.finding(what, at=at(root, each.path), remedy=_REMEDY)
     for name, header in headers:
@@ -39,8 +42,36 @@ def the_data_partition_is_encrypted_with_a_key_of_the_tpm(root: Root, policy: Pa
     elif not volume.by_tpm:
         what = f"the volume '{volume.name}' is opened with a password"
         note.finding(what, at=at(root, CRYPTTAB, volume.line), remedy="Let the TPM open it: tpm2-device=auto.")
+    elif weak := volume.weakened:
+        what = f"the volume '{volume.name}' is not protected by the TPM's key alone: {weak}"
+        note.finding(what, at=at(root, CRYPTTAB, volume.line), remedy="Take the option out.")
     else:
         note.saw(f"{CRYPTTAB}: {volume.name} on {volume.device} is opened by the TPM and mounted on {mount.where if mount else _DATA}")
+
+
+@check("FS-04", on=Scope.ROOT)
+def nothing_of_the_data_lies_beside_the_encrypted_volume(root: Root, policy: Parameters, note: Notes) -> None:
+    """Where the data partition is encrypted, no other device is mounted for writing below it or swapped to, and no key lies in the image."""
+    volumes = read_crypttab(root.tree)
+    if not volumes:
+        raise NotApplicable("the data partition is not encrypted")
+    for mount in read_mounts(root.tree, started(root)):
+        swap = mount.type == "swap"
+        plain = mount.what.startswith(_DEVICES) and not mount.what.startswith(_MAPPED) and "ro" not in mount.options
+        if plain and "bind" not in mount.options and (swap or f"{mount.where}/".startswith(f"{_DATA}/")):
+            what = f"{mount.what} is {'swapped to' if swap else f'mounted on {mount.where}'} and is not encrypted"
+            note.finding(what, at=at(root, mount.path, mount.line), remedy="Keep all data on the encrypted volume.")
+    for directory in _KEYS:
+        for node in root.tree.children(directory):
+            what = f"{node.path} is a key by which systemd-cryptsetup opens a volume"
+            note.finding(what, at=at(root, node.path), remedy="Take the key out of the image: the TPM opens the volume.")
+    made = {f"/dev/disk/by-partlabel/{each.label}": each for each in partitions(root.tree)}
+    for volume in volumes:
+        partition = made.get(volume.device) or made.get(volume.device.replace("PARTLABEL=", "/dev/disk/by-partlabel/"))
+        if partition is not None and partition.encrypt == "off":
+            what = f"systemd-repart makes the partition '{partition.label}' without encryption"
+            note.finding(what, at=at(root, partition.path), remedy=_REMEDY)
+    note.saw(f"{CRYPTTAB}: {len(volumes)} volumes")
 
 
 def _headers(container: Artefact) -> list[tuple[str, LuksHeader]]:
@@ -55,5 +86,8 @@ def _judge_header(name: str, header: LuksHeader, note: Notes) -> None:
     elif TPM_TOKEN not in header.tokens:
         what = "no key of a TPM opens the volume, as systemd-cryptenroll would have added one"
         note.finding(what, at=Location(name), remedy="Enroll the TPM at first boot, or let systemd-repart make the volume there.")
+    elif header.other_keys:
+        what = f"{header.other_keys} other keys than that of the TPM open the volume"
+        note.finding(what, at=Location(name), remedy="Remove their key slots: systemd-cryptenroll --wipe-slot=.")
     else:
         note.saw(f"{name}: LUKS2 with a key of the TPM")

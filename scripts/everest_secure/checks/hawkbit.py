@@ -1,10 +1,11 @@
 """A back end for updates besides OCPP: NET-09."""
 
-from everest_secure.checks.common import at, option, services
+import re
+
+from everest_secure.checks.common import at, executes, options, services
 from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.steady import hidden_by, lies_on_the_root
 from everest_secure.image.tree import Tree
-from everest_secure.parse.commands import program
 from everest_secure.parse.hawkbit_conf import HawkbitConfig, parse_hawkbit_config
 from everest_secure.parse.openssl_providers import KEY_PROVIDERS, providers_of
 from everest_secure.parse.units import Unit
@@ -12,13 +13,14 @@ from everest_secure.policy.parameters import Parameters
 
 PROGRAM = "rauc-hawkbit-updater"
 DEFAULT = "/etc/rauc-hawkbit-updater/config.conf"
+_CLUSTER = re.compile(r"-[abd-z]+c(?P<file>.*)")
 _ROOTS = ("/usr/bin/rauc-hawkbit-updater", DEFAULT)
 
 
 @check("NET-09", on=Scope.ROOT)
 def updater_and_server_know_each_other_by_tls_with_a_key_in_the_tpm(root: Root, policy: Parameters, note: Notes) -> None:
     """The configuration that each unit of the updater names; where the unit writes it at its start, the file that it is made from."""
-    runs = [(unit, command) for unit in services(root) for command in unit.commands if program(command) == PROGRAM]
+    runs = [(unit, command) for unit in services(root) for command in unit.commands if executes(root, command, PROGRAM)]
     if not runs:
         if any(root.tree.resolve(path) for path in _ROOTS):
             what = "the hawkBit updater is installed, and no unit shows how it is run"
@@ -26,7 +28,7 @@ def updater_and_server_know_each_other_by_tls_with_a_key_in_the_tpm(root: Root, 
             return
         raise NotApplicable("no client of another back end is installed: there is no hawkBit updater")
     for unit, command in runs:
-        named = option(command, "-c", "--config-file") or DEFAULT
+        named = (options(_unclustered(command), "-c", "--config-file") or (DEFAULT,))[-1]
         path = named if not hidden_by(root, named) else _template(root.tree, unit, named)
         if not path or root.tree.resolve(path) is None:
             what = f"{unit.name} reads {named}, and nothing in the image shows what will be in it"
@@ -34,6 +36,12 @@ def updater_and_server_know_each_other_by_tls_with_a_key_in_the_tpm(root: Root, 
             continue
         lies_on_the_root(root, path, note)
         _judge(root, unit, parse_hawkbit_config(root.tree.text(path), path), note)
+
+
+def _unclustered(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command whose options of one letter stand alone: `-sc FILE` is `-s -c FILE` (GOption)."""
+    found = (_CLUSTER.fullmatch(word) for word in command)
+    return tuple(f"-c{cluster['file']}" if cluster else word for word, cluster in zip(command, found, strict=True))
 
 
 def _template(tree: Tree, unit: Unit, made: str) -> str:

@@ -1,12 +1,18 @@
 """Interfaces kept apart: NET-05."""
 
 import ipaddress
+import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
+from everest_secure.checks.activation import idle
 from everest_secure.checks.common import at, started
 from everest_secure.checks.core import Notes, Root, Scope, check
-from everest_secure.checks.steady import lies_on_the_root
-from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.checks.deeds import deeds
+from everest_secure.checks.steady import lies_on_the_root, search_path_on_the_root
+from everest_secure.parse.commands import program
+from everest_secure.parse.conf_files import places, read_daemon_conf
+from everest_secure.parse.kernel_settings import PROC, written
 from everest_secure.parse.networkd import Network, families, made_interfaces, networks_of, read_networks
 from everest_secure.parse.sysctl import normalised, read_sysctl
 from everest_secure.parse.unit_file import Assignment, boolean
@@ -17,6 +23,8 @@ ANY = "INTERFACE"
 """Stands in the policy's keys for `all`, `default` and the name of each interface."""
 _FORWARDING = ("IPForward", "IPForwarding", "IPv4Forwarding", "IPv6Forwarding", "IPMasquerade", "IPv4ProxyARP", "IPv6ProxyNDP")
 """Keys of `[Network]` by which networkd itself sets forwarding, after systemd-sysctl, or answers for hosts behind another interface."""
+_SETS = re.compile(r"(?:>|\btee\b(?:\s+-a)?)\s*[\"']?/proc/sys/net/|(?<![\w-])sysctl\b[^\n;|&]*(?:=|\s-p|--system|--load)")
+"""What sets a kernel setting in a command line or a script."""
 _JOINED = ("Bridge", "Bond", "VRF", "BatmanAdvanced", "IPoIB", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "Xfrm", "Tunnel", "VXLAN")
 _OFFERED = ("DHCPServer", "DHCPPrefixDelegation", "IPv6SendRA")
 
@@ -27,6 +35,12 @@ def kernel_forwards_nothing_and_ignores_redirects(root: Root, policy: Parameters
     if SYSCTL not in started(root):
         what = f"{SYSCTL} does not start, so that nothing in sysctl.d is set"
         note.finding(what, at=at(root), remedy="Unmask it; sysinit.target wants it by itself.")
+    for what in idle(root, started(root)[SYSCTL].unit) if SYSCTL in started(root) else ():
+        note.finding(f"{what}, so that nothing in sysctl.d is set", at=at(root), remedy="Remove what changes the unit of systemd.")
+    if SYSCTL in started(root) and not any(program(command) == "systemd-sysctl" for command in started(root)[SYSCTL].unit.commands):
+        what = f"{SYSCTL} runs something else than systemd-sysctl"
+        note.finding(what, at=at(root, started(root)[SYSCTL].unit.path), remedy="Remove what changes the unit of systemd.")
+    search_path_on_the_root(root, places("sysctl.d"), note, ".conf")
     settings = read_sysctl(root.tree)
     remedy = "Install everest-sysctl, and no file that is read after it and says otherwise."
     names = ("all", "default", *policy.inbound)
@@ -40,7 +54,21 @@ def kernel_forwards_nothing_and_ignores_redirects(root: Root, policy: Parameters
             elif found.value not in accepted:
                 what = f"{each} is set to '{found.value}' instead of {' or '.join(accepted)}"
                 note.finding(what, at=at(root, found.path, found.line), remedy=remedy)
+    for write in written(root.tree):
+        wanted = [accepted for key, accepted in policy.interface_settings.items() if _is_for(write.path, normalised(key))]
+        if any(write.value not in accepted for accepted in wanted):
+            what = f"{write.path} is set to '{write.value}', besides what systemd-sysctl sets"
+            note.finding(what, at=at(root, write.source, write.line), remedy="Take the line out.")
+    for who, path in deeds(root, _SETS):
+        what = f"{who} sets kernel settings of the network by a command, which is not followed"
+        note.finding(what, at=at(root, path), remedy="Put them into sysctl.d.")
     note.saw(f"{len(policy.interface_settings)} settings for {', '.join(names)}")
+
+
+def _is_for(pattern: str, key: str) -> bool:
+    """Whether a path of /proc/sys, which may be a pattern, can be that of a key; `INTERFACE` in the key is any."""
+    mine, parts = pattern.removeprefix(PROC).strip("/").split("/"), key.split("/")
+    return len(mine) == len(parts) and all(part == ANY or fnmatchcase(part, each) for part, each in zip(parts, mine, strict=True))
 
 
 @check("NET-05", on=Scope.ROOT)
@@ -57,6 +85,10 @@ def networkd_forwards_nothing(root: Root, policy: Parameters, note: Notes) -> No
         if each.value.lower() not in ("no", "false", "0", "off", "n", "f", ""):
             what = f"systemd-networkd sets {each.key}={each.value}"
             note.finding(what, at=at(root, each.path, each.line), remedy="Take the line out: a charger is no router.")
+    for each in (each for network in networks for each in network.assigned("Network", "IPv4ReversePathFilter")):
+        if each.value.lower() != "strict":
+            what = f"systemd-networkd believes any source address: IPv4ReversePathFilter={each.value}"
+            note.finding(what, at=at(root, each.path, each.line), remedy="Take the line out, or set it to strict.")
     note.saw(f"{len(networks)} .network files and networkd.conf")
 
 
@@ -66,6 +98,7 @@ def plc_side_has_link_local_addresses_only(root: Root, policy: Parameters, note:
     if NETWORKD not in started(root):
         what = f"{NETWORKD} does not start, so that nobody knows who gives addresses to interfaces"
         note.finding(what, at=at(root), remedy="Enable it, and install everest-network.")
+    search_path_on_the_root(root, places("systemd/network"), note, ".network")
     networks = read_networks(root.tree)
     for interface in policy.plc_interfaces:
         own = networks_of(interface, networks)

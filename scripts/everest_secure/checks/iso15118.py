@@ -11,6 +11,8 @@ from everest_secure.parse.everest_yaml import Value
 from everest_secure.policy.parameters import Parameters
 
 MODULES = ("EvseV2G", "IsoMux", "Evse15118D20")
+INTERFACE = "ISO15118_charger"
+"""What a module on the charger's side provides (interfaces/ISO15118_charger.yaml of EVerest)."""
 _D20 = "Evse15118D20"
 _ENFORCE_1_3 = "enforce_tls_1_3"
 _DEFAULTS: dict[str, Value] = {"tls_security": "allow", "tls_negotiation_strategy": "ACCEPT_CLIENT_OFFER"}
@@ -25,9 +27,14 @@ def vehicles_are_never_refused_tls(root: Root, policy: Parameters, note: Notes) 
     if config is None:
         return
     modules = config.of_type(*MODULES)
-    if not modules:
-        raise NotApplicable(f"{config.path} starts no module that speaks ISO 15118 with vehicles")
     manifests = Manifests(root.tree, config)
+    for module in config.modules:
+        if module.type not in MODULES and manifests.provides(module.type, INTERFACE):
+            what = f"the module '{module.id}' ({module.type}) speaks ISO 15118, and nobody knows what it does with TLS"
+            remedy = f"Use one of EVerest's modules ({', '.join(MODULES)}), or waive this with what was looked at instead."
+            note.finding(what, at=at(root, config.path, module.line), remedy=remedy)
+    if not modules and not note.findings:
+        raise NotApplicable(f"{config.path} starts no module that speaks ISO 15118 with vehicles")
     for module in modules:
         for key, what, remedy in _faults(module, manifests, policy):
             line = config.line_of(module, key)

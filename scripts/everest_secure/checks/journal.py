@@ -1,15 +1,24 @@
 """The journal and who watches it: LOG-02, LOG-03."""
 
+from everest_secure.checks.activation import idle
 from everest_secure.checks.common import at, started, units_of
 from everest_secure.checks.core import Notes, Root, Scope, check
-from everest_secure.checks.steady import lies_on_the_root
+from everest_secure.checks.steady import lies_on_the_root, search_path_on_the_root
+from everest_secure.parse.conf_files import places
 from everest_secure.parse.journald_conf import read_journald_conf
 from everest_secure.parse.mounts import lasting, read_mounts
+from everest_secure.parse.timespan import seconds
+from everest_secure.parse.unit_file import Assignment
 from everest_secure.policy.parameters import Parameters
 
+RETENTION = 7 * 86400
+"""Seconds that an entry is kept at least, size permitting."""
 JOURNAL = "/var/log/journal"
 FLUSH = "systemd-journal-flush.service"
 _MIB = 1024 * 1024
+_MONITOR = "Install everest-security-monitor."
+_LEVELS = ("debug", "info", "notice", "7", "6", "5")
+"""Values of MaxLevelStore= with which what services say is kept."""
 
 
 @check("LOG-02", on=Scope.ROOT)
@@ -31,6 +40,11 @@ def journal_is_kept_on_the_data_partition_within_a_size(root: Root, policy: Para
     elif bound is not None and conf.bytes > policy.journal_max_mib * _MIB:
         what = f"the journal may take {bound.value} of the data partition, {policy.journal_max_mib} MiB are allowed"
         note.finding(what, at=at(root, bound.path, bound.line), remedy="Set EVEREST_JOURNAL_MAX lower.")
+    for each, least in ((conf.max_level_store, "info"), (conf.max_retention, f"{RETENTION}s")):
+        if each is not None and not _keeps(each):
+            what = f"the journal forgets what it is asked for later: {each.key}={each.value}"
+            note.finding(what, at=at(root, each.path, each.line), remedy=f"Take the line out, or set it to at least {least}.")
+    search_path_on_the_root(root, places("systemd/journald.conf.d"), note, ".conf")
     where = next((node.path for path in (JOURNAL, "/var/log") if (node := root.tree.resolve(path)) is not None), JOURNAL)
     if any(lasting(path, read_mounts(root.tree, started(root))) is None for path in (JOURNAL, where)):
         what = f"{where} is not on the data partition, so that the journal is gone with a reboot"
@@ -42,14 +56,24 @@ def journal_is_kept_on_the_data_partition_within_a_size(root: Root, policy: Para
         note.saw(f"{storage.path}:{storage.line}: Storage={storage.value}; {bound.path}:{bound.line}: SystemMaxUse={bound.value}")
 
 
+def _keeps(each: Assignment) -> bool:
+    """Whether a level keeps what services say, and a time of retention a week; 0 is for ever (journald.conf(5))."""
+    if each.key == "MaxLevelStore":
+        return each.value.lower() in _LEVELS
+    length = seconds(each.value)
+    return length is None or length == 0 or length >= RETENTION
+
+
 @check("LOG-03", on=Scope.ROOT)
 def security_events_are_watched(root: Root, policy: Parameters, note: Notes) -> None:
     """Each unit of the policy that watches for security events starts."""
     for name in policy.monitor_units:
         start = started(root).get(name)
         if start is not None:
+            for what in idle(root, start.unit):
+                note.finding(f"{what}, so that nobody sees an attack", at=at(root, start.unit.path), remedy=_MONITOR)
             note.saw(f"{start.path}: {name}, {start.reason}")
             continue
         unit = units_of(root.tree).unit(name)
         why = "is masked" if unit.masked else "does not start" if unit.exists else "is not installed"
-        note.finding(f"{name} {why}, so that nobody sees an attack", at=at(root, unit.path), remedy="Install everest-security-monitor.")
+        note.finding(f"{name} {why}, so that nobody sees an attack", at=at(root, unit.path), remedy=_MONITOR)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from everest_secure.checks.common import at, matches, services, started, units_of, words
+from everest_secure.checks.common import at, executes, matches, services, started, units_of, words
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.net import broker_config
 from everest_secure.checks.steady import lies_on_the_root
-from everest_secure.parse.commands import program
+from everest_secure.errors import ArtefactError
 from everest_secure.parse.mosquitto import BrokerConfig, Listener
 from everest_secure.parse.timespan import seconds
 from everest_secure.parse.topics import parse_acl, passages, within
@@ -63,9 +63,16 @@ def _brokers(root: Root, policy: Parameters) -> tuple[Broker, ...]:
         if unit.name in started(root) and not matches(unit.name, policy.mqtt_api_units):
             continue
         for command in unit.commands:
-            if program(command) == "mosquitto":
+            if executes(root, command, "mosquitto"):
                 path, config = broker_config(root, command)
                 found.append(Broker(root, unit, path, config))
+    known = {broker.unit.name for broker in found}
+    for unit in services(root):
+        if matches(unit.name, policy.mqtt_api_units) and unit.name not in known:
+            raise ArtefactError(
+                f"{root.artefact.name}: {unit.name} is the MQTT API by the policy ('mqtt_api_units') and runs no mosquitto that could be judged; "
+                "let the unit itself run it"
+            )
     exposed = tuple(broker for broker in found if broker.listeners)
     if not exposed:
         raise NotApplicable("no broker besides EVerest's own is installed, so that there is no MQTT API for others")
@@ -76,8 +83,8 @@ def _brokers(root: Root, policy: Parameters) -> tuple[Broker, ...]:
 def clients_of_the_mqtt_api_show_a_certificate(root: Root, policy: Parameters, note: Notes) -> None:
     """Each listener wants a certificate of the broker's authority over TLS 1.2 or later, and knows the client by it."""
     for broker in _brokers(root, policy):
-        if broker.path:
-            lies_on_the_root(root, broker.path, note)
+        for path in (broker.path, *broker.config.includes) if broker.path else ():
+            lies_on_the_root(root, path, note)
         for listener in broker.listeners:
             for what, remedy in _tls_faults(broker, listener):
                 note.finding(f"{listener.describe()} of {broker.unit.name} {what}", at=broker.place(listener), remedy=remedy)

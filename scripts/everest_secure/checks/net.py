@@ -1,12 +1,14 @@
 """Services, network, access: NET-01, NET-03, NET-04, NET-06, NET-07."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from everest_secure.checks.common import (
     SERVICE,
     at,
     configuration,
     entries_of,
+    executes,
     findings_up_to,
     forbidden,
     matches,
@@ -46,7 +48,7 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
         (name, start, command)
         for name, start in started(root).items()
         for command in start.unit.commands
-        if program(command) == "mosquitto"
+        if executes(root, command, "mosquitto")
     ]
     remedy = f"Give the broker one line 'listener 0 {policy.broker_socket}' and no other listener."
     if not brokers:
@@ -55,8 +57,8 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
         )
     for name, start, command in brokers:
         path, config = broker_config(root, command)
-        if path:
-            lies_on_the_root(root, path, note)
+        for each in (path, *config.includes) if path else ():
+            lies_on_the_root(root, each, note)
         if _open_to_everyone(start.unit, policy.broker_socket):
             what = f"every user may connect to the broker of {name}: neither directory nor umask of the socket keeps others out"
             note.finding(what, at=at(root, start.unit.path), remedy="Set RuntimeDirectoryMode=0750 and UMask=0007.")
@@ -91,7 +93,7 @@ def broker_config(root: Root, command: tuple[str, ...]) -> tuple[str, BrokerConf
     port = option(command, "-p", "--port")
     if port is not None:
         extra = parse_broker_config(f"listener {port}", "-p on the command line of mosquitto")
-        config = BrokerConfig((*config.listeners, *extra.listeners), config.bridges, config.general)
+        config = replace(config, listeners=(*config.listeners, *extra.listeners))
     return paths[-1] if paths else "", config
 
 
@@ -150,7 +152,9 @@ def firewall_lets_in_only_what_the_policy_lists(root: Root, policy: Parameters, 
 
 def _rules(root: Root, note: Notes) -> tuple[RuleSet | None, str]:
     remedy = "Enable one unit that loads the rules with 'nft -f FILE' before network-pre.target."
-    runs = [(start, parse_nft(command)) for start in started(root).values() for command in start.unit.commands if program(command) == "nft"]
+    runs = [
+        (start, parse_nft(command)) for start in started(root).values() for command in start.unit.commands if executes(root, command, "nft")
+    ]
     for start, run in runs:
         if run.changes:
             what = f"{start.unit.name} changes the rules by '{' '.join(run.changes)}', which is not followed"

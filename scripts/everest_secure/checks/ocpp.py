@@ -1,5 +1,6 @@
 """OCPP: OCPP-01, OCPP-02."""
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -7,14 +8,19 @@ from everest_secure.checks.common import MAX_SHOWN, at, configuration, findings_
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.stand_in import is_stand_in
 from everest_secure.checks.steady import lies_on_the_root
+from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
 from everest_secure.parse import ocpp2, ocpp16
 from everest_secure.parse.everest_config import EverestConfig, Module
+from everest_secure.parse.everest_manifests import Manifests
 from everest_secure.parse.ocpp import Ocpp, Setting
 from everest_secure.policy.parameters import Limits, Parameters
 
 MODULES = ("OCPP", "OCPP201", "OCPPmulti")
 """OCPP 1.6, 2.x, and both; the third reads a file of OCPP 1.6 only to move it into its device model."""
+INTERFACE = "ocpp"
+"""What a module that speaks OCPP provides (interfaces/ocpp.yaml of EVerest)."""
+_NAMED = re.compile(r".*ocpp(?:[0-9_.]*|multi)", re.IGNORECASE)
 PROFILE = 3
 _WANTED = {
     "UseSslDefaultVerifyPaths": (False, "trusts every authority of the operating system, not the CSMS roots alone"),
@@ -34,7 +40,13 @@ def ocpp_configurations(root: Root, note: Notes) -> Iterator[tuple[EverestConfig
     if config is None:
         return
     modules = config.of_type(*MODULES)
-    if not modules:
+    manifests = Manifests(root.tree, config)
+    for module in config.modules:
+        if module.type not in MODULES and (_NAMED.fullmatch(module.type) or _provides_ocpp(manifests, module)):
+            what = f"the module '{module.id}' ({module.type}) speaks OCPP, and nobody knows where its configuration is"
+            remedy = f"Use one of EVerest's modules ({words(MODULES)}), or waive this with what was looked at instead."
+            note.finding(what, at=at(root, config.path, module.line), remedy=remedy)
+    if not modules and not note.findings:
         raise NotApplicable(f"{config.path} starts no OCPP module")
     for module in modules:
         for path in _paths(module):
@@ -43,6 +55,14 @@ def ocpp_configurations(root: Root, note: Notes) -> Iterator[tuple[EverestConfig
                 note.finding(what, at=at(root, config.path, module.line), remedy="Install everest-config or the product's own.")
             else:
                 yield config, _read(root.tree, module, path)
+
+
+def _provides_ocpp(manifests: Manifests, module: Module) -> bool:
+    """Whether the manifest says so; of a damaged one TLS-01 tells."""
+    try:
+        return manifests.provides(module.type, INTERFACE)
+    except ArtefactError:
+        return False
 
 
 def _paths(module: Module) -> Iterator[str]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from everest_secure.checks.common import at, option, started, units_of, words
+from everest_secure.checks.common import at, option, options, started, units_of, words
 from everest_secure.checks.core import Location, Notes, Root, Scope, check
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.errors import ArtefactError
@@ -107,7 +107,7 @@ def _service_commands(root: Root) -> tuple[tuple[str, ...], ...]:
 
 def _read(root: Root) -> RaucConfig | None:
     """Read the configuration that rauc.service names with `--conf`, else the one that RAUC finds."""
-    named = [path for command in _service_commands(root) if (path := option(command, "--conf", "-c"))]
+    named = [path for command in _service_commands(root) if (path := (options(command, "--conf", "-c") or ("",))[-1])]
     return parse_rauc_config(root.tree.text(named[-1]), named[-1]) if named else read_rauc_config(root.tree)
 
 

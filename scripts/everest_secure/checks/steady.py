@@ -1,12 +1,17 @@
 """Whether a file is the one that counts on the target: not hidden by a mount, not behind one that the image does not decide."""
 
+from posixpath import dirname, join, normpath
+
 from everest_secure.checks.common import at, started
 from everest_secure.checks.core import Notes, Root
-from everest_secure.image.tree import printable
+from everest_secure.image.tree import NodeType, printable
 from everest_secure.parse.mounts import mount_of, read_mounts
 
 API = ("/dev", "/proc", "/run", "/sys", "/tmp")  # noqa: S108 - names of mount points
 """Mounted by systemd itself over whatever the image holds there (file-hierarchy(7))."""
+
+
+_MAX_LINKS = 16
 
 
 def hidden_by(root: Root, path: str) -> str:
@@ -18,6 +23,30 @@ def hidden_by(root: Root, path: str) -> str:
             return place
     mount = mount_of(real, read_mounts(root.tree, started(root)))
     return mount.where if mount else ""
+
+
+def search_path_on_the_root(root: Root, directories: tuple[str, ...], note: Notes, suffix: str = "") -> None:
+    """Note a finding for each directory that a program searches, and each file in it, that leads to where the image does not decide.
+
+    `/run`, which is empty when systemd starts, is left out.
+    """
+    for directory in (each for each in directories if not each.startswith("/run/")):
+        if root.tree.resolve(directory, follow_last=False) is None:
+            continue
+        if lies_on_the_root(root, directory, note):
+            for node in root.tree.children(directory):
+                if node.name.endswith(suffix) and real_path(root, node.path) != "/dev/null":
+                    lies_on_the_root(root, real_path(root, node.path), note)
+
+
+def real_path(root: Root, path: str) -> str:
+    """Return where a path leads, for a link to nothing too; the path itself when it is no link."""
+    for _ in range(_MAX_LINKS):
+        node = root.tree.resolve(path, follow_last=False)
+        if node is None or node.type is not NodeType.SYMLINK:
+            break
+        path = normpath(join(dirname(node.path), node.target))
+    return path
 
 
 def lies_on_the_root(root: Root, path: str, note: Notes) -> bool:

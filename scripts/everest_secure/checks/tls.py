@@ -1,7 +1,10 @@
 """TLS: TLS-02."""
 
+import re
+
 from everest_secure.checks.common import SERVICE, at, present_service, service, words
 from everest_secure.checks.core import Location, Notes, Root, Scope, check
+from everest_secure.checks.deeds import said_by
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.parse.environment import environment_files, read_environment
 from everest_secure.parse.openssl_cnf import Value, read_openssl_config
@@ -9,6 +12,9 @@ from everest_secure.policy.parameters import Parameters
 
 POLICY = "/etc/everest/openssl.cnf"
 _VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+_CODE = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "OPENSSL_MODULES", "OPENSSL_ENGINES")
+"""Variables that name code which the service's programs load (ld.so(8); openssl-env(7))."""
+_AROUND = re.compile(r"\bOPENSSL_CONF\b|(?<![\w.-])env\s+(?:-\S+\s+)*(?:-\s|-i|--ignore-environment|-u|--unset)")
 _OLD_SWITCHES = ("protocol",)
 """SSL_CONF_cmd(3): `Protocol` can turn versions on again that MinProtocol excludes."""
 
@@ -22,7 +28,21 @@ def service_uses_the_openssl_policy(root: Root, policy: Parameters, note: Notes)
     remedy = f"Set Environment=OPENSSL_CONF={POLICY} in the service's drop-in."
     for path in environment_files(unit):
         lies_on_the_root(root, path, note)
-    found = read_environment(root.tree, unit).get("OPENSSL_CONF", "")
+    environment = read_environment(root.tree, unit)
+    if "SSLKEYLOGFILE" in environment:
+        what = f"{SERVICE} may write the keys of its TLS sessions to {environment['SSLKEYLOGFILE']}"
+        note.finding(what, at=at(root, unit.path), remedy="Take SSLKEYLOGFILE out of the unit.")
+    for name in (name for name in _CODE if name in environment):
+        for path in (path for path in environment[name].replace(":", " ").split() if path.startswith("/")):
+            lies_on_the_root(root, path, note)
+    for text, path in said_by(root, unit):
+        if _AROUND.search(text):
+            what = f"a command of {SERVICE} changes the environment that names the OpenSSL policy"
+            note.finding(
+                what, at=at(root, path), remedy="Set the environment by the unit alone, and start the manager without env or shell."
+            )
+            break
+    found = environment.get("OPENSSL_CONF", "")
     if found != POLICY:
         what = f"{SERVICE} uses the OpenSSL configuration {found}" if found else f"{SERVICE} does not name the OpenSSL policy"
         note.finding(what, at=at(root, unit.path), remedy=remedy)
@@ -37,7 +57,10 @@ def openssl_policy_allows_only_strong_tls(root: Root, policy: Parameters, note: 
         note.finding(f"{POLICY} does not exist", at=at(root, POLICY), remedy="Install the package everest-openssl-policy.")
         return
     lies_on_the_root(root, POLICY, note)
-    commands = read_openssl_config(root.tree, POLICY, environment=read_environment(root.tree, service(root))).tls_defaults()
+    config = read_openssl_config(root.tree, POLICY, environment=read_environment(root.tree, service(root)))
+    for path in config.includes:
+        lies_on_the_root(root, path, note)
+    commands = config.tls_defaults()
     if not commands:
         what = "the file sets no TLS defaults: openssl_conf, ssl_conf or system_default leads nowhere"
         note.finding(what, at=at(root, POLICY), remedy="Name a section with 'system_default' as in config(5).")
@@ -50,6 +73,14 @@ def openssl_policy_allows_only_strong_tls(root: Root, policy: Parameters, note: 
         if name in commands:
             what = f"'{name}' sets protocol versions besides MinProtocol"
             note.finding(what, at=_place(root, commands[name]), remedy="Use MinProtocol alone.")
+    unsafe = (
+        [word for word in commands["options"].value.split(",") if word.strip().lower().startswith("unsafe")]
+        if "options" in commands
+        else []
+    )
+    if unsafe:
+        what = f"TLS is weakened by Options = {words(word.strip() for word in unsafe)}"
+        note.finding(what, at=_place(root, commands["options"]), remedy="Take the option out.")
     _compare(root, note, commands.get("cipherstring"), policy.tls_ciphers, "CipherString")
     _compare(root, note, commands.get("ciphersuites"), policy.tls_ciphersuites, "Ciphersuites")
     for name in ("minprotocol", "cipherstring", "ciphersuites"):

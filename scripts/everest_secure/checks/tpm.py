@@ -2,21 +2,24 @@
 
 import re
 
-from everest_secure.checks.common import at, option, service, started
+from everest_secure.checks.common import at, options, service, started
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.deeds import deeds
 from everest_secure.checks.ocpp import ocpp_configurations, place
 from everest_secure.checks.programs import evse_security_programs
+from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.checks.store import stored_files
 from everest_secure.checks.tls import POLICY
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.accounts import GROUP, read_accounts
 from everest_secure.parse.commands import program
-from everest_secure.parse.device_nodes import node_access
+from everest_secure.parse.device_nodes import node_access, open_to_others
 from everest_secure.parse.environment import read_environment
 from everest_secure.parse.openssl_cnf import read_openssl_config
 from everest_secure.parse.packages import read_packages
 from everest_secure.parse.private_keys import KeyKind
 from everest_secure.parse.program_text import holds, libraries, texts_like
+from everest_secure.parse.tmpfiles import read_changes
 from everest_secure.parse.versions import compare, upstream
 from everest_secure.policy.parameters import Parameters
 
@@ -26,6 +29,7 @@ DEVICE, SUBSYSTEM = "tpmrm0", "tpmrm"
 """The device node of the kernel's resource manager, and the class that it belongs to (drivers/char/tpm/tpm-chip.c)."""
 TCTIS = {"libtss2-tcti-device.so": "tpm2-abrmd", "libtss2-tcti-tabrmd.so": "programs that use the TPM"}
 _VERSION = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?:[-~+][0-9A-Za-z.+~-]*)?")
+_OPENS = re.compile(r"\b(?:chmod|chown|chgrp|setfacl)\b[^\n;|&]*/dev/tpm")
 _QUERY = b"provider=tpm2"
 
 
@@ -84,6 +88,14 @@ def everest_reaches_the_tpm(root: Root, policy: Parameters, note: Notes) -> None
         note.finding(what, at=where, remedy=f"Install tpm2-tss with its udev rule, which gives it to {GROUP_OF_TPM} with mode 0660.")
     else:
         note.saw(f"{where}: /dev/{DEVICE} {access.group} {access.mode:04o}")
+    for each in open_to_others(root.tree, kernel=DEVICE, subsystem=SUBSYSTEM):
+        what = f"a rule may give /dev/{DEVICE} the mode {each.mode:04o}"
+        note.finding(what, at=at(root, each.path, each.line), remedy="Take the rule out: nobody but the group needs the TPM.")
+    for change in read_changes(root.tree, f"/dev/{DEVICE}"):
+        what = f"systemd-tmpfiles gives /dev/{DEVICE} to {change.user}:{change.group} with mode {change.mode:04o}"
+        note.finding(what, at=at(root, change.source, change.line), remedy="Take the line out: udev's rule decides over the device.")
+    for who, path in deeds(root, _OPENS):
+        note.finding(f"{who} changes who may open the TPM", at=at(root, path), remedy="Leave that to udev's rule.")
     if GROUP_OF_TPM not in read_accounts(root.tree).memberships(policy.service_user.name):
         what = f"the user '{policy.service_user.name}' is not in the group {GROUP_OF_TPM}"
         note.finding(what, at=at(root, GROUP), remedy="Install the package everest-user.")
@@ -96,7 +108,7 @@ def _resource_manager(root: Root, note: Notes) -> None:
         what = "the resource manager tpm2-abrmd does not start, without which no TLS connection uses a key in the TPM"
         note.finding(what, at=at(root), remedy="Install tpm2-abrmd and everest-tpm-broker, and enable the unit.")
     for start, command in running:
-        tcti = option(command, "--tcti", "-t") or "device:/dev/tpm0"
+        tcti = (options(command, "--tcti", "-t") or ("device:/dev/tpm0",))[-1]
         if tcti != f"device:/dev/{DEVICE}":
             what = f"{start.unit.name} takes the whole TPM for itself, or reaches none: its TCTI is {tcti}"
             note.finding(what, at=at(root, start.unit.path), remedy=f"Install everest-tpm-broker: --tcti=device:/dev/{DEVICE}.")
@@ -138,6 +150,8 @@ def the_tpm_is_used_where_it_is_asked_for_alone(root: Root, policy: Parameters, 
         note.finding(f"{POLICY} does not exist", at=at(root, POLICY), remedy="Install the package everest-openssl-policy.")
         return
     config = read_openssl_config(root.tree, POLICY, environment=read_environment(root.tree, service(root)))
+    for path in config.includes:
+        lies_on_the_root(root, path, note)
     providers, query = config.providers(), config.default_properties()
     if not any(each.active for each in providers if each.identity == "default"):
         what = "the default provider is not activated, so that every operation goes to another one or fails"

@@ -4,16 +4,19 @@ import re
 from collections.abc import Iterator
 from posixpath import dirname, join, normpath
 
+from everest_secure.checks.activation import activated, idle
 from everest_secure.checks.bundle import devices, facts_of, manifest_of
 from everest_secure.checks.common import at, configuration, started, units_of, words
 from everest_secure.checks.core import Bundle, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.deeds import said_by
 from everest_secure.checks.rauc import configuration as rauc_configuration
 from everest_secure.checks.rauc import present_configuration
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.image.tree import Node
-from everest_secure.parse.commands import program
+from everest_secure.parse.commands import PREFIXES, program
 from everest_secure.parse.openssl_providers import KEY_PROVIDERS, providers_of
 from everest_secure.parse.rauc_conf import RaucConfig
+from everest_secure.parse.unit_file import effective
 from everest_secure.parse.units import Unit
 from everest_secure.policy.parameters import Parameters
 
@@ -21,6 +24,8 @@ VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,2}(-[0-9A-Za-z.-]{
 """A version that RAUC can compare (semver.org; missing numbers are 0)."""
 MODULE, HEALTH = "Linux_Systemd_Rauc", "VerifyUpdateScriptPath"
 _NO_DEVICE = "/dev/null"
+_CALLERS = ("busctl", "dbus-send", "gdbus")
+_MARKS = re.compile(r"(?<![\w.-])rauc\s[^\n;|&]*\bmark-good\b|\bde\.pengutronix\.rauc\b[^\n]*\bMark\b[^\n]*\bgood\b")
 
 
 @check("RAUC-05", on=Scope.ROOT)
@@ -100,35 +105,39 @@ def one_unit_decides_over_a_new_slot(root: Root, policy: Parameters, note: Notes
         what = f"{policy.update_gate} does not start, so that nobody ends the trial of a slot"
         note.finding(what, at=at(root, unit.path), remedy="Install everest-health-gate, or name the product's own unit in 'update_gate'.")
     else:
-        owner = _activated(gate.unit)
+        owner = activated(gate.unit)
+        for what in idle(root, gate.unit):
+            remedy = "Install everest-health-gate."
+            note.finding(f"{what}, so that nobody ends the trial of a slot", at=at(root, gate.unit.path), remedy=remedy)
         decides = units_of(root.tree).unit(owner)
-        if not decides.commands:
-            note.finding(f"{owner} of {gate.unit.name} runs nothing", at=at(root, gate.unit.path), remedy="Install everest-health-gate.")
         for command in decides.commands:
             if command[0].startswith("/"):  # what a shell or systemd looks up by its name is in the directories of programs or nowhere
                 _is_program(root, command[0], f"what {owner} runs,", note)
-        if _marks_good(decides) and not _waits_for_health(decides):
+        if any(_marks(command) for command in decides.every_command) and not _waits_for_health(decides):
             what = f"{owner} marks the slot good without a health check before"
             note.finding(what, at=at(root, decides.path), remedy="Add ExecCondition= with the check, or Requires= and After= its unit.")
         note.saw(f"{gate.path}: {gate.unit.name} starts {owner}")
     for name, start in started(root).items():
-        if name != owner and _marks_good(start.unit):
+        if name != owner and _marks_good(root, start.unit):
             what = f"{name} marks the slot good, too, before its health is known"
             note.finding(what, at=at(root, start.unit.path), remedy=f"Mask {name}: the decision has one owner.")
 
 
-def _activated(unit: Unit) -> str:
-    """Return the unit that does the work: what a timer starts, else the unit itself."""
-    stem, _, kind = unit.name.rpartition(".")
-    return unit.value("Timer", "Unit", f"{stem}.service") if kind == "timer" else unit.name
+def _marks_good(root: Root, unit: Unit) -> bool:
+    """Whether a command of a unit, whenever it runs, or a script of the image that one runs, marks a slot good."""
+    return any(map(_marks, unit.every_command)) or any(_MARKS.search(text) for text, path in said_by(root, unit) if path != unit.path)
 
 
-def _marks_good(unit: Unit) -> bool:
-    return any(program(command) == "rauc" and "mark-good" in command for command in unit.commands)
+def _marks(command: tuple[str, ...]) -> bool:
+    """Whether a command marks a slot good: rauc itself, or a call of its D-Bus interface (Installer.Mark of rauc-installer.xml)."""
+    name = program(command)
+    return (name == "rauc" and "mark-good" in command) or (name in _CALLERS and _MARKS.search(" ".join(command)) is not None)
 
 
 def _waits_for_health(unit: Unit) -> bool:
-    if unit.words("Service", "ExecCondition") or unit.words("Service", "ExecStartPre"):
+    """Whether something before the commands can stop them; a command with the prefix `-` may fail and stops nothing."""
+    before = [each.value for key in ("ExecCondition", "ExecStartPre") for each in effective(unit.assigned("Service", key))]
+    if any("-" not in command[: len(command) - len(command.lstrip(PREFIXES))] for command in before):
         return True
     needed = {*unit.words("Unit", "Requires"), *unit.words("Unit", "BindsTo")}
     return any(name.endswith(".service") and name != "rauc.service" for name in needed.intersection(unit.words("Unit", "After")))

@@ -1,19 +1,29 @@
 """What a device plugged into the charger can do: NET-08."""
 
+import re
+
 from everest_secure.checks.common import at, entries_of, place_of
 from everest_secure.checks.core import Boot, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.deeds import deeds
 from everest_secure.checks.kern import kernels, said_of
 from everest_secure.checks.kern import place_of as place_of_config
+from everest_secure.checks.steady import search_path_on_the_root
 from everest_secure.image.tree import Tree
+from everest_secure.parse.conf_files import places
+from everest_secure.parse.generated import UDEV_RULES
 from everest_secure.parse.kconfig import KernelConfig
 from everest_secure.parse.kernel_configs import kernel_configs, module_directories
 from everest_secure.parse.kernel_modules import SUFFIXES
-from everest_secure.parse.modprobe import module_name, refused_modules
+from everest_secure.parse.modprobe import module_name, module_options, refused_modules
+from everest_secure.parse.tmpfiles import read_writes
 from everest_secure.parse.udev_rules import authorisations
 from everest_secure.policy.kernel_rules import KernelRule, kernel_rules
 from everest_secure.policy.parameters import Parameters
 
 _REMEDY = "Build the kernel with the layer's USB fragment (usb-lock.cfg), or refuse the module with 'install NAME /bin/false' (everest-usb-policy)."
+_AUTHORISED = re.compile(r"/authorized(?:_default)?$")
+_AUTHORISES = re.compile(r"(?:>|\btee\b(?:\s+-a)?)\s*\S*/authorized(?:_default)?\b")
+"""What lets a device in, in a command line or a script."""
 _PARAMETER = "usbcore.authorized_default"
 _REFUSING = ("0", "2")
 """Values with which the kernel lets no device in that is plugged in from outside (drivers/usb/core/hcd.c)."""
@@ -22,6 +32,7 @@ _REFUSING = ("0", "2")
 @check("NET-08", on=Scope.ROOT)
 def there_are_no_drivers_for_storage_keyboards_or_gadgets(root: Root, policy: Parameters, note: Notes) -> None:
     """The kernel is built without them, or has them as modules that are not in the image or that modprobe refuses."""
+    search_path_on_the_root(root, places("modprobe.d"), note, ".conf")
     present, refused = _modules(root.tree), refused_modules(root.tree)
     rules = [rule for rule in kernel_rules() if rule.requirement == "NET-08" and rule.option not in policy.kernel_exceptions]
     for config in kernels(root):
@@ -50,6 +61,18 @@ def _modules(tree: Tree) -> dict[str, str]:
 @check("NET-08", on=Scope.ROOT)
 def udev_lets_in_only_devices_that_the_policy_lists(root: Root, policy: Parameters, note: Notes) -> None:
     """Rules authorise devices one by one, by vendor and product, and only those of `usb_devices`."""
+    search_path_on_the_root(root, UDEV_RULES, note, ".rules")
+    for write in read_writes(root.tree):
+        if write.path.startswith("/sys/") and _AUTHORISED.search(write.path) and write.value != "0":
+            what = f"systemd-tmpfiles writes {write.value} to {write.path}, which lets devices in"
+            note.finding(what, at=at(root, write.source, write.line), remedy="Take the line out.")
+    for who, path in deeds(root, _AUTHORISES):
+        if not who.startswith("udev "):  # rules are judged one by one
+            note.finding(f"{who} lets USB devices in by a command", at=at(root, path), remedy="Take the command out of the unit.")
+    for option in module_options(root.tree):
+        if (option.module, option.name) == ("usbcore", "authorized_default") and option.value not in _REFUSING:
+            what = f"usbcore is loaded with authorized_default={option.value}"
+            note.finding(what, at=at(root, option.path, option.line), remedy="Take the line out.")
     found = list(authorisations(root.tree))
     for each in found:
         place = at(root, each.path, each.line)

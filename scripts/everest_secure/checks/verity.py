@@ -1,5 +1,7 @@
 """Integrity of the root file system: FS-02."""
 
+from collections.abc import Iterator
+
 from everest_secure.checks.common import entries_of, place_of
 from everest_secure.checks.core import Boot, Location, Notes, Scope, check
 from everest_secure.errors import ArtefactError
@@ -7,10 +9,15 @@ from everest_secure.image.artefact import Artefact
 from everest_secure.image.hashtree import VerityResult
 from everest_secure.image.verity import Verity
 from everest_secure.parse.boot_entries import BootEntry
+from everest_secure.parse.cmdline import CommandLine
 from everest_secure.policy.parameters import Parameters
 
 _DATA = "systemd.verity_root_data"
 _LABEL = "PARTLABEL="
+_VERIFIED = ("/dev/mapper/root", "/dev/dm-0", "dissect", "gpt-auto")
+"""Values of `root=` with which the device of the root hash is mounted."""
+_SWITCHES = ("systemd.verity", "rd.systemd.verity")
+_NO = ("0", "no", "n", "false", "f", "off")
 
 
 @check("FS-02", on=Scope.BOOT)
@@ -41,6 +48,8 @@ def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], result
             at=place,
             remedy="Put the command line into a UKI and sign it (EVEREST_SECURE_BOOT).",
         )
+    for what in _goes_around(entry.command_line):
+        note.finding(f"the root hash decides nothing: {what}", at=place, remedy="Take the parameter out of the command line.")
     label = entry.command_line.last(_DATA) or ""
     name = f"{boot.container.name}:{label.removeprefix(_LABEL)}" if label.startswith(_LABEL) else ""
     if name and name not in partitions:
@@ -55,3 +64,16 @@ def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], result
     else:
         what = f"no dm-verity root file system has the root hash {wanted} of the command line"
         note.finding(what, at=place, remedy="Build UKI and root file system together, so that the UKI carries the hash of this root.")
+
+
+def _goes_around(line: CommandLine) -> Iterator[str]:
+    """Yield what makes systemd mount another root than the verified one, or go on with what is corrupt (systemd-veritysetup-generator(8))."""
+    root = line.last("root")
+    if root is not None and root not in _VERIFIED:
+        yield f"root={root}"
+    for name in _SWITCHES:
+        value = line.last(name)
+        if value is not None and value.lower() in _NO:
+            yield f"{name}={value}"
+    options = (line.last("systemd.verity_root_options") or "").split(",")
+    yield from (f"systemd.verity_root_options={option}" for option in options if option == "ignore-corruption")

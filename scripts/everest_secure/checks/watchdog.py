@@ -1,12 +1,18 @@
 """A charger that hangs restarts: BOOT-05."""
 
-from everest_secure.checks.common import at, units_of
-from everest_secure.checks.core import Location, Notes, Root, Scope, check
+from collections.abc import Iterator
+
+from everest_secure.checks.common import at, entries_of, units_of
+from everest_secure.checks.common import place_of as place_of_entry
+from everest_secure.checks.core import Boot, Location, Notes, Root, Scope, check
 from everest_secure.checks.kern import hold_to_rules, kernels, place_of
-from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.checks.steady import search_path_on_the_root
+from everest_secure.parse.conf_files import places, read_daemon_conf
 from everest_secure.parse.kconfig import KernelConfig
+from everest_secure.parse.modprobe import module_options
 from everest_secure.parse.timespan import seconds
 from everest_secure.parse.unit_file import Assignment
+from everest_secure.parse.units import Unit
 from everest_secure.policy.parameters import Parameters
 
 _CONF = "/etc/systemd/system.conf"
@@ -18,14 +24,20 @@ _DRIVERS = (
     "AT91SAM9X_WATCHDOG", "SAMA5D4_WATCHDOG", "DAVINCI_WATCHDOG", "ASPEED_WATCHDOG", "XEN_WDT",
 )  # fmt: skip
 """Drivers of hardware watchdogs whose names do not end in `_WDT` (drivers/watchdog/Kconfig); SOFT_WATCHDOG hangs with the kernel and is none."""
-_RESTARTED = ("always", "on-failure", "on-abnormal", "on-watchdog", "on-abort")
+_RESTARTED = ("always", "on-failure", "on-abnormal", "on-abort")
 """Values of Restart= with which systemd starts a service again that was killed (systemd.service(5))."""
+_OFF = ("0", "n", "no", "off", "false")
 
 
 @check("BOOT-05", on=Scope.ROOT)
 def systemd_drives_the_hardware_watchdog(root: Root, policy: Parameters, note: Notes) -> None:
     """RuntimeWatchdogSec= is on and no longer than the policy allows, and the watchdog runs during a shutdown as well."""
+    search_path_on_the_root(root, places("systemd/system.conf.d"), note, ".conf")
     set_to = {each.key: each for each in read_daemon_conf(root.tree, "system.conf") if each.section == "Manager"}
+    device = set_to.get("WatchdogDevice")
+    if device is not None and device.value and not device.value.startswith("/dev/watchdog"):
+        what = f"systemd drives {device.value} instead of a watchdog"
+        note.finding(what, at=at(root, device.path, device.line), remedy="Take WatchdogDevice= out, or name the hardware's /dev/watchdogN.")
     _judge(root, "RuntimeWatchdogSec", set_to.get("RuntimeWatchdogSec"), "off", policy.watchdog_seconds, note)
     reboot = set_to.get("RebootWatchdogSec") or set_to.get("ShutdownWatchdogSec")
     _judge(root, "RebootWatchdogSec", reboot, _DEFAULT_REBOOT, policy.reboot_watchdog_seconds, note)
@@ -77,9 +89,54 @@ def services_that_fail_are_started_again(root: Root, policy: Parameters, note: N
             note.finding(f"{name} is missing or masked", at=place, remedy="Install it, or take it out of 'restarted_services'.")
             continue
         value = unit.value("Service", "Restart", "no")
+        for what, remedy in _given_up(unit):
+            note.finding(f"{name} {what}", at=place, remedy=remedy)
         if value in _RESTARTED:
             note.saw(f"{unit.path}: Restart={value}")
         else:
             note.finding(
                 f"{name} stays down when it fails: Restart={value}", at=place, remedy="Set Restart=always in a drop-in of the unit."
             )
+
+
+def _given_up(unit: Unit) -> Iterator[tuple[str, str]]:
+    """Yield why systemd may leave a service down although Restart= is set (systemd.service(5), systemd.unit(5))."""
+    kept_down = unit.words("Service", "RestartPreventExitStatus")
+    if kept_down:
+        yield f"stays down when it ends with {', '.join(kept_down)}", "Take RestartPreventExitStatus= out of the unit."
+    interval = unit.last("Unit", "StartLimitIntervalSec") or unit.last("Unit", "StartLimitInterval")
+    length = seconds(interval.value) if interval else 0
+    burst, pause = unit.value("Unit", "StartLimitBurst", "5"), seconds(unit.value("Service", "RestartSec", "100ms"))
+    if interval and (length is None or length > (int(burst) if burst.isascii() and burst.isdigit() else 5) * (pause or 0)):
+        yield f"is given up after {burst} starts: StartLimitIntervalSec={interval.value}", "Set StartLimitIntervalSec=0."
+
+
+@check("BOOT-05", on=Scope.ROOT)
+def no_parameter_lets_a_watchdog_be_stopped(root: Root, policy: Parameters, note: Notes) -> None:
+    """No line of modprobe.d loads a driver with nowayout=0."""
+    options = list(module_options(root.tree))
+    for option in options:
+        if option.name == "nowayout" and option.value.lower() in _OFF:
+            what = f"the watchdog of {option.module} can be stopped: nowayout={option.value}"
+            note.finding(what, at=at(root, option.path, option.line), remedy="Take the line out.")
+    note.saw(f"modprobe.d: {len(options)} parameters of modules")
+
+
+@check("BOOT-05", on=Scope.BOOT)
+def no_command_line_takes_the_watchdog_away(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """No boot entry has parameters that stop the watchdog, or put others in the place of system.conf's."""
+    for entry in entries_of(boot):
+        for name, value in entry.command_line.parameters:
+            if name in _OVERRIDING or (name.endswith(".nowayout") and (value or "").lower() in _OFF):
+                what = f"the command line holds '{name}{'' if value is None else f'={value}'}', which changes the watchdog"
+                note.finding(what, at=place_of_entry(entry), remedy="Take the parameter out of the command line.")
+        note.saw(f"{place_of_entry(entry)}: {len(entry.command_line.parameters)} parameters")
+
+
+_OVERRIDING = (
+    "systemd.watchdog_sec",
+    "systemd.watchdog_device",
+    "systemd.watchdog_pre_timeout_sec",
+    "systemd.watchdog_pretimeout_governor",
+)
+"""kernel-command-line(7): they count before system.conf."""

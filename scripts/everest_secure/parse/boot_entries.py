@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.fit import Fit
-from everest_secure.image.pe import AUTHENTICODE
+from everest_secure.image.pe import AUTHENTICODE, EfiProgram
 from everest_secure.image.tree import Tree
 from everest_secure.image.uki import Uki
 from everest_secure.parse.cmdline import CommandLine, parse_cmdline
@@ -20,8 +20,11 @@ _MENUS = (
     ("/boot/grub/grub.cfg", "linux"),
     ("/EFI/BOOT/grub.cfg", "linux"),
     ("/EFI/debian/grub.cfg", "linux"),
+    ("/boot/grub2/grub.cfg", "linux"),
+    ("/grub2/grub.cfg", "linux"),
 )
 _PLAIN = ("/cmdline.txt",)
+_MAX_ADDED = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,12 @@ class BootEntry:
 def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
     """Return every command line of a disk, in the order of its artefacts."""
     found: list[BootEntry] = []
+    added = " ".join(_addons(container))
     for artefact in container.walk():
         if isinstance(artefact.facts, Uki):
             lines = artefact.facts.cmdlines or ("",)
             signed = any(certificate.type == AUTHENTICODE for certificate in artefact.facts.program.certificates)
-            found += [BootEntry(artefact.name, "", 0, parse_cmdline(text), authenticated=signed) for text in lines]
+            found += [BootEntry(artefact.name, "", 0, parse_cmdline(f"{text} {added}"), authenticated=signed) for text in lines]
         elif isinstance(artefact.facts, Fit):
             found += _configurations(artefact.name, artefact.facts)
         elif artefact.tree is not None and artefact.kind != INITRAMFS:
@@ -53,6 +57,17 @@ def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
                 BootEntry(artefact.name, path, line, parse_cmdline(text), authenticated=False) for path, line, text in _menus(artefact.tree)
             ]
     return tuple(found)
+
+
+def _addons(container: Artefact) -> Iterator[str]:
+    """Yield what addons add to the command line of UKIs: EFI programs with `.cmdline` and without a kernel (systemd-stub(7)).
+
+    Which UKI one is for is its directory's matter; here each is for all of the disk.
+    """
+    for artefact in container.walk():
+        section = artefact.facts.section(".cmdline") if isinstance(artefact.facts, EfiProgram) else None
+        if section is not None and section.content.size <= _MAX_ADDED:
+            yield section.content.read(0, section.content.size).rstrip(b"\0").decode("utf-8", "replace").strip()
 
 
 def _configurations(name: str, fit: Fit) -> Iterator[BootEntry]:

@@ -3,8 +3,8 @@
 from everest_secure.image.tree import Node, Tree
 from everest_secure.parse.unit_file import Assignment, parse_unit_file
 
-PREFIXES = ("/etc", "/run", "/usr/local/lib", "/usr/lib")
-"""Where systemd's programs look, what counts first comes first (CONF_PATHS of systemd's constants.h)."""
+PREFIXES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+"""Where systemd's programs look, what counts first comes first (CONF_PATHS of systemd's constants.h); `/lib` where /usr is not merged."""
 
 
 def places(name: str) -> tuple[str, ...]:

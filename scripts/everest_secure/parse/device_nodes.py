@@ -1,7 +1,7 @@
 """What udev's rules make of one device node: group and mode (udev(7)); for devices of which kernel name and subsystem are known."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -44,6 +44,18 @@ def node_access(tree: Tree, *, kernel: str, subsystem: str) -> NodeAccess:
             if operator == ":=":
                 final.add(key)
     return found
+
+
+def open_to_others(tree: Tree, *, kernel: str, subsystem: str) -> Iterator[NodeAccess]:
+    """Yield the rules that may be for a device, whatever else they ask for, and let everyone open it."""
+    device = {"KERNEL": kernel, "SUBSYSTEM": subsystem, "ACTION": "add"}
+    for path, number, keys in rules(tree):
+        asked = [(key, operator, value) for key, operator, value in keys if operator in MATCHING and key in device]
+        if not any(key in ("KERNEL", "SUBSYSTEM") for key, _, _ in asked) or not all(_holds(device, *each) for each in asked):
+            continue
+        for key, operator, value in keys:
+            if key == "MODE" and operator not in MATCHING and re.fullmatch("[0-7]{1,5}", value) and int(value, 8) & 0o007:
+                yield NodeAccess("", int(value, 8), path, number)
 
 
 def _holds(device: Mapping[str, str], key: str, operator: str, value: str) -> bool:

@@ -12,6 +12,8 @@ TPM_TOKEN = "systemd-tpm2"  # noqa: S105 - a type, as systemd-cryptenroll(1) wri
 _MAGIC = b"LUKS\xba\xbe"
 _MAX_HEADER = 4 * 1024 * 1024
 _NO_FILE = ("", "none", "-")
+_WEAK = ("plain", "tcrypt", "bitlk", "swap", "tmp", "try-empty-password", "keyfile-offset")
+_FALSE = ("no", "n", "false", "f", "0", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,13 @@ class CryptVolume:
     @property
     def by_tpm(self) -> bool:
         """Whether a TPM opens it: without the option somebody is asked for a password, unless there is a key file."""
-        return any(option.startswith("tpm2-device=") for option in self.options)
+        return any(option.startswith("tpm2-device=") and option != "tpm2-device=" for option in self.options)
+
+    @property
+    def weakened(self) -> str:
+        """The option that lets the volume be opened otherwise, or makes it none of LUKS; empty when there is none (crypttab(5))."""
+        found = (option for option in self.options if option.partition("=")[0] in _WEAK)
+        return next((option for option in found if option.partition("=")[2].lower() not in _FALSE), "")
 
 
 def read_crypttab(tree: Tree) -> tuple[CryptVolume, ...]:
@@ -52,6 +60,8 @@ class LuksHeader:
     version: int
     tokens: frozenset[str]
     """Types of the tokens: `systemd-tpm2` is a key that a TPM gives out. Empty in version 1, which has none."""
+    other_keys: int = 0
+    """Key slots that belong to no token of a TPM."""
 
 
 def read_luks(blob: Blob) -> LuksHeader | None:
@@ -67,7 +77,10 @@ def read_luks(blob: Blob) -> LuksHeader | None:
         raise _damaged(blob)
     try:
         area = json.loads(blob.read(4096, size - 4096).split(b"\0", 1)[0])
-        return LuksHeader(2, frozenset(str(token["type"]) for token in area.get("tokens", {}).values()))
+        tokens = [(str(token["type"]), map(str, token.get("keyslots", ()))) for token in area.get("tokens", {}).values()]
+        by_tpm = {slot for kind, slots in tokens if kind == TPM_TOKEN for slot in slots}
+        others = {str(slot) for slot in area.get("keyslots", {})} - by_tpm
+        return LuksHeader(2, frozenset(kind for kind, _ in tokens), len(others))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise _damaged(blob) from None
 

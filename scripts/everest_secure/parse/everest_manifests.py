@@ -67,6 +67,12 @@ class Manifests:
         manifest = self.manifest(kind)
         return manifest is None or key in _items(manifest, self.path(kind))
 
+    def provides(self, kind: str, interface: str) -> bool:
+        """Whether a module type provides an interface by its manifest; False where the image does not have the module."""
+        manifest, path = self.manifest(kind), self.path(kind)
+        offered = _mapping((manifest or {}).get("provides"), path)
+        return any(_mapping(each, path).get("interface") == interface for each in offered.values())
+
     def faults(self, config: EverestConfig) -> Iterator[Fault]:
         """Yield what the manager refuses or ignores in a configuration; raises ArtefactError where a file of EVerest's is missing or damaged."""
         schema, path = self.schema()

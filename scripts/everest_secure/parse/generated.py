@@ -4,18 +4,20 @@ import re
 from collections.abc import Iterator
 
 from everest_secure.image.tree import Node, Tree
+from everest_secure.parse.conf_files import places
 
 GENERATORS = (
     "/run/systemd/system-generators",
     "/etc/systemd/system-generators",
     "/usr/local/lib/systemd/system-generators",
     "/usr/lib/systemd/system-generators",
+    "/lib/systemd/system-generators",
 )
 """systemd.generator(7): programs that write units at boot; the first of each name runs."""
 OF_SYSTEMD = "/usr/lib/systemd/system-generators/systemd-"
 RC_LOCAL = "/etc/rc.local"
 RUNLEVELS = ("/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d")
-UDEV_RULES = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d")
+UDEV_RULES = places("udev/rules.d")
 _START = re.compile(r"S[0-9]{2}(?P<name>.+)")
 _WANTS = re.compile(r'ENV\{SYSTEMD_WANTS\}\s*(?::=|\+=|=(?!=))\s*"(?P<units>[^"]*)"')
 

@@ -20,6 +20,11 @@ class JournaldConf:
     system_max_use: Assignment | None
     """`SystemMaxUse=`; without one it is a tenth of the file system."""
 
+    max_level_store: Assignment | None
+    """`MaxLevelStore=`; without one everything is kept."""
+    max_retention: Assignment | None
+    """`MaxRetentionSec=`; without one the size alone decides."""
+
     @property
     def bytes(self) -> int | None:
         """Bytes that the journal takes at most; None when no such number is set."""
@@ -36,4 +41,4 @@ def read_journald_conf(tree: Tree) -> JournaldConf:
     """Read journald.conf with its drop-ins; of a key the last assignment counts, and an empty one is the default again."""
     last = {each.key: each for each in read_daemon_conf(tree, "journald.conf") if each.section == "Journal"}
     kept = {key: each for key, each in last.items() if each.value}
-    return JournaldConf(kept.get("Storage"), kept.get("SystemMaxUse"))
+    return JournaldConf(kept.get("Storage"), kept.get("SystemMaxUse"), kept.get("MaxLevelStore"), kept.get("MaxRetentionSec"))

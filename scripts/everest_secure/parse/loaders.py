@@ -10,7 +10,8 @@ from everest_secure.image.pe import EfiProgram
 
 LOADER_CONF = "/loader/loader.conf"
 _SDMAGIC = re.compile(rb"#### LoaderInfo: systemd-boot ")
-_YES = ("1", "yes", "y", "true", "t", "on")
+_NO = ("0", "no", "n", "false", "f", "off")
+"""What systemd-boot takes for no; with any other word a setting keeps its default (src/boot/efi/util.c, parse_boolean())."""
 _MAX_U_BOOT = 32 * 1024 * 1024
 _U_BOOT = re.compile(rb"U-Boot (?:SPL |TPL )?20[0-9]{2}\.[0-9]{2}")
 _BOOTDELAY = re.compile(rb"\0bootdelay=(-?[0-9]+)\0")
@@ -43,12 +44,13 @@ def systemd_boot_settings(text: str) -> list[Setting]:
     """Return what loader.conf(5) leaves open; an absent `editor` means yes, an absent `timeout` means 0."""
     values: dict[str, tuple[int, str]] = {}
     for number, raw in enumerate(text.split("\n"), start=1):
-        key, _, rest = raw.strip().partition(" ")
+        key, *rest = raw.strip().split(None, 1) if raw.strip() else [""]
         if key and not key.startswith("#"):
-            values[key] = (number, rest.strip())
+            value = rest[0] if rest else ""
+            values[key] = (number, value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value)
     found = []
     line, value = values.get("editor", (0, "yes"))
-    if value.lower() in _YES:
+    if value not in _NO:
         found.append(Setting(line, "systemd-boot lets anyone edit the command line", "Write 'editor no' in loader.conf."))
     line, value = values.get("timeout", (0, "0"))
     if value not in ("0", "menu-hidden", "menu-disabled"):
@@ -59,6 +61,7 @@ def systemd_boot_settings(text: str) -> list[Setting]:
 def grub_settings(text: str) -> list[Setting]:
     """Return what a grub.cfg leaves open: a menu, and console and editor that no superuser's password guards (GRUB manual, "Security")."""
     timeout, superusers, hashed, plain = (0, ""), "", False, 0
+    found: list[Setting] = []
     for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.strip()
         assigned = re.match(r"""(?:set\s+)?(timeout|superusers)=["']?([^"']*)""", line)
@@ -68,8 +71,10 @@ def grub_settings(text: str) -> list[Setting]:
             superusers = assigned[2].strip()
         elif re.match(r"password\s", line):
             plain = number
+        other = re.match(r"(source|configfile|normal|\.)\s+\S", line)
+        if other:
+            found.append(Setting(number, f"GRUB reads another file by '{other[1]}', which is not followed", "Put its lines into grub.cfg."))
         hashed = hashed or bool(re.match(r"password_pbkdf2\s", line))
-    found = []
     if not superusers or not (hashed or plain):
         what = "GRUB's console and editor need no password"
         found.append(Setting(0, what, "Set superusers and password_pbkdf2 in grub.cfg, or boot a UKI without GRUB."))
@@ -85,7 +90,10 @@ def extlinux_settings(text: str) -> list[Setting]:
     """Return what an extlinux.conf leaves open: a prompt, or a menu that waits (U-Boot, boot/pxe_utils.c)."""
     found = []
     for number, raw in enumerate(text.split("\n"), start=1):
-        key, _, value = raw.strip().partition(" ")
+        key, *rest = raw.split(None, 1) or [""]
+        value = rest[0] if rest else ""
+        if key.upper() == "INCLUDE" or (key.upper() == "MENU" and value.upper().startswith("INCLUDE")):
+            found.append(Setting(number, "extlinux.conf includes another file, which is not followed", "Put its lines into extlinux.conf."))
         if key.upper() in ("PROMPT", "TIMEOUT") and value.strip() not in ("0", ""):
             what = f"extlinux.conf says {key.upper()} {value.strip()}, so that the loader waits for a key"
             found.append(Setting(number, what, f"Write '{key.upper()} 0'."))

@@ -1,6 +1,7 @@
 """What modprobe refuses to load: modprobe.d(5), read in the order of libkmod."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import conf_files, places
@@ -17,12 +18,34 @@ def module_name(name: str) -> str:
 def install_commands(tree: Tree) -> Mapping[str, str]:
     """Return the command that runs instead of loading a module, by the module's name; of several the first counts (libkmod-module.c)."""
     found: dict[str, str] = {}
-    for node in conf_files(tree, (*places("modprobe.d"), "/lib/modprobe.d")):
+    for node in conf_files(tree, places("modprobe.d")):
         for line in tree.text(node.path).replace("\\\n", " ").split("\n"):
             words = line.split(None, 2)
             if len(words) == 3 and words[0] == "install":
                 found.setdefault(module_name(words[1]), words[2].strip())
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A parameter that a module is loaded with."""
+
+    module: str
+    name: str
+    value: str
+    path: str
+    line: int
+
+
+def module_options(tree: Tree) -> Iterator[Option]:
+    """Yield the parameters of `options MODULE NAME=VALUE ...`; the names of modules may be patterns, and one without a value is `y`."""
+    for node in conf_files(tree, places("modprobe.d")):
+        for number, line in enumerate(tree.text(node.path).split("\n"), start=1):
+            words = line.split()
+            if words[:1] == ["options"]:
+                for word in words[2:]:
+                    name, equals, value = word.partition("=")
+                    yield Option(module_name(words[1]), module_name(name), value if equals else "y", node.path, number)
 
 
 def refused_modules(tree: Tree) -> frozenset[str]:

@@ -63,6 +63,8 @@ class BrokerConfig:
     bridges: tuple[Bridge, ...]
     general: tuple[Setting, ...]
     """Options that belong to the broker as a whole."""
+    includes: tuple[str, ...] = ()
+    """Directories that are read, and the files in them."""
 
 
 _LISTENER_OPTIONS = frozenset(
@@ -101,6 +103,10 @@ _SECURITY_OPTIONS = frozenset(
     ["acl_file", "allow_anonymous", "allow_zero_length_clientid", "auth_plugin", "plugin", "auto_id_prefix", "password_file", "psk_file"]
 )
 """Belong to the current listener only with `per_listener_settings true`; otherwise to all."""
+_BOOLEANS = frozenset(
+    ["allow_anonymous", "per_listener_settings", "require_certificate", "use_identity_as_username", "use_subject_as_username"]
+)
+"""Options that are `true`, `false`, `1` or `0` in this spelling alone (conf.c, conf__parse_bool)."""
 _MAKE_DEFAULT_LISTENER = _LISTENER_OPTIONS - {"http_dir", "max_topic_alias", "tls_version", "websockets_headers_size"}
 """Before any `listener` they make the default one, on port 1883 of all interfaces (conf.c, config__parse_args)."""
 _BRIDGE_OPTIONS = frozenset(
@@ -153,6 +159,7 @@ class _Reader:
     """Listener options that come before any listener: they are the default listener's."""
     bridges: list[tuple[Setting, list[Setting]]] = field(default_factory=list)
     files: int = 0
+    includes: list[str] = field(default_factory=list)
 
     def read(self, text: str, path: str) -> None:
         self.files += 1
@@ -164,12 +171,17 @@ class _Reader:
             if raw.startswith("#") or not raw.strip():
                 continue
             name, _, value = raw.strip().partition(" ")
-            self.setting(Setting(name, value.strip(), path, number))
+            setting = Setting(name, value.strip(), path, number)
+            if "\t" in name or (name in _BOOLEANS and setting.value not in ("true", "false", "1", "0")):
+                raise ArtefactError(f"{path}:{number} is no option with a value that mosquitto knows; it refuses the whole file")
+            self.setting(setting)
 
     def setting(self, setting: Setting) -> None:
         match setting.name:
             case "include_dir":
+                self.includes.append(setting.value)
                 for path, text in self.include(setting.value):
+                    self.includes.append(path)
                     self.read(text, path)
             case "listener":
                 self.listeners.append(_listener(setting))
@@ -215,7 +227,7 @@ class _Reader:
             Listener(d.port, d.address, d.socket_path, self._anonymous(d, implicit), tuple(d.options), d.path, d.line) for d in drafts
         )
         bridges = tuple(Bridge(s.value, tuple(options), s.path, s.line) for s, options in self.bridges)
-        return BrokerConfig(listeners, bridges, tuple(self.general))
+        return BrokerConfig(listeners, bridges, tuple(self.general), tuple(self.includes))
 
     def _anonymous(self, draft: _Draft, implicit: bool) -> bool:
         """Anonymous clients are let in by default only while no listener is configured (config__check)."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from posixpath import join
+from posixpath import dirname, join
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
@@ -30,6 +30,8 @@ class OpensslConfig:
     """Sections with their values; the part before the first header is `default`."""
 
     sections: Mapping[str, Mapping[str, Value]]
+    includes: tuple[str, ...] = ()
+    """Files and directories that `.include` names, whether they are there or not: OpenSSL passes over one that is missing."""
 
     def get(self, section: str, name: str) -> Value | None:
         """Return a value, falling back to the default section as NCONF_get_string() does."""
@@ -99,7 +101,7 @@ class _Reader:
     environment: Mapping[str, str]
     sections: dict[str, dict[str, Value]] = field(default_factory=lambda: {"default": {}})
     section: str = "default"
-    includes: int = 0
+    includes: list[str] = field(default_factory=list)
 
     def read(self, text: str, path: str) -> None:
         for number, line in _logical_lines(text):
@@ -120,11 +122,11 @@ class _Reader:
         self.sections.setdefault(self.section, {})
 
     def _include(self, argument: str, path: str, number: int) -> None:
-        self.includes += 1
-        if self.includes > MAX_INCLUDES:
+        if len(self.includes) == MAX_INCLUDES:
             raise ArtefactError(f"{path}:{number} includes more than {MAX_INCLUDES} files; it is taken for a loop")
-        argument = argument.strip().removeprefix("=").strip()
-        for name, text in self.include(self._expand(argument, path, number)):
+        argument = self._expand(argument.strip().removeprefix("=").strip(), path, number)
+        self.includes.append(join(self.environment.get("OPENSSL_CONF_INCLUDE", "") or dirname(path), argument))
+        for name, text in self.include(argument):
             self.read(text, name)
 
     def _assign(self, line: str, path: str, number: int) -> None:
@@ -217,7 +219,7 @@ def parse_openssl_config(text: str, path: str, *, include: Include, environment:
     """Parse a configuration; raises ArtefactError where OpenSSL would refuse it."""
     reader = _Reader(include, environment)
     reader.read(text, path)
-    return OpensslConfig(reader.sections)
+    return OpensslConfig(reader.sections, tuple(reader.includes))
 
 
 def read_openssl_config(tree: Tree, path: str, *, environment: Mapping[str, str]) -> OpensslConfig:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.image.tree import Tree
+from everest_secure.parse.conf_files import places
 from everest_secure.parse.unit_file import parse_unit_file
 
-DIRECTORIES = ("/etc/repart.d", "/run/repart.d", "/usr/local/lib/repart.d", "/usr/lib/repart.d")
+DIRECTORIES = places("repart.d")
 DEFAULT_LEAST = 10 << 20
 """SizeMinBytes= when it is not set."""
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from everest_secure.image.tree import Tree
+from everest_secure.parse.conf_files import places
 
-DIRECTORIES = ("/etc/tmpfiles.d", "/run/tmpfiles.d", "/usr/local/lib/tmpfiles.d", "/usr/lib/tmpfiles.d")
+DIRECTORIES = places("tmpfiles.d")
 _ADJUSTING_TYPES = frozenset("zZm")
+_WRITING_TYPES = frozenset(["w", "w+", "f+", "F"])
 _DIRECTORY_TYPES = frozenset("dDvqQe")
 
 
@@ -63,12 +65,45 @@ def read_directories(tree: Tree) -> tuple[Directory, ...]:
     return tuple(_changed(directory, changes) for directory in found.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A line that writes into a file that is there, such as one of /proc/sys or /sys."""
+
+    path: str
+    """May be a pattern of glob(7)."""
+    value: str
+    source: str
+    line: int
+
+
+def read_writes(tree: Tree) -> Iterator[Write]:
+    """Yield the lines of the types `w`, `w+` and `f+`, which write their argument."""
+    for text, source in _files(tree):
+        for number, line in enumerate(text.split("\n"), start=1):
+            fields = line.split(None, 6)
+            if len(fields) == 7 and fields[0].rstrip("!-=~^$") in _WRITING_TYPES:
+                yield Write(fields[1].strip("\"'"), fields[6].strip().strip("\"'"), source, number)
+
+
+def read_changes(tree: Tree, path: str) -> Iterator[Directory]:
+    """Yield the lines that change mode or owner of a file that something else makes: types `z`, `Z` and `m`."""
+    for kind, each in _read(tree):
+        if kind in _ADJUSTING_TYPES and fnmatchcase(path, each.path):
+            yield each
+
+
 def read_ages(tree: Tree) -> tuple[Directory, ...]:
     """Return the directories that systemd-tmpfiles-clean.service empties of what is old, one for each line that has an age."""
     return tuple(each for kind, each in _read(tree) if kind in _DIRECTORY_TYPES and each.age)
 
 
 def _read(tree: Tree) -> Iterator[tuple[str, Directory]]:
+    for text, path in _files(tree):
+        yield from _lines(text, path)
+
+
+def _files(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield text and path of every file, the first directory's of each name."""
     files: dict[str, str] = {}
     for directory in DIRECTORIES:
         for node in tree.children(directory):
@@ -77,7 +112,7 @@ def _read(tree: Tree) -> Iterator[tuple[str, Directory]]:
     for _, path in sorted(files.items()):
         file = tree.resolve(path)
         if file is not None and file.is_file:
-            yield from _lines(tree.text(path), path)
+            yield tree.text(path), path
 
 
 def _changed(directory: Directory, changes: list[tuple[str, Directory]]) -> Directory:

@@ -6,10 +6,12 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from everest_secure.image.tree import Tree
+from everest_secure.parse.commands import program
+from everest_secure.parse.conf_files import places
 from everest_secure.parse.generated import RC_LOCAL, init_scripts, rc_local, wanted_by_devices
 from everest_secure.parse.keyfile import parse_keyfile
 from everest_secure.parse.unit_file import boolean
-from everest_secure.parse.units import Unit, Units
+from everest_secure.parse.units import TYPES, Unit, Units
 
 BOOT_TARGETS = ("default.target", "sysinit.target", "basic.target")
 """What systemd starts: default.target; the other two come with the default dependencies of any service (systemd.special(7))."""
@@ -22,14 +24,10 @@ BUS_SERVICES = (
     "/lib/dbus-1/system-services",
 )
 """dbus-daemon(1), "standard_system_servicedirs"."""
+_STARTING = frozenset(["start", "restart", "try-restart", "reload-or-restart", "isolate", "enable", "reenable"])
 LOGIND, VIRTUAL_TERMINAL = "systemd-logind.service", "autovt@tty2.service"
 """logind starts a login on a virtual terminal that is switched to (logind.conf(5), NAutoVTs=)."""
-PRESETS = (
-    "/etc/systemd/system-preset",
-    "/run/systemd/system-preset",
-    "/usr/local/lib/systemd/system-preset",
-    "/usr/lib/systemd/system-preset",
-)
+PRESETS = places("systemd/system-preset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,8 @@ def _pulled(unit: Unit, units: Units) -> Iterator[tuple[str, str, str]]:
     for key in DEPENDENCIES:
         for name in unit.words("Unit", key):
             yield _instance(name, unit.name), f"{key}= of {unit.name}", unit.path
+    for name in _started_by_command(unit):
+        yield name, f"started by a command of {unit.name}", unit.path
     for name in unit.words("Service", "Sockets"):
         yield name, f"Sockets= of {unit.name}", unit.path
     if unit.name == LOGIND:
@@ -91,6 +91,14 @@ def _pulled(unit: Unit, units: Units) -> Iterator[tuple[str, str, str]]:
         yield unit.value("Socket", "Service", default), f"activated by {unit.name}", unit.path
     elif kind in ("timer", "path"):
         yield unit.value(kind.capitalize(), "Unit", f"{stem}.service"), f"activated by {unit.name}", unit.path
+
+
+def _started_by_command(unit: Unit) -> Iterator[str]:
+    """Yield the units that `systemctl start` and its like name (systemctl(1)); a name without a type is a service's."""
+    for command in unit.commands:
+        if program(command) == "systemctl" and _STARTING.intersection(command[1:]):
+            names = [word for word in command[1:] if not word.startswith("-") and word not in _STARTING]
+            yield from (name if name.endswith(TYPES) else f"{name}.service" for name in names)
 
 
 def _instance(name: str, by: str) -> str:

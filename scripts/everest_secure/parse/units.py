@@ -16,10 +16,13 @@ SEARCH_PATH = (
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
+    "/lib/systemd/system",
 )
-"""Unit directories that an image can fill, first match wins (systemd.unit(5), "Unit File Load Path"; path-lookup.c)."""
+"""Unit directories that an image can fill, first match wins (systemd.unit(5), "Unit File Load Path"; path-lookup.c); the last where /usr is not merged."""
 TYPES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".automount", ".swap", ".slice", ".scope", ".device")
 MAX_ALIASES = 20
+_STARTING = ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost")
+_ENDING = ("ExecReload", "ExecStop", "ExecStopPost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,20 @@ class Unit:
         return tuple(run for command in self._raw_commands for run in expanded((command[0].lstrip(PREFIXES), *command[1:])))
 
     @property
+    def every_command(self) -> tuple[tuple[str, ...], ...]:
+        """Return the same of the commands for reloading and stopping as well, which run some time."""
+        lines = [words([each]) for key in (*_STARTING, *_ENDING) for each in effective(self.assigned("Service", key))]
+        found = [command for line in lines for command in separated(line)]
+        return tuple(run for command in found for run in expanded((command[0].lstrip(PREFIXES), *command[1:])))
+
+    @property
     def unconfined(self) -> bool:
         """Whether a command goes around the unit's restrictions: the prefix `+` (systemd.service(5), "Command lines")."""
         return any("+" in command[0][: len(command[0]) - len(command[0].lstrip(PREFIXES))] for command in self._raw_commands)
 
     @property
     def _raw_commands(self) -> tuple[tuple[str, ...], ...]:
-        keys = ["ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost"]
+        keys = [*_STARTING]
         if self.value("Service", "Type") == "oneshot" and not boolean(self.value("Service", "RemainAfterExit", "no")):
             keys += ["ExecStop", "ExecStopPost"]
         lines = [words([assignment]) for key in keys for assignment in effective(self.assigned("Service", key))]

@@ -38,7 +38,7 @@ def encrypted() -> RootFs:
 def judged(fs: RootFs, *partitions: Artefact) -> CheckResult:
     checks.load()
     root = fs.root
-    (entry,) = [each for each in registered() if each.requirement == "FS-04"]
+    (entry,) = [each for each in registered() if each.function.__name__ == "the_data_partition_is_encrypted_with_a_key_of_the_tpm"]
     container = Artefact("disk", "gpt", children=partitions) if partitions else root.container
     return run_check(entry, Root(root.artefact, root.tree, container), "rootfs", production())
 

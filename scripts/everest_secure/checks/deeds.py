@@ -1,0 +1,49 @@
+"""What units and udev's rules do besides what they are for: their command lines, and the scripts that these run."""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from everest_secure.checks.common import started
+from everest_secure.checks.core import Root
+from everest_secure.image.tree import Tree
+from everest_secure.parse.udev_rules import rules
+from everest_secure.parse.units import Unit
+
+_SCRIPT_BYTES = 64 * 1024
+_RUNS = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
+
+
+def said_by(root: Root, unit: Unit) -> Iterator[tuple[str, str]]:
+    """Yield text and path of every command of a unit, those for reloading and stopping as well, and of each script of the image that one runs."""
+    for command in unit.every_command:
+        yield " ".join(command), unit.path
+        for word in command:
+            text = _script(root.tree, word) if word.startswith("/") else ""
+            if text:
+                yield text, word
+
+
+def deeds(root: Root, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """Yield who does something that a pattern finds in the text, and the path that shows it: units that start, and udev's rules."""
+    for name, start in started(root).items():
+        for text, path in said_by(root, start.unit):
+            if pattern.search(text):
+                yield name, path
+                break
+    for path, line, keys in rules(root.tree):
+        if any(_RUNS.fullmatch(key) and pattern.search(value) for key, _, value in keys):
+            yield f"udev ({path.rpartition('/')[2]}:{line})", path
+
+
+@lru_cache(maxsize=512)
+def _script(tree: Tree, path: str) -> str:
+    """Return the text of a script, its comments left out; empty when the path is no script of the image, or an unusually long one."""
+    node = tree.resolve(path)
+    if node is None or not node.is_file or not 2 < node.size <= _SCRIPT_BYTES:
+        return ""
+    blob = tree.blob(node)
+    if blob.head(2) != b"#!":
+        return ""
+    text = blob.read(0, blob.size).decode("utf-8", "replace")
+    return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
