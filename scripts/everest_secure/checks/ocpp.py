@@ -42,7 +42,7 @@ def ocpp_configurations(root: Root, note: Notes) -> Iterator[tuple[EverestConfig
     modules = config.of_type(*MODULES)
     manifests = Manifests(root.tree, config)
     for module in config.modules:
-        if module.type not in MODULES and (_NAMED.fullmatch(module.type) or _provides_ocpp(manifests, module)):
+        if module.type not in MODULES and (_NAMED.fullmatch(module.type) or _provides_ocpp(root.tree, manifests, module)):
             what = f"the module '{module.id}' ({module.type}) speaks OCPP, and nobody knows where its configuration is"
             remedy = f"Use one of EVerest's modules ({words(MODULES)}), or waive this with what was looked at instead."
             note.finding(what, at=at(root, config.path, module.line), remedy=remedy)
@@ -57,11 +57,15 @@ def ocpp_configurations(root: Root, note: Notes) -> Iterator[tuple[EverestConfig
                 yield config, _read(root.tree, module, path)
 
 
-def _provides_ocpp(manifests: Manifests, module: Module) -> bool:
-    """Whether the manifest says so; of a damaged one TLS-01 tells."""
+def _provides_ocpp(tree: Tree, manifests: Manifests, module: Module) -> bool:
+    """Whether the manifest says so; with one that cannot be followed EVerest does not start, of which TLS-01 tells.
+
+    Raises ArtefactError when it cannot even be read.
+    """
     try:
         return manifests.provides(module.type, INTERFACE)
     except ArtefactError:
+        tree.read(manifests.path(module.type))
         return False
 
 

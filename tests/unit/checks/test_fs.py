@@ -101,7 +101,7 @@ MUTATIONS = [
         "the data partition is not mounted",
         "FS-03",
         lambda fs: fs.remove("/etc/systemd/system/local-fs.target.requires"),
-        also=("RAUC-01", "CERT-01", "LOG-02"),
+        also=("RAUC-01", "RAUC-06", "CERT-01", "LOG-02"),
     ),
     *(
         Mutation(
@@ -151,6 +151,7 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
         "certificate requests carry the names of the policy",
         "libocpp knows every key of ocpp 1 6",
         "the data partition is encrypted with a key of the tpm",
+        "nothing of the data lies beside the encrypted volume",
         "clients of the mqtt api show a certificate",
         "access list grants topics of the api only",
         "bridges carry topics of the api only",
