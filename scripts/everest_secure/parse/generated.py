@@ -55,8 +55,8 @@ def init_scripts(tree: Tree) -> Iterator[tuple[str, str]]:
             yield f"{start['name'].removesuffix('.sh')}.service", node.path
 
 
-def wanted_by_devices(tree: Tree) -> Iterator[tuple[str, str]]:
-    """Yield the units that udev rules start (systemd.device(5), SYSTEMD_WANTS); what a device fills in stands as it is in the rule."""
+def udev_rule_files(tree: Tree) -> Iterator[str]:
+    """Yield the paths of udev's rules by name, the first directory's file of each name; one that is masked or leads nowhere is left out."""
     files: dict[str, str] = {}
     for node in (node for directory in UDEV_RULES for node in tree.children(directory) if node.name.endswith(".rules")):
         files.setdefault(node.name, node.path)
@@ -64,6 +64,12 @@ def wanted_by_devices(tree: Tree) -> Iterator[tuple[str, str]]:
         file = tree.resolve(path)
         if file is None or not file.is_file:
             continue
+        yield path
+
+
+def wanted_by_devices(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield the units that udev rules start (systemd.device(5), SYSTEMD_WANTS); what a device fills in stands as it is in the rule."""
+    for path in udev_rule_files(tree):
         lines = [line for line in tree.text(path).replace("\\\n", " ").split("\n") if not line.lstrip().startswith("#")]
         for line in lines:
             for wants in _WANTS.finditer(line):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.image.tree import Tree
-from everest_secure.parse.generated import UDEV_RULES
+from everest_secure.parse.generated import udev_rule_files
 
 MATCHING = ("==", "!=")
 """Operators that ask; all others assign."""
@@ -29,13 +29,7 @@ class Authorisation:
 
 def rules(tree: Tree) -> Iterator[tuple[str, int, Keys]]:
     """Yield path, line and keys of each rule: files by name, the first directory's file of each name, continued lines joined."""
-    files: dict[str, str] = {}
-    for node in (node for directory in UDEV_RULES for node in tree.children(directory) if node.name.endswith(".rules")):
-        files.setdefault(node.name, node.path)
-    for _, path in sorted(files.items()):
-        file = tree.resolve(path)
-        if file is None or not file.is_file:
-            continue
+    for path in udev_rule_files(tree):
         held, start = "", 0
         for number, line in enumerate(tree.text(path).split("\n"), start=1):
             if not held and line.lstrip().startswith("#"):
