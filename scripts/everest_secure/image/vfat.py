@@ -7,7 +7,6 @@ EFI programs, and whatever calls itself one, are opened too: they are the childr
 import struct
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from typing import NamedTuple
 
 from everest_secure.errors import ArtefactError
@@ -109,19 +108,6 @@ def _programs(tree: Tree, depth: int) -> Iterator[Artefact]:
 class _File(NamedTuple):
     cluster: int
     size: int
-
-
-class _Chain:
-    """The clusters of a file, followed only as far as somebody reads: most of a program is never looked at."""
-
-    def __init__(self, clusters: Iterator[int]) -> None:
-        self._rest = clusters
-        self._known: list[int] = []
-
-    def upto(self, number: int) -> Sequence[int]:
-        """Return the first `number` clusters or more; fewer when the chain is shorter. Raises ArtefactError where it is corrupt."""
-        self._known += islice(self._rest, max(0, number - len(self._known)))
-        return self._known
 
 
 class VfatTree(Tree):
