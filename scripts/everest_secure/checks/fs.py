@@ -131,13 +131,16 @@ def _look(_: Root, policy: Parameters, file: File) -> Iterator[_Looked]:
     first = file.first
     keys = tuple(key for key in find_keys(file.blob, first) if key.kind is not KeyKind.TPM)
     build = None if first.startswith(_ELF) else find_build_path(file.blob, first)
-    yield _Looked(file.node.path, () if keys and matches(file.node.path, policy.published_keys) else keys, build)
+    if keys and matches(file.node.path, policy.published_keys):
+        keys = ()
+    if keys or build is not None:
+        yield _Looked(file.node.path, keys, build)
 
 
 @check("FS-06", on=Scope.ROOT, survey=_look)
 def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameters, note: Notes, looked: Sequence[_Looked]) -> None:
     """Content of every file is searched for private keys; other than programs also for paths of the build."""
-    suspects = sorted((file for file in looked if file.keys or file.build is not None), key=lambda file: file.path)
+    suspects = sorted(looked, key=lambda file: file.path)
     keys = [
         (f"{printable(file.path)} holds a {key.kind} at byte {key.offset}", at(root, file.path)) for file in suspects for key in file.keys
     ]
@@ -148,7 +151,9 @@ def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameter
     ]
     findings_up_to(note, keys, remedy="Keep private keys out of the image: recipes install certificates only, keys are made on the device.")
     findings_up_to(note, builds, remedy="Strip build paths from the file in its recipe.")
-    note.saw(f"content of {len(looked)} files")
+    number = sum(node.is_file and node.size > 0 for node in root.tree.nodes())
+    if number:
+        note.saw(f"content of {number} files")
 
 
 @check("FS-06", on=Scope.ROOT)

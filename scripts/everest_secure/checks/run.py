@@ -10,7 +10,7 @@ from everest_secure.checks.memory import Memory
 from everest_secure.checks.progress import Progress, unseen
 from everest_secure.checks.subjects import Named
 from everest_secure.checks.survey import Survey, Surveyed, parts, survey
-from everest_secure.checks.workers import Unit, nothing, results
+from everest_secure.checks.workers import Unit, results
 from everest_secure.image.tree import Node
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult
@@ -36,10 +36,9 @@ def run_all(
     *,
     processes: int,
     progress: Progress = unseen,
-    begun: Callable[[], object] = nothing,
     memory: Memory | None = None,
 ) -> Mapping[Task, CheckResult]:
-    """Run all checks in up to `processes` processes; `begun` is called when no more are made.
+    """Run all checks in up to `processes` processes.
 
     What `memory` knows is not run again. Raises UserError when a process ends early.
     """
@@ -56,7 +55,7 @@ def run_all(
             units += new
             owners += [place] * len(new)
     everything = sum(len(named) * len(dict(of_scope(checks, scope))) for scope, named in subjects.items())
-    for unit, value in results(units, processes=processes, begun=begun):
+    for unit, value in results(units, processes=processes):
         place = owners[unit]
         for number, result, alone in place.completed(value, checks, parameters):
             found[number, place.scope, place.position] = result

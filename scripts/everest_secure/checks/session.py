@@ -1,8 +1,8 @@
 """One run of the checks, from paths to a report: opens the artefacts, loads the policy and takes the time."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from everest_secure.checks.progress import Progress, unseen
 from everest_secure.checks.run import run_all
 from everest_secure.checks.subjects import BUNDLE, find_subjects, is_checkable
 from everest_secure.checks.verify import verify
-from everest_secure.checks.workers import cores
+from everest_secure.checks.workers import beside, cores
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, find_artefact, open_artefact
 from everest_secure.image.deploy import files_of, is_deploy_folder
@@ -48,24 +48,49 @@ def check_artefacts(
     Raises PolicyError for a wrong policy, UserError for a key that cannot be used, and ArtefactError for an artefact that cannot be opened or holds
     nothing to check.
     """
-    catalogue = load_catalogue()
-    policy = _policy(profile, policy_file, catalogue)
-    catalogue = catalogue.extended([entry.requirement for entry in policy.declared])
-    checks.load()
-    key = load_decryption_key(decryption_key) if decryption_key else None
-    every = (*registered(), *declared_checks(policy.declared))
-    opened = [entry for path in paths for entry in _opened(path)]
-    artefacts = [with_key(artefact, key) if key else artefact for _, artefact in opened]
-    run = partial(run_all, processes=jobs or cores(), progress=progress)
-    check = partial(verify, artefacts, policy=policy, catalogue=catalogue, checks=every, time=datetime.now(UTC))
-    if cache is not None:
-        return _remembering(cache, artefacts, check, run, {**_decided(policy), "opened": key is not None})
-    files = [path for path, _ in opened if path.is_file()]
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        # Hashing leaves the interpreter to the checks, so that a digest of gigabytes costs little time of its own.
-        hashed: list[Future[Mapping[str, str]]] = []
-        report = check(run=partial(run, begun=lambda: hashed.append(pool.submit(_digests, files))))
-        return report.with_digests(hashed[0].result())
+    given = [path for path in paths if _is_file(path)]
+    with _hashing(given if cache is None else [], jobs) as digests:
+        catalogue = load_catalogue()
+        policy = _policy(profile, policy_file, catalogue)
+        catalogue = catalogue.extended([entry.requirement for entry in policy.declared])
+        checks.load()
+        key = load_decryption_key(decryption_key) if decryption_key else None
+        every = (*registered(), *declared_checks(policy.declared))
+        opened = [entry for path in paths for entry in _opened(path)]
+        artefacts = [with_key(artefact, key) if key else artefact for _, artefact in opened]
+        run = partial(run_all, processes=jobs or cores(), progress=progress)
+        check = partial(verify, artefacts, policy=policy, catalogue=catalogue, checks=every, time=datetime.now(UTC))
+        if cache is not None:
+            return _remembering(cache, artefacts, check, run, {**_decided(policy), "opened": key is not None})
+        with _hashing([path for path, _ in opened if path not in given and _is_file(path)], jobs) as others:
+            report = check(run=run)
+            return report.with_digests({**digests(), **others()})
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+@contextmanager
+def _hashing(files: Sequence[Path], jobs: int | None) -> Iterator[Callable[[], Mapping[str, str]]]:
+    """Hash files in a process of their own, so that digests of gigabytes cost little time beside the rest; afterwards when there is to be one process."""
+    work = partial(_digests, files)
+    if not files or jobs == 1:
+        yield partial(_known, work)
+        return
+    with beside(work) as wait:
+        yield partial(_known, wait)
+
+
+def _known(digests: Callable[[], Mapping[str, str] | str]) -> Mapping[str, str]:
+    """Return digests; raises ArtefactError with what is said in their place."""
+    found = digests()
+    if isinstance(found, str):
+        raise ArtefactError(found)
+    return found
 
 
 def _decided(policy: Policy) -> Mapping[str, Any]:
@@ -105,12 +130,13 @@ def _policy(profile: str | None, file: Path | None, catalogue: Catalogue) -> Pol
     return load_profile(profile or DEFAULT_PROFILE, catalogue=catalogue)
 
 
-def _digests(files: Sequence[Path]) -> Mapping[str, str]:
+def _digests(files: Sequence[Path]) -> Mapping[str, str] | str:
+    """Return the SHA-256 of each file, in hex by its name; in their place what to say when one cannot be read."""
     found = {}
     for path in files:
         try:
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise ArtefactError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
+            return f"{path} cannot be read: {error.strerror}; check its name and permissions"
     return found

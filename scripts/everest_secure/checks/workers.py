@@ -6,10 +6,10 @@ Processes are forked, so that they begin with everything that is open already; o
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from everest_secure.errors import UserError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+ENDED = "a process of the check ended before its work was done, perhaps for want of memory; check fewer artefacts at once, or with --jobs 1"
 MEMORY = 512 * 1024 * 1024
 """Bytes that a process may come to need; no more are started than there is memory for."""
 
@@ -37,26 +38,51 @@ def cores() -> int:
     return max(1, min(len(os.sched_getaffinity(0)), _available() // MEMORY))
 
 
-def nothing() -> None:
-    """Do nothing."""
-
-
-def results(units: Sequence[Unit[Value]], *, processes: int, begun: Callable[[], object] = nothing) -> Iterator[tuple[int, Value]]:
+def results(units: Sequence[Unit[Value]], *, processes: int) -> Iterator[tuple[int, Value]]:
     """Run all units and yield what each yields with the unit's position, as it comes; a single unit runs in this process.
 
-    `begun` is called once no more processes are made: threads are started there, as a process that is forked beside one may find a lock held for ever. Raises UserError when a process ends before its work is done, as the kernel ends one for want of memory.
+    No thread may run, as a process that is forked beside one may find a lock held for ever. Raises UserError when a process ends before its work is
+    done, as the kernel ends one for want of memory.
     """
     groups = _groups(units, min(processes, len(units)))
     if len(groups) < 2:
-        begun()
         for position, unit in enumerate(units):
             for value in unit.run():
                 yield position, value
         return
-    yield from _forked(units, groups, begun)
+    yield from _forked(units, groups)
 
 
-def _forked(units: Sequence[Unit[Value]], groups: Sequence[Sequence[int]], begun: Callable[[], object]) -> Iterator[tuple[int, Value]]:
+@contextmanager
+def beside(work: Callable[[], Value]) -> Iterator[Callable[[], Value]]:
+    """Begin some work in a process of its own, and yield a function that waits for what comes of it; the process does not outlive the block.
+
+    That function raises UserError when the process ends before its work is done.
+    """
+    import multiprocessing
+
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, [(0, Unit(1, lambda: iter([work()])))]), daemon=True)
+    process.start()
+    theirs.close()
+
+    def wait() -> Value:
+        try:
+            _, value = ours.recv()
+        except EOFError:
+            raise UserError(ENDED) from None
+        return cast("Value", value)
+
+    try:
+        yield wait
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _forked(units: Sequence[Unit[Value]], groups: Sequence[Sequence[int]]) -> Iterator[tuple[int, Value]]:
     import multiprocessing
     from multiprocessing.connection import Connection, wait
 
@@ -69,16 +95,13 @@ def _forked(units: Sequence[Unit[Value]], groups: Sequence[Sequence[int]], begun
             process.start()
             theirs.close()
             running[ours] = process
-        begun()
         while running:
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
                 try:
                     message = ready.recv()
                 except EOFError:
-                    raise UserError(
-                        "a process of the check ended before its work was done, perhaps for want of memory; check fewer artefacts at once, or with --jobs 1"
-                    ) from None
+                    raise UserError(ENDED) from None
                 if message is None:
                     running.pop(ready).join()
                 else:

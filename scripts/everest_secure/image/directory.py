@@ -7,13 +7,13 @@ No link is followed and nothing outside the directory is read.
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
-from everest_secure.image.modes import node_type
-from everest_secure.image.tree import Node, Tree, printable
+from everest_secure.image.modes import PERMISSIONS, node_type
+from everest_secure.image.tree import NO_XATTRS, Node, Tree, printable
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -62,7 +62,7 @@ class DirectoryTree(Tree):
             return Node(
                 path=path,
                 type=kind,
-                mode=stat.S_IMODE(status.st_mode),
+                mode=PERMISSIONS[stat.S_IMODE(status.st_mode)],
                 uid=status.st_uid,
                 gid=status.st_gid,
                 size=status.st_size if regular else 0,
@@ -107,11 +107,11 @@ class DirectoryTree(Tree):
         )
 
 
-def _xattrs(host: str) -> dict[str, bytes]:
+def _xattrs(host: str) -> Mapping[str, bytes]:
     try:
         names = os.listxattr(host, follow_symlinks=False)
     except OSError as error:
         if error.errno == errno.ENOTSUP:
-            return {}
+            return NO_XATTRS
         raise
-    return {name: os.getxattr(host, name, follow_symlinks=False) for name in names}
+    return {name: os.getxattr(host, name, follow_symlinks=False) for name in names} or NO_XATTRS

@@ -14,7 +14,7 @@ from everest_secure.image.erofs_content import Content
 from everest_secure.image.erofs_inode import Inode, read_inode
 from everest_secure.image.erofs_super import Superblock, read_superblock
 from everest_secure.image.erofs_xattr import Xattrs
-from everest_secure.image.modes import node_type
+from everest_secure.image.modes import PERMISSIONS, node_type
 from everest_secure.image.names import entry_name
 from everest_secure.image.tree import MAX_LINK, NO_XATTRS, Node, Tree, printable
 from everest_secure.image.window import Window
@@ -61,7 +61,7 @@ class ErofsTree(Tree):
             target = self._target(inode, path) if stat.S_ISLNK(mode) else ""
             size = inode.size if stat.S_ISREG(mode) else 0
             attributes = xattrs.of(inode) if inode.body > inode.xattrs else NO_XATTRS
-            yield Node(path, kind, mode & 0o7777, inode.uid, inode.gid, size, target, attributes), inode
+            yield Node(path, kind, PERMISSIONS[mode & 0o7777], inode.uid, inode.gid, size, target, attributes), number
             if stat.S_ISDIR(mode):
                 listed += inode.size
                 if number in seen or listed > self._blob.size:
@@ -97,9 +97,9 @@ class ErofsTree(Tree):
         return found
 
     def _read(self, handle: object, offset: int, length: int) -> bytes:
-        if not isinstance(handle, Inode):
+        if not isinstance(handle, int):
             raise TypeError(handle)
-        return self._content.read(handle, offset, length)
+        return self._content.read(self._inode(handle), offset, length)
 
     def _corrupt(self, what: str) -> ArtefactError:
         return ArtefactError(f"{self.name} is corrupt: {what} of its EROFS is wrong; build or fetch it again")

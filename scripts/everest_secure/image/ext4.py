@@ -18,7 +18,7 @@ from everest_secure.image.ext4_blocks import Extent, extents
 from everest_secure.image.ext4_inode import EXTENTS, INLINE_DATA, Inode, InodeTable
 from everest_secure.image.ext4_super import Superblock, read_superblock
 from everest_secure.image.ext4_xattr import read_xattrs
-from everest_secure.image.modes import node_type
+from everest_secure.image.modes import PERMISSIONS, node_type
 from everest_secure.image.names import entry_name
 from everest_secure.image.tree import MAX_LINK, NO_XATTRS, Node, Tree, printable
 
@@ -71,7 +71,7 @@ class Ext4Tree(Tree):
             xattrs, inline = self._attributes(inode) if inode.extra or inode.xattr_block else (NO_XATTRS, b"")
             target = self._target(path, inode, inline) if stat.S_ISLNK(mode) else ""
             size = inode.size if stat.S_ISREG(mode) else 0
-            yield Node(path, kind, mode & 0o7777, inode.uid, inode.gid, size, target, xattrs), inode
+            yield Node(path, kind, PERMISSIONS[mode & 0o7777], inode.uid, inode.gid, size, target, xattrs), number
             if not stat.S_ISDIR(mode):
                 if number == _ROOT:
                     raise self._corrupt("the root directory")
@@ -144,12 +144,13 @@ class Ext4Tree(Tree):
         return self._content(inode, 0, size)
 
     def _read(self, handle: object, offset: int, length: int) -> bytes:
-        if not isinstance(handle, Inode):
+        if not isinstance(handle, int):
             raise TypeError(handle)
-        if handle.flags & INLINE_DATA:
-            inline = self._xattrs.get(handle.number, lambda: read_xattrs(self._blob, self._super, handle, self._value)).get(_INLINE, b"")
-            return (handle.block + inline)[offset : offset + length]
-        return self._content(handle, offset, length)
+        inode = self._inodes.get(handle)
+        if inode.flags & INLINE_DATA:
+            inline = self._xattrs.get(handle, lambda: read_xattrs(self._blob, self._super, inode, self._value)).get(_INLINE, b"")
+            return (inode.block + inline)[offset : offset + length]
+        return self._content(inode, offset, length)
 
     def _content(self, inode: Inode, offset: int, length: int) -> bytes:
         block = self._super.block_size

@@ -15,6 +15,10 @@ _TYPES = {
 }
 
 
+PERMISSIONS = tuple(range(0o10000))
+"""Every value of a node's mode, so that a million nodes hold a number each once."""
+
+
 def node_type(mode: int) -> NodeType | None:
     """Return the type that a mode word such as 0o100644 says; None when it says none."""
     return _TYPES.get(mode & 0o170000)

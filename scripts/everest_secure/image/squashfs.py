@@ -15,7 +15,7 @@ from everest_secure.image.artefact import Artefact, opens
 from everest_secure.image.blob import Blob
 from everest_secure.image.cache import Cache
 from everest_secure.image.codecs import squashfs_codec
-from everest_secure.image.modes import node_type
+from everest_secure.image.modes import PERMISSIONS, node_type
 from everest_secure.image.names import entry_name
 from everest_secure.image.squashfs_inode import NONE, File, Inodes
 from everest_secure.image.squashfs_meta import ABSENT, MetaReader, MetaTable, XattrTable
@@ -100,7 +100,7 @@ class SquashfsTree(Tree):
         self._super = superblock
         self._meta = MetaReader(blob, squashfs_codec(superblock.compression, blob.name))
         self._blocks: Cache[tuple[int, int], bytes] = Cache(_CACHED_BLOCKS // superblock.block_size)
-        self._maps: Cache[File, _Map] = Cache(_CACHED_MAPS, weigh=lambda found: len(found.words) + 1)
+        self._maps: Cache[object, tuple[File, _Map]] = Cache(_CACHED_MAPS, weigh=lambda found: len(found[1].words) + 1)
 
     def _corrupt(self, what: str) -> ArtefactError:
         return ArtefactError(f"{self.name} is corrupt: {what} of its SquashFS is wrong; build or fetch it again")
@@ -136,7 +136,8 @@ class SquashfsTree(Tree):
                 raise self._corrupt(f"the mode of {printable(path)}")
             size = file.size if file else 0
             link = target.decode("utf-8", "surrogateescape") if target else ""
-            yield Node(path, kind, mode & 0o7777, uid, gid, size, link, NO_XATTRS if xattr == NONE else xattrs.get(xattr)), file
+            attributes = NO_XATTRS if xattr == NONE else xattrs.get(xattr)
+            yield Node(path, kind, PERMISSIONS[mode & 0o7777], uid, gid, size, link, attributes), reference
             if stat.S_ISDIR(mode):
                 if reference in seen:
                     raise ArtefactError(f"{self.name} is corrupt: its directory {printable(path)} is linked twice; build or fetch it again")
@@ -168,29 +169,33 @@ class SquashfsTree(Tree):
         return found
 
     def _read(self, handle: object, offset: int, length: int) -> bytes:
-        if not isinstance(handle, File):
-            raise TypeError(handle)
+        file, blocks = self._maps.get(handle, lambda: self._map(handle))
         size = self._super.block_size
-        blocks = self._maps.get(handle, lambda: self._map(handle))
         parts = []
         for index in range(offset // size, -(-(offset + length) // size)):
             begin = max(offset - index * size, 0)
             stop = min(offset + length - index * size, size)
-            expected = min(size, handle.size - index * size)
-            block = self._block(handle, blocks, index, expected)
+            expected = min(size, file.size - index * size)
+            block = self._block(file, blocks, index, expected)
             if len(block) < expected:
                 raise self._corrupt(f"the length of data block {index} of a file")
             parts.append(block[begin:stop])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _position(self, handle: object) -> int:
-        if not isinstance(handle, File) or not (handle.size and (handle.block_count or self._fragments)):
-            return 0
-        return handle.start if handle.block_count else self._fragments[handle.fragment][0]
+        file = self._file(handle)
+        return file.start if file.block_count else self._fragments[file.fragment][0]
 
-    def _map(self, file: File) -> _Map:
+    def _file(self, handle: object) -> File:
+        file = self._inodes.get(handle).file if isinstance(handle, int) else None
+        if file is None:
+            raise TypeError(handle)
+        return file
+
+    def _map(self, handle: object) -> tuple[File, _Map]:
+        file = self._file(handle)
         words = struct.unpack(f"<{file.block_count}I", self._inodes.table.take(file.words, file.block_count * 4))
-        return _Map(tuple(accumulate((word & ~_UNCOMPRESSED for word in words), initial=file.start)), words)
+        return file, _Map(tuple(accumulate((word & ~_UNCOMPRESSED for word in words), initial=file.start)), words)
 
     def _block(self, file: File, blocks: _Map, index: int, expected: int) -> bytes:
         if index < file.block_count:

@@ -6,12 +6,12 @@ file, a hard link to nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from posixpath import dirname
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, opens
 from everest_secure.image.blob import Blob
+from everest_secure.image.modes import PERMISSIONS
 from everest_secure.image.tar_headers import Member, Pieces, is_tar, members
 from everest_secure.image.tree import MAX_LINK, MAX_NODES, Node, NodeType, Tree, printable
 
@@ -40,13 +40,6 @@ def open_tar(blob: Blob, _depth: int) -> Artefact | None:
     return Artefact(name=blob.name, kind="tar", blob=blob, tree=TarTree(blob))
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """Where the content of a regular file lies."""
-
-    pieces: Pieces
-
-
 class TarTree(Tree):
     """The file system that an archive holds."""
 
@@ -57,15 +50,28 @@ class TarTree(Tree):
 
     def _scan(self) -> Iterator[tuple[Node, object]]:
         root = Node("/", NodeType.DIRECTORY, _DIRECTORY_MODE, 0, 0, 0)
-        found: dict[str, tuple[Node, _Content]] = {"/": (root, _Content(()))}
+        found = {"/": root}
+        contents: dict[str, int | Pieces] = {}
         for member in members(self._blob):
             path = self._path(member.name)
             if path != "/":
                 self._make_parents(path, found)
-            self._put(path, member, found)
+            content: int | Pieces | None = _in_one(member)
+            if member.type == _HARD_LINK:
+                node, first = self._linked(path, member, found)
+                content = contents.get(first)
+            else:
+                node = self._node(path, member)
+            self._require_same_kind(node, found.get(path))
+            found[path] = node
+            if content is None:
+                contents.pop(path, None)
+            else:
+                contents[path] = content
             if len(found) > MAX_NODES:
                 raise ArtefactError(f"{self.name} holds too many files ({len(found)}); it is taken for hostile and not read")
-        yield from found.values()
+        for path, node in found.items():
+            yield node, contents.pop(path, None)
 
     def _path(self, name: bytes) -> str:
         """Return the path that a member's name means: unpacking programs strip a leading slash."""
@@ -77,32 +83,31 @@ class TarTree(Tree):
             )
         return "/" + "/".join(parts)
 
-    def _make_parents(self, path: str, found: dict[str, tuple[Node, _Content]]) -> None:
+    def _make_parents(self, path: str, found: dict[str, Node]) -> None:
         parent = dirname(path)
         missing = []
         while parent not in found:
             missing.append(parent)
             parent = dirname(parent)
-        if not found[parent][0].is_directory:
-            what = f"its member {printable(path)} lies below the {found[parent][0].type} {printable(parent)}"
+        if not found[parent].is_directory:
+            what = f"its member {printable(path)} lies below the {found[parent].type} {printable(parent)}"
             raise ArtefactError(f"{self.name} is corrupt or hostile: {what}; build or fetch it again")
         for each in missing:
-            found[each] = (Node(each, NodeType.DIRECTORY, _DIRECTORY_MODE, 0, 0, 0), _Content(()))
+            found[each] = Node(each, NodeType.DIRECTORY, _DIRECTORY_MODE, 0, 0, 0)
 
-    def _put(self, path: str, member: Member, found: dict[str, tuple[Node, _Content]]) -> None:
-        earlier = found.get(path)
-        if member.type == _HARD_LINK:
-            target = found.get(self._path(member.link))
-            if target is None or target[0].is_directory:
-                what = f"its member {printable(path)} is a link to {printable(member.link.decode('utf-8', 'replace'))}, which is not there or a directory"
-                raise ArtefactError(f"{self.name} is corrupt: {what}; build or fetch it again")
-            node, content = target[0]._replace(path=path), target[1]
-        else:
-            node, content = self._node(path, member), _Content(member.pieces)
-        if earlier and earlier[0].is_directory is not node.is_directory:
-            what = f"its member {printable(path)} is a {earlier[0].type} and a {node.type}"
+    def _linked(self, path: str, member: Member, found: dict[str, Node]) -> tuple[Node, str]:
+        """Return the node of a hard link and the path whose content it shares."""
+        first = self._path(member.link)
+        target = found.get(first)
+        if target is None or target.is_directory:
+            what = f"its member {printable(path)} is a link to {printable(member.link.decode('utf-8', 'replace'))}, which is not there or a directory"
+            raise ArtefactError(f"{self.name} is corrupt: {what}; build or fetch it again")
+        return target._replace(path=path), first
+
+    def _require_same_kind(self, node: Node, earlier: Node | None) -> None:
+        if earlier and earlier.is_directory is not node.is_directory:
+            what = f"its member {printable(node.path)} is a {earlier.type} and a {node.type}"
             raise ArtefactError(f"{self.name} is corrupt or hostile: {what}; build or fetch it again")
-        found[path] = (node, content)
 
     def _node(self, path: str, member: Member) -> Node:
         kind = _TYPES.get(member.type)
@@ -114,7 +119,7 @@ class TarTree(Tree):
         return Node(
             path=path,
             type=kind,
-            mode=member.mode,
+            mode=PERMISSIONS[member.mode],
             uid=member.uid,
             gid=member.gid,
             size=member.size if kind is NodeType.FILE else 0,
@@ -123,14 +128,21 @@ class TarTree(Tree):
         )
 
     def _read(self, handle: object, offset: int, length: int) -> bytes:
-        if not isinstance(handle, _Content):
+        if isinstance(handle, int):
+            return self._blob.read(handle + offset, length)
+        if not isinstance(handle, tuple):
             raise TypeError(handle)
-        pieces = handle.pieces
-        if len(pieces) == 1 and pieces[0][0] <= offset and offset + length <= pieces[0][0] + pieces[0][1]:
-            return self._blob.read(pieces[0][2] + offset - pieces[0][0], length)
         found = bytearray(length)
-        for start, size, at in pieces:
+        for start, size, at in handle:
             first, last = max(start, offset), min(start + size, offset + length)
             if first < last:
                 found[first - offset : last - offset] = self._blob.read(at + first - start, last - first)
         return bytes(found)
+
+
+def _in_one(member: Member) -> int | Pieces | None:
+    """Return where content in one piece begins in the archive, the pieces of a sparse file, and None for what has no content."""
+    if not member.size:
+        return None
+    whole = len(member.pieces) == 1 and member.pieces[0][:2] == (0, member.size)
+    return member.pieces[0][2] if whole else member.pieces

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
 from everest_secure.image.posix_acl import ACCESS, DEFAULT, acl_from_text
-from everest_secure.image.tree import MAX_NODES
+from everest_secure.image.tree import MAX_NODES, NO_XATTRS
 
 BLOCK = 512
 _MAX_EXTENSION = 1024 * 1024
@@ -129,7 +129,7 @@ def _names(head: bytes, pax: Mapping[str, bytes], long: Mapping[bytes, bytes]) -
     return name, pax.get("linkpath", long.get(_LONG_LINK, link))
 
 
-def _xattrs(pax: Mapping[str, bytes], blob: Blob, at: int) -> dict[str, bytes]:
+def _xattrs(pax: Mapping[str, bytes], blob: Blob, at: int) -> Mapping[str, bytes]:
     """Return extended attributes, access lists among them, which are text; LIBARCHIVE's are in base 64 under names in percent encoding, SCHILY's as they are."""
     found = {}
     for key, value in pax.items():
@@ -149,7 +149,7 @@ def _xattrs(pax: Mapping[str, bytes], blob: Blob, at: int) -> dict[str, bytes]:
             raise _corrupt(blob, at) from None
         if listed:
             found[name] = listed
-    return found
+    return found or NO_XATTRS
 
 
 def _records(content: bytes, blob: Blob, at: int) -> dict[str, bytes]:

@@ -13,13 +13,13 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from everest_secure.errors import ArtefactError
-from everest_secure.image.blob import Blob
+from everest_secure.image.blob import Blob, from_bytes
 from everest_secure.text import printable as printable  # noqa: PLC0414 - readers import it from here
 
 MAX_LINKS = 40
 """Links followed before a path is taken for a loop, as the kernel does (path_resolution(7))."""
-MAX_NODES = 2_000_000
-"""Nodes in one file system before it is taken for hostile."""
+MAX_NODES = 1_048_576
+"""Nodes in one file system before it is taken for hostile: as many as half a gigabyte of memory holds."""
 MAX_LINK = 4096
 """Bytes of a symbolic link's target (PATH_MAX of linux/limits.h)."""
 MAX_NAMES = 256 * 1024 * 1024
@@ -81,10 +81,14 @@ class Tree(ABC):
         """`name` is what messages call it, `kind` the format (`ext4`, `squashfs`, `vfat`, `directory` ...)."""
         self.name = name
         self.kind = kind
+        self._handles: dict[str, object] = {}
 
     @abstractmethod
     def _scan(self) -> Iterator[tuple[Node, object]]:
-        """Yield every node once with a handle for `_read`; raises ArtefactError on corruption."""
+        """Yield every node once with a handle for `_read`, which only that of a file with content needs; raises ArtefactError on corruption.
+
+        A million of them are kept: the smaller a handle is, the better.
+        """
 
     @abstractmethod
     def _read(self, handle: object, offset: int, length: int) -> bytes:
@@ -95,15 +99,17 @@ class Tree(ABC):
         return 0
 
     @cached_property
-    def _index(self) -> dict[str, tuple[Node, object]]:
-        index: dict[str, tuple[Node, object]] = {}
+    def _index(self) -> dict[str, Node]:
+        index: dict[str, Node] = {}
+        handles = self._handles
         names = 0
-        for found in self._scan():
-            node = found[0]
+        for node, handle in self._scan():
             path = node.path
             if path in index:
                 raise ArtefactError(f"{self.name} is corrupt: it holds the path {printable(path)} twice; build or fetch it again")
-            index[path] = found
+            index[path] = node
+            if node.size:
+                handles[path] = handle
             names += len(path) + len(node.target)
             if node.xattrs:
                 names += sum(map(len, node.xattrs.values()))
@@ -118,7 +124,7 @@ class Tree(ABC):
     @cached_property
     def _sorted(self) -> list[Node]:
         index = self._index
-        return [index[path][0] for path in sorted(index)]
+        return [index[path] for path in sorted(index)]
 
     @cached_property
     def _names(self) -> dict[str, list[Node]]:
@@ -138,12 +144,11 @@ class Tree(ABC):
 
     def by_position(self, nodes: Iterable[Node]) -> list[Node]:
         """Return nodes in the order in which their content lies in the image, so that reading all decompresses no block twice."""
-        return sorted(nodes, key=lambda node: self._position(self._index[node.path][1]))
+        return sorted(nodes, key=lambda node: self._position(self._handles[node.path]) if node.size else 0)
 
     def get(self, path: str) -> Node | None:
         """Return the node of exactly this path, following no link."""
-        found = self._index.get(path)
-        return found[0] if found else None
+        return self._index.get(path)
 
     def resolve(self, path: str, *, follow_last: bool = True) -> Node | None:
         """Return what `path` leads to, links followed as if the tree were `/`; None when nothing is there or links loop."""
@@ -191,8 +196,11 @@ class Tree(ABC):
         """Return the content of a regular file for random access; raises ArtefactError for any other type."""
         if not node.is_file:
             raise ArtefactError(f"{self.name}: {printable(node.path)} is a {node.type}, not a file; put a file there")
-        handle = self._index[node.path][1]
-        return Blob(f"{self.name}:{printable(node.path)}", node.size, lambda offset, length: self._read(handle, offset, length))
+        name = f"{self.name}:{printable(node.path)}"
+        if not node.size:
+            return from_bytes(b"", name)
+        handle = self._handles[node.path]
+        return Blob(name, node.size, lambda offset, length: self._read(handle, offset, length))
 
     def read(self, path: str, limit: int = MAX_TEXT) -> bytes:
         """Return the content of the file that `path` leads to.

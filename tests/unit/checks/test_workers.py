@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from everest_secure.checks.workers import Unit, cores, results
+from everest_secure.checks.workers import Unit, beside, cores, results
 from everest_secure.errors import UserError
 
 
@@ -62,14 +62,17 @@ def test_no_process_is_left_when_nobody_wants_the_rest() -> None:
         os.kill(one, 0)
 
 
-def test_threads_are_started_only_when_no_more_processes_are_made() -> None:
-    said: list[int] = []
-    running = results([unit(0), unit(1)], processes=2, begun=lambda: said.append(os.getpid()))
-    assert said == []
-    assert {value[1] for _, value in running}.isdisjoint(said)
-    assert said == [os.getpid()]
-    list(results([unit(0)], processes=1, begun=lambda: said.append(2)))
-    assert said == [os.getpid(), 2]
+def test_work_beside_is_done_in_a_process_that_ends_with_the_block() -> None:
+    with beside(os.getpid) as other:
+        process = other()
+    assert process != os.getpid()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_a_process_beside_that_ends_early_is_an_error() -> None:
+    with beside(lambda: list(ended())) as other, pytest.raises(UserError, match="ended before its work was done"):
+        other()
 
 
 def test_there_is_always_a_process_to_use() -> None:

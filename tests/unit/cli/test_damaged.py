@@ -124,7 +124,7 @@ def test_a_damaged_block_of_a_file_is_an_error_of_the_requirements_that_read_it(
     tree = tree_of(images["squashfs"])
     node = tree.get("/etc/everest/config.yaml")
     assert node is not None
-    at = tree._position(tree._index[node.path][1])
+    at = tree._position(tree._handles[node.path])
     artefact = tmp_path / images["squashfs"].name
     artefact.write_bytes(raw[:at] + b"\xff" * 64 + raw[at + 64 :])
     bad = outcomes(artefact, capsys)
