@@ -11,7 +11,7 @@ from everest_secure.checks.progress import Progress, unseen
 from everest_secure.checks.subjects import Named
 from everest_secure.checks.survey import Survey, Surveyed, parts, survey
 from everest_secure.checks.workers import Unit, results
-from everest_secure.image.tree import Node
+from everest_secure.image.tree import Node, Tree
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult
 
@@ -20,6 +20,8 @@ Task = tuple[int, Scope, int]
 Subjects = Mapping[Scope, Sequence[Named]]
 FEW = 32 * 1024 * 1024
 """Bytes that the checks of a root are taken to read beside the pass over all files."""
+COPIES = 1_000_000
+"""Files and directories that all processes together hold copies of, about 300 bytes each: of a larger tree there is one, and one process."""
 Runner = Callable[[Subjects, Sequence[Check], Parameters], Mapping[Task, CheckResult]]
 """Returns what every check says of every subject of its scope."""
 
@@ -42,6 +44,7 @@ def run_all(
 
     What `memory` knows is not run again. Raises UserError when a process ends early.
     """
+    processes = min(processes, max(1, COPIES // (1 + sum(len(tree.nodes()) for tree in _trees(subjects)))))
     found: dict[Task, CheckResult] = {}
     units: list[Unit[_Value]] = []
     owners: list[_Place] = []
@@ -68,6 +71,11 @@ def run_all(
 def of_scope(checks: Sequence[Check], scope: Scope) -> Iterator[tuple[int, Check]]:
     """Yield the checks of one scope with their positions among all."""
     return ((number, check) for number, check in enumerate(checks) if check.scope is scope)
+
+
+def _trees(subjects: Subjects) -> Iterator[Tree]:
+    """Yield the file systems that roots are."""
+    return (subject.tree for _, subject in subjects.get(Scope.ROOT, ()) if isinstance(subject, Root))
 
 
 def weight(subject: Subject) -> int:

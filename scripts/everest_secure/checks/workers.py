@@ -44,13 +44,12 @@ def results(units: Sequence[Unit[Value]], *, processes: int) -> Iterator[tuple[i
     No thread may run, as a process that is forked beside one may find a lock held for ever. Raises UserError when a process ends before its work is
     done, as the kernel ends one for want of memory.
     """
-    groups = _groups(units, min(processes, len(units)))
-    if len(groups) < 2:
+    if min(processes, len(units)) < 2:
         for position, unit in enumerate(units):
             for value in unit.run():
                 yield position, value
         return
-    yield from _forked(units, groups)
+    yield from _forked(units, min(processes, len(units)))
 
 
 @contextmanager
@@ -59,13 +58,8 @@ def beside(work: Callable[[], Value]) -> Iterator[Callable[[], Value]]:
 
     That function raises UserError when the process ends before its work is done.
     """
-    import multiprocessing
-
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(theirs, [(0, Unit(1, lambda: iter([work()])))]), daemon=True)
-    process.start()
-    theirs.close()
+    process, ours = _start([Unit(1, lambda: iter([work()]))], [])
+    ours.send(0)
 
     def wait() -> Value:
         try:
@@ -82,19 +76,17 @@ def beside(work: Callable[[], Value]) -> Iterator[Callable[[], Value]]:
         ours.close()
 
 
-def _forked(units: Sequence[Unit[Value]], groups: Sequence[Sequence[int]]) -> Iterator[tuple[int, Value]]:
-    import multiprocessing
+def _forked(units: Sequence[Unit[Value]], processes: int) -> Iterator[tuple[int, Value]]:
+    """Give each process one unit after the other, the heaviest first."""
     from multiprocessing.connection import Connection, wait
 
-    context = multiprocessing.get_context("fork")
+    todo = sorted(range(len(units)), key=lambda position: units[position].weight)
     running: dict[Connection, ForkProcess] = {}
     try:
-        for group in groups:
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(theirs, [(position, units[position]) for position in group]), daemon=True)
-            process.start()
-            theirs.close()
+        for _ in range(processes):
+            process, ours = _start(units, list(running))
             running[ours] = process
+            ours.send(todo.pop())
         while running:
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
@@ -102,35 +94,42 @@ def _forked(units: Sequence[Unit[Value]], groups: Sequence[Sequence[int]]) -> It
                     message = ready.recv()
                 except EOFError:
                     raise UserError(ENDED) from None
-                if message is None:
-                    running.pop(ready).join()
-                else:
+                if message is not None:
                     yield message
+                elif todo:
+                    ready.send(todo.pop())
+                else:
+                    ready.close()
+                    running.pop(ready).join()
     finally:
         for process in running.values():
             process.kill()
             process.join()
 
 
-def _work(connection: "Connection", units: Sequence[tuple[int, Unit[Value]]]) -> None:
-    """Send what the units yield, and None after the last; whoever waits sees from its absence that something went wrong."""
+def _start(units: Sequence[Unit[Value]], others: "Sequence[Connection]") -> "tuple[ForkProcess, Connection]":
+    """Start a process that does the units whose positions it is sent, and ends when nobody can send it any; `others` are the connections to those before it."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=([*others, ours], theirs, units), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _work(inherited: "Sequence[Connection]", connection: "Connection", units: Sequence[Unit[Value]]) -> None:
+    """Send what the units yield, and None after each; whoever waits sees from its absence that something went wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for other in inherited:
+        other.close()  # the ends of the process that sends; while one is open, its end is not seen
     with suppress(Exception):
-        for position, unit in units:
-            for value in unit.run():
+        while True:
+            position = connection.recv()
+            for value in units[position].run():
                 connection.send((position, value))
-        connection.send(None)
-
-
-def _groups(units: Sequence[Unit[Value]], number: int) -> list[list[int]]:
-    """Share units out so that the groups weigh about the same: the heaviest first, each to the lightest group."""
-    groups: list[list[int]] = [[] for _ in range(number)]
-    weights = [0] * number
-    for position in sorted(range(len(units)), key=lambda position: -units[position].weight):
-        lightest = weights.index(min(weights))
-        groups[lightest].append(position)
-        weights[lightest] += units[position].weight + 1
-    return groups
+            connection.send(None)
 
 
 def _available() -> int:

@@ -23,8 +23,8 @@ from everest_secure.image.names import entry_name
 from everest_secure.image.tree import MAX_LINK, NO_XATTRS, Node, Tree, printable
 
 _ENTRY = struct.Struct("<IHBB")
-_CACHED_EXTENTS = 100_000
-"""Extents of files that are kept."""
+_CACHED_EXTENTS = 4096
+"""Extents kept of the files that were read last."""
 _ROOT = 2
 _DIRECTORY = 2
 """File type of a directory entry."""

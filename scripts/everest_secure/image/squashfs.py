@@ -28,8 +28,8 @@ _ENTRY = struct.Struct("<H4xH")
 _UNCOMPRESSED = 1 << 24
 _CACHED_BLOCKS = 16 * 1024 * 1024
 """Bytes of decompressed blocks kept: who reads the files in the order of their paths, as they were packed, decompresses each block once."""
-_CACHED_MAPS = 100_000
-"""Positions of blocks that are kept."""
+_CACHED_MAPS = 4096
+"""Positions of blocks kept of the files that were read last."""
 
 
 class Superblock(NamedTuple):

@@ -1,6 +1,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,10 +27,20 @@ def test_a_unit_stays_in_one_process_and_a_single_one_in_this() -> None:
     assert {value[1] for _, value in results([unit(0)], processes=4)} == {os.getpid()}
 
 
-def test_the_heaviest_unit_has_a_process_to_itself() -> None:
-    found = list(results([unit(0), unit(1, weight=100), unit(2), unit(3)], processes=2))
-    (heavy,) = {value[1] for position, value in found if position == 1}
-    assert heavy not in {value[1] for position, value in found if position != 1}
+def test_a_process_that_is_free_takes_what_is_waiting(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+
+    def wait_for_the_last() -> Iterator[int]:
+        while not done.exists():
+            os.sched_yield()
+        yield os.getpid()
+
+    def last() -> Iterator[int]:
+        done.touch()
+        yield os.getpid()
+
+    found = dict(results([Unit(3, wait_for_the_last), Unit(3, lambda: iter([os.getpid()])), Unit(1, last)], processes=2))
+    assert found[2] == found[1] != found[0]
 
 
 def ended() -> Iterator[int]:
