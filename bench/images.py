@@ -96,7 +96,7 @@ def pack(form: str, root: Path, directory: Path, target: Path) -> None:
             tool("tar", "--numeric-owner", f"--use-compress-program={program}", "-C", root, "-cf", target, ".")
         case "raucb":
             with tempfile.TemporaryDirectory(dir=directory) as work:
-                rauc_bundle(Path(work), target.name, {"rootfs": directory / "root.ext4"}, form="verity").rename(target)
+                rauc_bundle(Path(work), target.name, {"rootfs": directory / "root.ext4"}, form="verity", compression="zstd").rename(target)
 
 
 def make(directory: Path) -> dict[str, Path]:

@@ -211,7 +211,7 @@ def _data_blocks(size: int, options: Sequence[str]) -> list[str]:
     return [f"--data-blocks={size // block}"]
 
 
-def rauc_bundle(directory: Path, name: str, images: Mapping[str, Path], *, form: str) -> Path:
+def rauc_bundle(directory: Path, name: str, images: Mapping[str, Path], *, form: str, compression: str = "gzip") -> Path:
     """Make a RAUC bundle with rauc: `images` are slot class to image file; `form` is plain, verity or crypt; signed by a throw-away key."""
     content = directory / "content"
     content.mkdir()
@@ -223,7 +223,16 @@ def rauc_bundle(directory: Path, name: str, images: Mapping[str, Path], *, form:
     key, certificate = throw_away_signer(directory)
     bundle = directory / name
     signed = directory / "signed.raucb" if form == "crypt" else bundle
-    tool("rauc", "bundle", f"--cert={certificate}", f"--key={key}", f"--keyring={certificate}", content, signed)
+    tool(
+        "rauc",
+        "bundle",
+        f"--cert={certificate}",
+        f"--key={key}",
+        f"--keyring={certificate}",
+        f"--mksquashfs-args=-comp {compression}",
+        content,
+        signed,
+    )
     if form == "crypt":
         tool("rauc", "encrypt", f"--keyring={certificate}", f"--to={certificate}", signed, bundle)
     return bundle
