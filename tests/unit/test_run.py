@@ -10,9 +10,11 @@ import pytest
 from everest_secure.errors import ToolError
 from everest_secure.run import attempt, run, stream
 
+# Whoever runs the tests in the background of a shell ignores interrupts, and so would all that they start.
 CALLER = """
-import sys
+import signal, sys
 from everest_secure.run import stream
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     stream([sys.executable, "-c", sys.argv[1], sys.argv[2]])
 except KeyboardInterrupt:

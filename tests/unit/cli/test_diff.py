@@ -12,6 +12,8 @@ from support.reports import root
 def trees(tmp_path: Path) -> tuple[Path, Path]:
     """Two root file systems, of which the newer has a program that anyone may write to."""
     old, new = root(tmp_path / "old"), root(tmp_path / "new")
+    for tree in (old, new):
+        (tree / "etc/motd").write_text("A charger.\n")
     (new / "usr/bin").mkdir()
     (new / "usr/bin/tool").write_text("x")
     (new / "usr/bin/tool").chmod(0o777)
