@@ -158,6 +158,10 @@ class Parameters:
     """Whether certificates marked as development may be trust anchors (RAUC-02)."""
     dbus_users: tuple[str, ...]
     """Users and `group:NAME` that may call RAUC over D-Bus (RAUC-04)."""
+    polkit_rules: tuple[str, ...]
+    """Patterns of the paths of polkit's rules that somebody has read (ACC-06)."""
+    polkit_root_actions: tuple[str, ...]
+    """Patterns of polkit's actions that make root of whoever may do them (ACC-06)."""
     update_gate: str
     """The one unit that decides whether an updated slot is good (RAUC-06)."""
     update_components: tuple[str, ...]
