@@ -18,7 +18,7 @@ REMOTE = next(
 )
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
 MACHINE = "3d1219c7c4c5404aaa1f6d2a48adfda4"
-PATIENCE = 60
+PATIENCE = 20
 """Seconds after which something does not come any more."""
 _START = """
 journal=$1 journald=$2
@@ -69,11 +69,11 @@ class Journal:
         unfinished.rename(target)
 
 
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds; what never holds fails."""
+def eventually(condition: Callable[[], object], otherwise: Callable[[], object] = str) -> None:
+    """Wait until a condition holds; what never holds fails, with what `otherwise` says."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, otherwise()
         time.sleep(0.05)
 
 

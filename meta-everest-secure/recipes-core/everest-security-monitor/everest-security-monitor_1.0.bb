@@ -5,11 +5,12 @@ DESCRIPTION = "A service that follows the journal, and a daily look at certifica
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
-SRC_URI = "file://everest-security-monitor \
-           file://everest-security-monitor.awk \
+SRC_URI = "file://count-security-events.awk \
+           file://everest-security-monitor \
            file://everest-security-monitor.service \
            file://everest-security-monitor-daily.service \
            file://everest-security-monitor.timer \
+           file://find-security-events.awk \
            file://security-event-ids.tsv \
            file://security-events.tsv"
 
@@ -23,8 +24,8 @@ SYSTEMD_SERVICE:${PN} = "everest-security-monitor.service everest-security-monit
 
 do_install() {
     install -D -m 0755 ${B}/everest-security-monitor ${D}${libexecdir}/everest-secure/everest-security-monitor
-    install -D -m 0644 ${WORKDIR}/everest-security-monitor.awk ${D}${nonarch_libdir}/everest-secure/everest-security-monitor.awk
-    install -m 0644 ${WORKDIR}/security-event-ids.tsv ${WORKDIR}/security-events.tsv ${D}${nonarch_libdir}/everest-secure/
+    install -d ${D}${nonarch_libdir}/everest-secure
+    install -m 0644 ${WORKDIR}/*.awk ${WORKDIR}/*.tsv ${D}${nonarch_libdir}/everest-secure/
     install -D -m 0644 ${WORKDIR}/everest-security-monitor.service ${D}${systemd_system_unitdir}/everest-security-monitor.service
     install -m 0644 ${WORKDIR}/everest-security-monitor-daily.service ${WORKDIR}/everest-security-monitor.timer ${D}${systemd_system_unitdir}/
 }
@@ -32,4 +33,4 @@ do_install() {
 FILES:${PN} += "${nonarch_libdir}/everest-secure ${systemd_system_unitdir}"
 
 # util-linux-logger: BusyBox's logger has no entries with fields.
-RDEPENDS:${PN} = "everest-broker-conf everest-state openssl-bin util-linux-logger ${@'mosquitto-clients' if d.getVar('EVEREST_SECURITY_EVENTS_MODULE') else ''}"
+RDEPENDS:${PN} = "everest-broker-conf everest-state ${@'mosquitto-clients' if d.getVar('EVEREST_SECURITY_EVENTS_MODULE') else ''} openssl-bin util-linux-logger"
