@@ -304,3 +304,9 @@ def test_program_tables_and_units_are_there(layer: Bench) -> None:
         **{f"/{UNITS}/everest-security-monitor{name}": 0o644 for name in (".service", ".timer", "-daily.service")},
     }
     assert set(package.services) == {"everest-security-monitor.service", "everest-security-monitor.timer"}
+
+
+@pytest.mark.parametrize("module", ["", "ocpp_api"])
+def test_the_broker_s_clients_come_along_where_everest_is_told(layer: Bench, module: str) -> None:
+    package = layer.package("everest-security-monitor", EVEREST_SECURITY_EVENTS_MODULE=module)
+    assert ("mosquitto-clients" in package.depends) == bool(module)
