@@ -17,14 +17,14 @@ PROGRAM = (PROJECT / "scripts" / "as-root.sh", Path(sys.executable).parent / "ev
 BUILT_IN = (
     *("FS-01", "FS-02", "FS-03", "FS-05", "FS-06", "ACC-01", "ACC-02", "ACC-03", "ACC-04", "ACC-05", "ACC-06"),
     *("NET-01", "NET-03", "NET-04", "NET-05", "NET-06", "NET-07", "TLS-02", "RAUC-01", "RAUC-02", "RAUC-03", "RAUC-04"),
-    *("RAUC-05", "RAUC-06", "RAUC-09", "LOG-02", "DOC-01"),
+    *("RAUC-05", "RAUC-06", "RAUC-09", "LOG-02", "LOG-03", "DOC-01"),
     *("NET-08", "BOOT-01", "BOOT-02", "BOOT-05", "KERN-01", "KERN-02", "BIN-01"),
 )
 
 REFUSED = {
     *("BIN-02", "TLS-01", "TPM-02", "RAUC-02", "OCPP-01", "TPM-06", "CERT-08"),
     *("BIN-01", "BOOT-01", "BOOT-05", "KERN-01"),
-    *("LOG-03", "SUP-01", "SUP-02", "SUP-03"),
+    *("SUP-01", "SUP-02", "SUP-03"),
 }
 
 

@@ -49,6 +49,14 @@ def stage(layer: Bench, tmp_path: Path, *recipes: str, **units: str) -> Path:
     return place
 
 
+def exposure(unit: Path) -> float:
+    """How exposed a service is, as systemd sees it: from 0 to 10."""
+    said = subprocess.run(["systemd-analyze", "security", "--offline=true", unit], capture_output=True, text=True, check=True)
+    score = re.search(r"exposure level for \S+: ([0-9.]+)", said.stdout)
+    assert score is not None
+    return float(score[1])
+
+
 def test_systemd_knows_every_directive_of_the_service_sandbox(layer: Bench, tmp_path: Path) -> None:
     place = stage(layer, tmp_path, "everest-service-hardening", "everest-broker-conf", everest=EVEREST, mosquitto=BROKER)
     assert verify(place, "everest.service", "mosquitto.service") == ""
@@ -79,12 +87,14 @@ def test_systemd_accepts_the_pipe_that_reboots_and_the_broker_of_the_tpm(layer: 
 
 def test_the_service_is_hardly_exposed(layer: Bench, tmp_path: Path) -> None:
     place = stage(layer, tmp_path, "everest-service-hardening", everest=EVEREST)
-    said = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", str(place / "everest.service")], capture_output=True, text=True, check=True
-    )
-    score = re.search(r"exposure level for everest.service: ([0-9.]+)", said.stdout)
-    assert score is not None
-    assert float(score[1]) < 3.5
+    assert exposure(place / "everest.service") < 3.5
+
+
+@pytest.mark.parametrize("unit", ["everest-security-monitor", "everest-security-monitor-daily"])
+def test_the_monitor_is_known_to_systemd_and_exposed_less_than_what_it_watches(layer: Bench, tmp_path: Path, unit: str) -> None:
+    place = stage(layer, tmp_path, "everest-security-monitor")
+    assert verify(place, f"{unit}.service", "everest-security-monitor.timer") == ""
+    assert exposure(place / f"{unit}.service") < 2.0
 
 
 def test_the_manager_starts_as_root_and_its_drop_in_sets_no_user(layer: Bench) -> None:

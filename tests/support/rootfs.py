@@ -406,9 +406,10 @@ def _journal(fs: RootFs) -> None:
     fs.file("/usr/lib/systemd/journald.conf.d/50-everest.conf", layer("recipes-core/everest-journal/files/50-everest.conf"))
     fs.file(f"{UNITS}/systemd-journal-flush.service", "[Service]\nExecStart=/usr/bin/journalctl --flush\n")
     fs.link(f"{UNITS}/sysinit.target.wants/systemd-journal-flush.service", "../systemd-journal-flush.service")
-    fs.file(f"{UNITS}/everest-security-monitor.service", "[Service]\nExecStart=/usr/libexec/everest-secure/everest-security-monitor\n")
-    fs.file(f"{UNITS}/everest-security-monitor.timer", "[Timer]\nOnCalendar=daily\n")
+    for name in ("everest-security-monitor.service", "everest-security-monitor-daily.service", "everest-security-monitor.timer"):
+        fs.file(f"{UNITS}/{name}", layer(f"recipes-core/everest-security-monitor/files/{name}"))
     fs.link(f"{LOCAL}/timers.target.wants/everest-security-monitor.timer", f"{UNITS}/everest-security-monitor.timer")
+    fs.link(f"{LOCAL}/multi-user.target.wants/everest-security-monitor.service", f"{UNITS}/everest-security-monitor.service")
 
 
 def _origin(fs: RootFs) -> None:

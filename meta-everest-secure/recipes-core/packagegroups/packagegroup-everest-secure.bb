@@ -21,6 +21,7 @@ RDEPENDS:${PN} = "\
     everest-openssl-policy \
     everest-rauc-dbus-policy \
     everest-reboot \
+    everest-security-monitor \
     everest-service-hardening \
     everest-state \
     everest-sysctl \

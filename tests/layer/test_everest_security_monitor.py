@@ -1,0 +1,312 @@
+"""The watch for security events, with the real journald, journalctl, logger and openssl (LOG-03)."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from support.authority import issue
+from support.journald import Journal, beside_journald, entries, eventually, installed_awks, needs_journald
+from support.layer import UNITS, Bench, contents
+from support.shells import any_shell, shell
+
+pytestmark = pytest.mark.layer
+
+PROGRAM = "usr/libexec/everest-secure/everest-security-monitor"
+LIBRARY = "usr/lib/everest-secure"
+SIGNATURE = (
+    "rauc.service",
+    "Installation 1 failed: signature verification failed: Verify error: self-signed certificate in certificate chain",
+)
+REFUSED = ("kernel", "everest-firewall: refused: IN=eth0 OUT= MAC=52:54 SRC=10.0.0.9 DST=10.0.0.2 PROTO=TCP SPT=40000 DPT=22")
+HARMLESS = ("everest.service", "session started")
+
+
+@dataclass
+class Monitor:
+    """A monitor over a journal, in a directory of its own."""
+
+    files: Path
+    directory: Path
+    sh: str = "dash"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.directory / "input")
+        self.journal.add(HARMLESS)  # a start without any entry is none to follow
+        self.said = self.directory / "said"
+        self.log = self.directory / "log/security.log"
+        self.environment = {
+            "EVEREST_SECURITY_LOG": str(self.log),
+            "EVEREST_SECURITY_LIBRARY": str(self.files / LIBRARY),
+            "EVEREST_SECURITY_CERTIFICATES": str(self.directory / "certificates"),
+            "EVEREST_OWN_JOURNAL": f"--directory={self.said}",
+            "EVEREST_JOURNAL": f"--directory={self.journal.directory}",
+            "EVEREST_PCRS": str(self.directory / "registers"),
+            **self.environment,
+        }
+
+    @property
+    def command(self) -> list[str | Path]:
+        return [*shell(self.sh), self.files / PROGRAM]
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        with beside_journald(self.said, [*self.command, "follow"], self.environment):
+            yield
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, **self.environment, **environment}
+        return subprocess.run([*self.command, *arguments], env=variables, capture_output=True, text=True, check=False)
+
+    def events(self) -> list[list[str]]:
+        """Return what `show` says of each event: number, time, event, severity, how often, text."""
+        return [line.split("\t") for line in self.run("show").stdout.splitlines()]
+
+    def see(self, *names: str) -> None:
+        """Wait until exactly these events were seen."""
+        eventually(lambda: [event[2:3] for event in self.events()] == [[name] for name in names], self.events)
+
+
+@pytest.fixture
+def monitor(layer: Bench, tmp_path: Path) -> Monitor:
+    return Monitor(layer.package("everest-security-monitor").files, tmp_path)
+
+
+PROVOKED: Mapping[str, tuple[str, str]] = {
+    "update-signature-refused": SIGNATURE,
+    "packet-refused": REFUSED,
+    "tls-handshake-failed": (
+        "everest-mqtt-api.service",
+        "1795000000: OpenSSL Error[0]: error:0A0000C7:SSL routines::peer did not return a certificate",
+    ),
+    "authentication-failed": ("mosquitto.service", "1795000000: Client auto-1 disconnected, not authorised."),
+    "key-fallback": ("everest.service", "2026-11-28 [ERRO] evse_security :: Unable to load OSSL_PROVIDER: tpm2"),
+    "integrity-violated": ("kernel", "device-mapper: verity: 254:1: data block 5 is corrupted"),
+}
+
+
+@needs_journald
+@pytest.mark.parametrize("name", PROVOKED)
+def test_each_event_is_seen_once_in_the_log_and_in_the_journal(monitor: Monitor, name: str) -> None:
+    with monitor.following():
+        monitor.journal.add(HARMLESS, PROVOKED[name], HARMLESS)
+        monitor.see(name)
+        eventually(lambda: entries(monitor.said, SECURITY_EVENT=name))
+    (said,) = entries(monitor.said, SECURITY_EVENT=name)
+    ids = dict(
+        line.split("\t")[:2] for line in (monitor.files / LIBRARY / "security-event-ids.tsv").read_text().splitlines() if line[0] != "#"
+    )
+    assert said["MESSAGE_ID"] == ids[name]
+    assert PROVOKED[name][1][:60].split("1795000000: ")[-1][:40] in said["MESSAGE"]
+    assert monitor.log.read_text().splitlines()[-1].startswith(said["SECURITY_EVENT_DIGEST"])
+    assert monitor.run("verify").stdout == "1 events, none changed\n"
+
+
+@needs_journald
+@any_shell
+@pytest.mark.parametrize("awk", installed_awks())
+def test_a_storm_is_one_event_and_a_number(layer: Bench, tmp_path: Path, sh: str, awk: str) -> None:
+    program = tmp_path / "awk"
+    program.write_text(f'#!/bin/sh\nexec {awk}{" awk" if awk == "busybox" else ""} "$@"\n')
+    program.chmod(0o755)
+    monitor = Monitor(layer.package("everest-security-monitor").files, tmp_path, sh, {"EVEREST_AWK": str(program)})
+    with monitor.following():
+        monitor.journal.add(*[REFUSED] * 50)
+        monitor.see("packet-refused")
+        monitor.journal.add(*[HARMLESS] * 61, SIGNATURE)
+        monitor.see("packet-refused", "packet-refused", "update-signature-refused")
+    first, again, _ = monitor.events()
+    assert (first[4], again[4]) == ("1", "49")
+    assert "again within 60 s, at last: everest-firewall: refused:" in again[5]
+    assert monitor.run("verify").returncode == 0
+
+
+@needs_journald
+def test_after_a_stop_it_goes_on_where_it_was_and_says_nothing_twice(monitor: Monitor) -> None:
+    with monitor.following():
+        monitor.journal.add(SIGNATURE)
+        monitor.see("update-signature-refused")
+    monitor.journal.add(HARMLESS, REFUSED)
+    with monitor.following():
+        monitor.see("update-signature-refused", "packet-refused")
+        monitor.journal.add(PROVOKED["key-fallback"])
+        monitor.see("update-signature-refused", "packet-refused", "key-fallback")
+    assert [event[0] for event in monitor.events()] == ["1", "2", "3"]
+
+
+@needs_journald
+def test_nobody_makes_an_event_of_another_unit(monitor: Monitor) -> None:
+    forged = f'"_SYSTEMD_UNIT":"rauc.service","MESSAGE":"{SIGNATURE[1]}"'
+    with monitor.following():
+        monitor.journal.add(
+            ("everest.service", SIGNATURE[1]), ("everest.service", REFUSED[1]), ("sh.service", f"{{{forged}}}, {forged}"), REFUSED
+        )
+        monitor.see("packet-refused")
+
+
+@needs_journald
+def test_a_clock_that_jumps_is_an_event(monitor: Monitor) -> None:
+    with monitor.following():
+        monitor.journal.add(HARMLESS)
+        monitor.journal.clock -= 86400
+        monitor.journal.add(HARMLESS)
+        monitor.see("time-jumped")
+    assert "jumped by -86400 s" in monitor.events()[0][5] or "jumped by -86399 s" in monitor.events()[0][5]
+
+
+@needs_journald
+def test_a_boot_chain_that_changed_is_an_event_of_the_next_start(monitor: Monitor) -> None:
+    registers = monitor.directory / "registers"
+    registers.mkdir()
+    for number in range(24):
+        (registers / str(number)).write_text(f"{number:064X}\n")
+    for _ in range(2):
+        with monitor.following():
+            eventually((monitor.log.parent / "boot-chain").exists)
+    assert monitor.events() == []
+    (registers / "7").write_text("F" * 64 + "\n")
+    with monitor.following():
+        monitor.see("boot-chain-changed")
+    assert monitor.events()[0][5].endswith("since the last start: 7")
+
+
+@needs_journald
+def test_a_line_that_a_power_cut_left_is_taken_out_and_said(monitor: Monitor) -> None:
+    with monitor.following():
+        monitor.journal.add(SIGNATURE)
+        monitor.see("update-signature-refused")
+    whole = monitor.log.read_text()
+    monitor.log.write_text(whole + whole.splitlines()[-1][:70])
+    with monitor.following():
+        monitor.see("update-signature-refused", "log-repaired")
+    assert monitor.run("verify").stdout == "2 events, none changed\n"
+
+
+@needs_journald
+@pytest.mark.parametrize("fault", ["a word", "a line", "the end", "a file", "everything"])
+def test_a_log_that_was_changed_shows_it(monitor: Monitor, fault: str) -> None:
+    monitor.environment["EVEREST_SECURITY_LOG_BYTES"] = "600"
+    with monitor.following():
+        monitor.journal.add(*PROVOKED.values())
+        monitor.see(*PROVOKED)
+    assert monitor.run("verify").returncode == 0
+    middle = monitor.log.with_suffix(".log.1")
+    lines = middle.read_text().splitlines(keepends=True)
+    match fault:
+        case "a word":
+            middle.write_text(middle.read_text().replace("\t1\t", "\t2\t", 1))
+        case "a line":
+            middle.write_text("".join(lines[:1] + lines[2:]))
+        case "the end":
+            middle.write_text("".join(lines[:-1]))
+        case "everything":
+            for file in monitor.log.parent.glob("security.log*"):
+                file.unlink()
+        case _:
+            middle.unlink()
+    done = monitor.run("verify")
+    assert done.returncode == 1
+    assert any(words in done.stderr for words in ("was changed: its line", "the beginning of", "the end of"))
+    assert "log-tampered: the security log is not what was written" in monitor.run("daily").stdout
+
+
+@needs_journald
+def test_the_log_does_not_grow_for_ever(monitor: Monitor) -> None:
+    monitor.environment["EVEREST_SECURITY_LOG_BYTES"] = "1"
+    names = [*PROVOKED] * 2
+    with monitor.following():
+        for _ in range(2):
+            monitor.journal.add(*PROVOKED.values())
+            monitor.journal.seconds += 100
+            monitor.journal.clock += 100
+        eventually(lambda: monitor.events() and monitor.events()[-1][0] == str(len(names)))
+    assert len(list(monitor.log.parent.glob("security.log*"))) <= 9
+    assert monitor.run("verify").stdout == "8 events, none changed\n"
+
+
+@needs_journald
+@pytest.mark.skipif(
+    shutil.which("mosquitto") is None or shutil.which("mosquitto_sub") is None, reason="mosquitto or its clients are missing"
+)
+def test_everest_is_told_where_a_module_is_named(layer: Bench, tmp_path: Path) -> None:
+    files = layer.package("everest-security-monitor", EVEREST_SECURITY_EVENTS_MODULE="ocpp_api").files
+    broker = tmp_path / "broker"
+    (tmp_path / "broker.conf").write_text(f"listener 0 {broker}\nallow_anonymous true\nuser root\n")
+    monitor = Monitor(files, tmp_path, environment={"EVEREST_BROKER_SOCKET": str(broker)})
+    with subprocess.Popen(["mosquitto", "-v", "-c", tmp_path / "broker.conf"], stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        eventually(broker.exists)
+        topic = "everest_api/1/ocpp_consumer/ocpp_api/m2e/security_event"
+        listen: list[str | Path] = ["mosquitto_sub", "--unix", broker, "-C", "1", "-W", "60", "-t", topic]
+        with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as listener:
+            while "SUBACK" not in server.stderr.readline():
+                pass
+            with monitor.following():
+                monitor.journal.add(("rauc.service", 'signature verification failed: "x\\y"'))
+                heard, _ = listener.communicate()
+        server.terminate()
+    assert json.loads(heard) == {
+        "type": "InvalidFirmwareSignature",
+        "info": 'update-signature-refused (1): signature verification failed: "x\\y"',
+    }
+
+
+def test_certificates_that_expire_are_said_once_a_day(monitor: Monitor) -> None:
+    place = monitor.directory / "certificates/ca/v2g"
+    place.mkdir(parents=True)
+    (place / "soon.pem").write_text(issue("Soon", days=10).pem)
+    (place / "later.pem").write_text(issue("Later", days=400).pem)
+    (place / "key.pem").write_text("-----BEGIN TSS2 PRIVATE KEY-----\n")
+    said = monitor.run("daily").stdout
+    assert said.startswith("certificate-expires: within 30 days: ")
+    assert "soon.pem (" in said
+    assert "later.pem" not in said
+    assert "key.pem" not in said
+
+
+def test_a_day_without_news_says_nothing(monitor: Monitor) -> None:
+    done = monitor.run("daily")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_wrong_usage_is_told(monitor: Monitor) -> None:
+    assert monitor.run().returncode == 64
+    assert monitor.run("follow", "x").returncode != 0
+    assert monitor.run("--help").stdout.startswith("Usage: everest-security-monitor COMMAND")
+
+
+def test_every_event_has_an_id_of_its_own_and_every_rule_an_event_with_one(monitor: Monitor) -> None:
+    rows = {name: [line.split("\t") for line in (monitor.files / LIBRARY / name).read_text().splitlines() if line[0] != "#"] for name in
+            ("security-event-ids.tsv", "security-events.tsv")}  # fmt: skip
+    ids = [row[1] for row in rows["security-event-ids.tsv"]]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[0-9a-f]{32}", each) for each in ids)
+    assert {row[0] for row in rows["security-events.tsv"]} <= {row[0] for row in rows["security-event-ids.tsv"]}
+    assert all(len(row) == 4 for row in rows["security-events.tsv"])
+
+
+def test_program_tables_and_units_are_there(layer: Bench) -> None:
+    package = layer.package("everest-security-monitor")
+    assert contents(package) == {
+        f"/{PROGRAM}": 0o755,
+        **{
+            f"/{LIBRARY}/{name}": 0o644
+            for name in ("count-security-events.awk", "find-security-events.awk", "security-event-ids.tsv", "security-events.tsv")
+        },
+        **{f"/{UNITS}/everest-security-monitor{name}": 0o644 for name in (".service", ".timer", "-daily.service")},
+    }
+    assert set(package.services) == {"everest-security-monitor.service", "everest-security-monitor.timer"}
+
+
+@pytest.mark.parametrize("module", ["", "ocpp_api"])
+def test_the_broker_s_clients_come_along_where_everest_is_told(layer: Bench, module: str) -> None:
+    package = layer.package("everest-security-monitor", EVEREST_SECURITY_EVENTS_MODULE=module)
+    assert ("mosquitto-clients" in package.depends) == bool(module)
