@@ -1,4 +1,4 @@
-"""Directories that systemd-tmpfiles makes at boot (tmpfiles.d(5))."""
+"""What systemd-tmpfiles makes, changes and removes at boot (tmpfiles.d(5))."""
 
 import re
 import shlex
@@ -13,6 +13,9 @@ DIRECTORIES = places("tmpfiles.d")
 _ADJUSTING_TYPES = frozenset("zZm")
 _WRITING_TYPES = frozenset(["w", "w+", "f+", "F"])
 _DIRECTORY_TYPES = frozenset("dDvqQe")
+_REMOVING_TYPES = frozenset("rRD")
+_OWNING_TYPES = frozenset("fFdDvqQepLcbC")
+"""Types that say what a path is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,38 @@ def read_writes(tree: Tree) -> Iterator[Write]:
             fields = line.split(None, 6)
             if len(fields) == 7 and fields[0].rstrip("!-=~^$") in _WRITING_TYPES:
                 yield Write(fields[1].strip("\"'"), fields[6].strip().strip("\"'"), source, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link that is made."""
+
+    path: str
+    target: str
+    """May be relative to the link's directory."""
+    source: str
+    line: int
+
+
+def read_links(tree: Tree) -> tuple[Link, ...]:
+    """Return the links that lines of type `L` make; one for a path that an earlier line makes otherwise counts with `+` alone (item_compatible)."""
+    made: set[str] = set()
+    found = []
+    for text, source in _files(tree):
+        for number, line in enumerate(text.split("\n"), start=1):
+            fields = [field.strip("\"'") for field in line.split(None, 6)]
+            if len(fields) < 2 or fields[0][:1] not in _OWNING_TYPES:
+                continue
+            path = fields[1].rstrip("/")
+            if fields[0][:1] == "L" and len(fields) == 7 and (path not in made or "+" in fields[0]):
+                found.append(Link(path, fields[6].strip().strip("\"'"), source, number))
+            made.add(path)
+    return tuple(found)
+
+
+def read_removals(tree: Tree) -> Iterator[Directory]:
+    """Yield what is removed, or emptied, at every boot: lines of the types `r`, `R` and `D`, whose paths but the last one's may be patterns."""
+    yield from (each for kind, each in _read(tree) if kind in _REMOVING_TYPES)
 
 
 def read_changes(tree: Tree, path: str) -> Iterator[Directory]:

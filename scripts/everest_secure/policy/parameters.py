@@ -178,6 +178,8 @@ class Parameters:
     """Whether layers may hold changes that are in no commit, as on a bench (SUP-03)."""
     journal_max_mib: int
     """MiB that the journal may take of the data partition (LOG-02)."""
+    journal_services: tuple[str, ...]
+    """Services whose output and errors must reach the journal, where they are installed (LOG-02)."""
     monitor_units: tuple[str, ...]
     """Units that watch for security events; each must start (LOG-03)."""
     stand_ins: bool
