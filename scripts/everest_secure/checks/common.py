@@ -16,7 +16,8 @@ from everest_secure.parse.unit_graph import Start, starts
 from everest_secure.parse.units import Unit, Units
 
 SERVICE = "everest.service"
-_CONFIG_OPTIONS = tuple("--config"[:length] for length in range(len("--co"), len("--config") + 1))
+CONFIG_OPTIONS = tuple("--config"[:length] for length in range(len("--co"), len("--config") + 1))
+_TRIAL_OPTIONS = tuple("--check"[:length] for length in range(len("--ch"), len("--check") + 1))
 MAX_SHOWN = 20
 """Findings of one kind that are listed one by one."""
 
@@ -128,13 +129,20 @@ def stored_configuration(root: Root) -> EverestConfig | None:
     return _config(root.tree, path) if root.tree.resolve(path) else None
 
 
+def manager_commands(root: Root) -> tuple[tuple[str, ...], ...]:
+    """Return the commands of everest.service that start the manager, without those that only try a configuration (`--check`)."""
+    commands = (command for command in service(root).commands if executes(root, command, "manager"))
+    return tuple(command for command in commands if not any(word in _TRIAL_OPTIONS for word in command))
+
+
 def _config_path(root: Root) -> str:
-    """Return the path of EVerest's configuration.
+    """Return the path of EVerest's configuration: what a command that starts the manager names, else any other command of the service.
 
     The manager takes every unambiguous beginning of `--config` (Boost.Program_options, allow_guessing), and of a name in `.json` the `.yaml` beside
     it, if there is one (yaml_loader.cpp, load_yaml_content).
     """
-    named = [path for command in service(root).commands if (path := option(command, *_CONFIG_OPTIONS))]
+    commands = (*manager_commands(root), *service(root).commands)
+    named = [path for command in commands if (path := option(command, *CONFIG_OPTIONS))]
     path = named[0] if named else CONFIG
     return f"{path[:-5]}.yaml" if path.endswith(".json") and root.tree.resolve(f"{path[:-5]}.yaml") else path
 
