@@ -15,18 +15,19 @@ _LAYER = re.compile(r"(?P<name>\S+)\s*= (?P<branch>.*):(?P<revision>[^:\s]+)(?P<
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def parse_package_manifest(text: str, where: str) -> tuple[str, ...]:
-    """Return the names in an image's `.manifest`: a line `NAME ARCHITECTURE VERSION` for each package (oe/utils.py, format_pkg_list()).
+def parse_package_manifest(text: str, where: str) -> tuple[tuple[str, str], ...]:
+    """Return name and version of each package in an image's `.manifest`: a line `NAME ARCHITECTURE VERSION` for each package (oe/utils.py, format_pkg_list()).
 
     Raises ArtefactError for a line of another form.
     """
-    names = []
+    packages = []
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
         if words and len(words) != 3:
             raise ArtefactError(f"{where}:{number} is not the name, architecture and version of a package; give the manifest of a build")
-        names += words[:1]
-    return tuple(names)
+        if words:
+            packages.append((words[0], words[2]))
+    return tuple(packages)
 
 
 @dataclass(frozen=True, slots=True)
