@@ -15,6 +15,8 @@ from support.images import gpt_disk, signed_program, tool, unified_kernel, verit
 from support.rootfs import production
 
 GOOD = "ro lockdown=integrity systemd.import_credentials=no usbcore.authorized_default=0 roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
+ADDONS = "/EFI/Linux/everest-a.efi.extra.d"
+"""Where systemd-stub looks for addons of one UKI; those of all lie in /loader/addons."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,9 @@ def slot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return work / "root.img", verity_image(work / "root.img").hex()
 
 
-def disk(directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "", signed: bool = True) -> dict[str, CheckResult]:
+def disk(
+    directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "", signed: bool = True, addon: str = "", place: str = ADDONS
+) -> dict[str, CheckResult]:
     uki = unified_kernel(directory / "everest-a.efi", {".cmdline": line.format(hash=slot[1]).encode(), ".linux": b"kernel" * 100})
     if signed:
         signed_program(uki)
@@ -39,6 +43,11 @@ def disk(directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "",
     if entry:
         (directory / "entry.conf").write_text(entry.format(hash=slot[1]))
         tool("mcopy", "-i", esp, directory / "entry.conf", "::/loader/entries/entry.conf")
+    if addon:
+        made = unified_kernel(directory / "x.addon.efi", {".cmdline": addon.encode()})
+        tool("sbsign", "--key", directory / "key.pem", "--cert", directory / "cert.pem", "--output", made, made)
+        tool("mmd", "-i", esp, *(f"::{path}" for path in (ADDONS, "/loader/addons")))
+        tool("mcopy", "-i", esp, made, f"::{place}/x.addon.efi")
     image = gpt_disk(directory / "disk.raw", {"efi-a": esp, "rootfs-a": slot[0], "rootfs-b": None})
     checks.load()
     ((_, boot),) = [entry for scope, entries in find_subjects([open_artefact(image)]).items() if scope.name == "BOOT" for entry in entries]
@@ -110,6 +119,15 @@ def test_a_flipped_bit_in_the_root_is_found(slot: tuple[Path, str], tmp_path: Pa
 def test_a_loader_entry_is_covered_by_no_signature(slot: tuple[Path, str], tmp_path: Path) -> None:
     entry = "title x\noptions " + GOOD + "\n"
     assert broken(disk(tmp_path, slot, GOOD, entry=entry)) == {"FS-02", "BOOT-03"}
+
+
+@pytest.mark.parametrize("place", [ADDONS, "/loader/addons"])
+@pytest.mark.parametrize(
+    ("addon", "requirements"),
+    [("quiet", set()), ("rw", {"FS-01"}), ("mitigations=off", {"KERN-01"}), ("init=/bin/sh", {"BOOT-03", "NET-07"})],
+)
+def test_what_a_signed_addon_adds_counts(slot: tuple[Path, str], tmp_path: Path, addon: str, requirements: set[str], place: str) -> None:
+    assert broken(disk(tmp_path, slot, GOOD, addon=addon, place=place)) == requirements
 
 
 def test_a_uki_that_nobody_signed_authenticates_nothing(slot: tuple[Path, str], tmp_path: Path) -> None:

@@ -3,6 +3,11 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from everest_secure import checks
+from everest_secure.checks.core import Outcome, Root, registered, run_check
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.blob import from_bytes
+from everest_secure.image.cpio import open_cpio
 from support.authority import issue
 from support.mutation import Mutation, check_mutation, sentence
 from support.rootfs import RootFs, failing, good_root, production
@@ -151,3 +156,13 @@ def test_a_file_in_the_store_that_is_damaged_is_an_error() -> None:
     bundle(fs, ROOT.pem.replace("MII", "AAA", 1))
     assert all(wrong[0].startswith("error: ") for wrong in failing(fs).values())
     assert set(failing(fs)) == {"CERT-03", "CERT-04"}
+
+
+def test_an_initial_ram_disk_is_no_data_partition_and_is_not_unpacked() -> None:
+    damaged = open_cpio(from_bytes(b"070701" + b"?" * 200, "initrd"), 0)
+    assert damaged is not None
+    checks.load()
+    root = good_root().root
+    subject = Root(root.artefact, root.tree, Artefact("disk", "gpt", children=(root.artefact, damaged)))
+    for entry in (each for each in registered() if each.requirement in ("CERT-02", "CERT-03", "CERT-04")):
+        assert run_check(entry, subject, "rootfs", production()).outcome is Outcome.NOT_APPLICABLE
