@@ -11,11 +11,12 @@ from everest_secure.checks.common import place_of
 from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Scope, check
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.fdt import DeviceTree
 from everest_secure.image.fit import Fit
 from everest_secure.image.pe import EfiProgram
 from everest_secure.image.uki import Uki
-from everest_secure.parse.boot_entries import boot_entries
+from everest_secure.parse.boot_entries import BootEntry, boot_entries
 from everest_secure.parse.certificates import Certificates, parse_certificates, public_key, subject
 from everest_secure.parse.chain import build_chain
 from everest_secure.pki.marking import is_development
@@ -25,21 +26,39 @@ if TYPE_CHECKING:
     from everest_secure.parse.authenticode import EfiSignature
 
 _SIGN = "Sign it with the product's secure boot key (EVEREST_SECURE_BOOT), or take it off the boot partition."
+_VERIFIED = ("/loader/", "/grub", "/EFI/", "/boot/loader/", "/boot/grub")
+"""Menus of the boot loaders that start a kernel by way of the firmware, as an EFI program."""
+_SCRIPTS = ("/boot.scr", "/boot.scr.uimg", "/uEnv.txt", "/boot/boot.scr", "/boot/boot.scr.uimg", "/boot/uEnv.txt")
+"""Where U-Boot looks for scripts and variables (doc/develop/distro.rst; boot/bootmeth_script.c)."""
 _REQUIRED = "conf"
 """Value of `required` with which U-Boot starts no configuration that the key did not sign (doc/usage/fit/signature.rst)."""
 
 
 @check("BOOT-01", on=Scope.BOOT)
 def nothing_unsigned_boots(boot: Boot, policy: Parameters, note: Notes) -> None:
-    """Every EFI program of every boot partition, and every configuration of every FIT, carries a signature of the product's that holds."""
-    if _judge(boot.container, policy, note):
-        return
+    """Every EFI program of every boot partition, and every configuration of every FIT, carries a signature of the product's that holds.
+
+    No menu or script of a boot loader leads past them.
+    """
+    signed = _judge(boot.container, policy, note)
     entries = boot_entries(boot.container)
-    if not entries:
+    if not signed and not entries:
         raise ArtefactError(f"{boot.container.name} holds nothing that firmware starts: neither EFI program nor FIT; give the whole disk")
+    kinds = {artefact.name: artefact.kind for artefact in boot.container.walk()}
     for entry in entries:
-        what = "this entry boots a kernel that nothing signs: there is neither EFI program nor FIT on the disk"
-        note.finding(what, at=place_of(entry), remedy="Boot a signed UKI or FIT (EVEREST_BOOT_CHAIN).")
+        if not signed or not _is_judged(entry, kinds[entry.artefact]):
+            what = "this entry boots a kernel that nothing signs: it is neither EFI program nor FIT"
+            note.finding(what, at=place_of(entry), remedy="Boot a signed UKI or FIT (EVEREST_BOOT_CHAIN).")
+    for artefact in boot.container.walk():
+        for path in _SCRIPTS if artefact.tree is not None and artefact.kind != INITRAMFS else ():
+            if artefact.tree is not None and artefact.tree.resolve(path):
+                what = f"U-Boot's {path} decides what boots, and nothing signs it"
+                note.finding(what, at=Location(artefact.name, path), remedy="Remove it: U-Boot's boot command is compiled in.")
+
+
+def _is_judged(entry: BootEntry, kind: str) -> bool:
+    """Whether what an entry boots is judged by itself: a UKI, a FIT, or a kernel that firmware verifies for systemd-boot or GRUB on its FAT file system."""
+    return kind in ("uki", "fit") or (kind == "vfat" and entry.path.startswith(_VERIFIED))
 
 
 @check("BOOT-01", on=Scope.BUNDLE)
@@ -118,15 +137,24 @@ def _judge_program(artefact: Artefact, program: EfiProgram, signers: _Signers, n
 
 
 def _keys(container: Artefact, anchors: Certificates) -> Iterator[tuple[str, rsa.RSAPublicKey]]:
-    """Yield the keys that U-Boot requires, with a name: of the policy's certificates, else of U-Boot's own device trees on the disk."""
+    """Yield the keys that U-Boot requires, with a name: of the policy's certificates, else of U-Boot's own device trees on the disk.
+
+    Those in a FIT with a kernel are the kernel's: what is to be verified does not say by which key.
+    """
     from everest_secure.image.fit_signature import required_keys
 
     named = [(f"'{subject(anchor)}'", key) for anchor in anchors if isinstance(key := public_key(anchor), rsa.RSAPublicKey)]
     if named:
         yield from named
         return
+    kernels = {
+        id(child)
+        for artefact in container.walk()
+        if isinstance(artefact.facts, Fit) and any(image.type.startswith("kernel") for image in artefact.facts.images.values())
+        for child in artefact.children
+    }
     for artefact in container.walk():
-        if isinstance(artefact.facts, DeviceTree):
+        if isinstance(artefact.facts, DeviceTree) and id(artefact) not in kernels:
             yield from (
                 (f"'{each.name}' of {artefact.name}", each.key) for each in required_keys(artefact.facts) if each.required == _REQUIRED
             )
