@@ -185,8 +185,11 @@ def package_evidence(root: Root) -> str:
 
 
 def findings_up_to(note: Notes, found: list[tuple[str, Location]], *, remedy: str) -> None:
-    """Note each finding, and the rest as one when there are more than 20."""
+    """Note each finding, and the rest as one when there are more than 20.
+
+    That one has the place of no single file, so that a waiver of a file does not cover those that are not listed.
+    """
     for what, where in found[:MAX_SHOWN]:
         note.finding(what, at=where, remedy=remedy)
     if len(found) > MAX_SHOWN:
-        note.finding(f"{len(found) - MAX_SHOWN} more of the same kind", at=found[MAX_SHOWN][1], remedy=remedy)
+        note.finding(f"{len(found) - MAX_SHOWN} more of the same kind", at=Location(found[MAX_SHOWN][1].artefact), remedy=remedy)

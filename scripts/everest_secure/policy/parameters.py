@@ -186,3 +186,5 @@ class Parameters:
     """Whether the image may hold stand-ins for EVerest's own binaries, as the reference image does (BIN-02)."""
     evidence_required: bool
     """Whether missing or expired evidence counts as a finding."""
+    waiver_days: int
+    """Days from today within which a waiver must end; one that ends later covers nothing."""
