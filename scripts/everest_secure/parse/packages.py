@@ -1,7 +1,8 @@
 """Installed packages, from the package manager's own list if the image has one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
@@ -40,6 +41,15 @@ def parse_licences(text: str, path: str) -> tuple[Package, ...]:
         for line, fields in _paragraphs(text)
         if "package name" in fields
     )
+
+
+def parse_recipes(text: str) -> Mapping[str, frozenset[str]]:
+    """Return the versions of the recipes that OE-Core's list of licences names, by name."""
+    found: dict[str, set[str]] = {}
+    for _, fields in _paragraphs(text):
+        if "recipe name" in fields:
+            found.setdefault(fields["recipe name"], set()).add(fields.get("package version", ""))
+    return MappingProxyType({name: frozenset(versions) for name, versions in found.items()})
 
 
 def _paragraphs(text: str) -> Iterator[tuple[int, dict[str, str]]]:

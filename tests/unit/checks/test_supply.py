@@ -298,7 +298,49 @@ def test_no_report_is_a_finding_where_the_policy_asks_for_one(tmp_path: Path, ve
     assert judged("SUP-02", subject, bench).outcome is Outcome.NOT_APPLICABLE
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"package": [3]}', '{"package": [{"name": "a", "version": "1", "issue": [{}]}]}'])
+def test_a_report_that_was_made_without_a_database_is_none(tmp_path: Path) -> None:
+    found = said("SUP-02", build(tmp_path, cve='{"version": "1", "package": []}'))
+    assert found == ["the report compares no recipe with the database, as one that is made without a database"]
+
+
+def test_every_report_beside_the_image_counts(tmp_path: Path) -> None:
+    closed = tmp_path / "i.cve.json"
+    closed.write_text(report(issue(1, "Patched")))
+    subject = build(tmp_path, cve=report(issue(1)))
+    both = replace(subject, companions=(Companion(CompanionKind.VULNERABILITIES, closed), *subject.companions))
+    assert said("SUP-02", both) == ["CVE-2024-1 is open in openssl 3.2.1 (no score yet)"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "version", "found"),
+    [
+        ("openssl", "3.2.1", []),
+        ("openssl", "3.2.3", ["the report is of openssl 3.2.1, in rootfs it is 3.2.3"]),
+        ("busybox", "1.36", ["the report names no recipe of rootfs"]),
+    ],
+)
+def test_a_report_is_of_the_image_that_it_lies_beside(tmp_path: Path, recipe: str, version: str, found: list[str]) -> None:
+    root = good_root().file(LICENCES, f"PACKAGE NAME: x\nPACKAGE VERSION: {version}\nRECIPE NAME: {recipe}\nLICENSE: MIT\n")
+    result = judged("SUP-02", build(tmp_path, root=root, cve=report(issue(1, "Patched"))))
+    assert [finding.what for finding in result.findings] == found
+
+
+def test_an_epoch_in_a_report_is_none_of_the_version(tmp_path: Path) -> None:
+    root = good_root().file(LICENCES, "PACKAGE NAME: x\nPACKAGE VERSION: 3.2.1\nRECIPE NAME: openssl\nLICENSE: MIT\n")
+    subject = build(tmp_path, root=root, cve=report().replace("3.2.1", "1_3.2.1"))
+    assert judged("SUP-02", subject).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        '{"package": [3]}',
+        '{"package": [{"name": "a", "version": "1", "issues": []}]}',
+        '{"package": [{"name": "a", "version": "1", "issue": [{}]}]}',
+    ],
+)
 def test_a_damaged_report_is_an_error_and_no_pass(tmp_path: Path, text: str) -> None:
     assert judged("SUP-02", build(tmp_path, cve=text)).outcome is Outcome.ERROR
 
