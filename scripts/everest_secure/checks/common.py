@@ -18,6 +18,8 @@ from everest_secure.parse.units import Unit, Units
 SERVICE = "everest.service"
 CONFIG_OPTIONS = tuple("--config"[:length] for length in range(len("--co"), len("--config") + 1))
 _TRIAL_OPTIONS = tuple("--check"[:length] for length in range(len("--ch"), len("--check") + 1))
+_MULTILIB = re.compile(r"lib(?:32|64|x32)-")
+"""What OE-Core puts before the names of packages for another ABI (multilib.bbclass)."""
 MAX_SHOWN = 20
 """Findings of one kind that are listed one by one."""
 
@@ -166,7 +168,7 @@ def forbidden(
 ) -> Iterator[tuple[str, str]]:
     """Yield what is installed although a requirement forbids it: a sentence part and the path that shows it."""
     for package in read_packages(root.tree) or ():
-        if matches(package.name, patterns.get(requirement, ())):
+        if any(matches(name, patterns.get(requirement, ())) for name in (package.name, _MULTILIB.sub("", package.name, count=1))):
             yield f"the package {package.name} {package.version} is installed", package.path
     for pattern in files.get(requirement, ()):
         if "*" not in pattern:

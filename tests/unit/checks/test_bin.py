@@ -20,6 +20,11 @@ MUTATIONS = [
         lambda fs: fs.file("/var/lib/dpkg/status", "Package: gcc-13\nVersion: 13\nStatus: install ok installed\n"),
     ),
     Mutation(
+        "a debugger for another ABI waits to be configured",
+        "BIN-02",
+        lambda fs: fs.file("/var/lib/opkg/status", "Package: lib32-gdb\nVersion: 14\nStatus: install user unpacked\n"),
+    ),
+    Mutation(
         "updates are only simulated",
         "BIN-02",
         lambda fs: fs.replace(CONFIG, "module: Linux_Systemd_Rauc", "module: System"),
