@@ -128,23 +128,28 @@ def _by_reason(parts: Sequence[Part]) -> Iterator[str]:
 def _evidence(requirement: Requirement, parts: tuple[Part, ...], *, policy: Policy, today: date) -> Result:
     given = [entry for entry in policy.evidence if entry.requirement == requirement.id]
     statements = tuple(Statement(entry.statement, entry.owner, entry.signed, entry.expires, entry.where) for entry in given)
-    valid = [entry for entry in given if entry.signed <= today <= entry.expires]
+    days = policy.parameters.evidence_days
+    valid = [entry for entry in given if entry.signed <= today <= entry.expires and (entry.expires - entry.signed).days <= days]
     if valid:
         entry = max(valid, key=lambda entry: entry.expires)
         reason = f"signed off by {entry.owner} on {entry.signed}, valid until {entry.expires}"
         return Result(requirement, Outcome.EVIDENCE_PRESENT, reason, parts, statements)
-    outcome, reason = _owed(given, today)
+    outcome, reason = _owed(given, today, days)
     waiver = _waiver(requirement, None, policy, today)
     if waiver:
         return Result(requirement, Outcome.WAIVED, f"{reason}, which is waived by {waiver.owner}", parts, statements, waiver)
     return Result(requirement, outcome, reason, parts, statements)
 
 
-def _owed(given: Sequence[Evidence], today: date) -> tuple[Outcome, str]:
+def _owed(given: Sequence[Evidence], today: date, days: int) -> tuple[Outcome, str]:
     expired = [entry for entry in given if entry.expires < today]
     if expired:
         last = max(expired, key=lambda entry: entry.expires)
         return Outcome.EVIDENCE_EXPIRED, f"the statement of {last.owner} expired on {last.expires}"
+    endless = [entry for entry in given if (entry.expires - entry.signed).days > days]
+    if endless:
+        reason = f"the statement of {endless[0].owner} is to hold until {endless[0].expires}, more than {days} days from its date"
+        return Outcome.EVIDENCE_MISSING, reason
     if given:
         return Outcome.EVIDENCE_MISSING, f"the statement of {given[0].owner} is dated {given[0].signed}, which is in the future"
     return Outcome.EVIDENCE_MISSING, "no signed-off statement under 'evidence' in the policy file"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from everest_secure.policy.profile import Waiver
 from everest_secure.report.model import Result, WaivedBy
@@ -17,7 +17,7 @@ def waive(requirement: str, finding: Finding | None, *, waivers: Sequence[Waiver
     """
     text = "" if finding is None else f"{finding.what} {finding.at}"
     for waiver in waivers:
-        if waiver.requirement == requirement and _mentions(text, waiver.match) and today <= waiver.expires <= today + timedelta(days=days):
+        if waiver.requirement == requirement and _mentions(text, waiver.match) and 0 <= (waiver.expires - today).days <= days:
             return WaivedBy(waiver.reason, waiver.owner, waiver.expires, waiver.where)
     return None
 
@@ -45,7 +45,7 @@ def notices(waivers: Sequence[Waiver], *, results: Iterable[Result], today: date
             said.append(
                 f"the waiver of {waiver.requirement} ({waiver.where}) expired on {waiver.expires} and covers nothing; renew or remove it"
             )
-        elif waiver.expires > today + timedelta(days=days):
+        elif (waiver.expires - today).days > days:
             said.append(
                 f"the waiver of {waiver.requirement} ({waiver.where}) ends on {waiver.expires}, in more than {days} days, and covers nothing; "
                 "let it end earlier and decide again then"

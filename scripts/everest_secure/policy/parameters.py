@@ -188,3 +188,5 @@ class Parameters:
     """Whether missing or expired evidence counts as a finding."""
     waiver_days: int
     """Days from today within which a waiver must end; one that ends later covers nothing."""
+    evidence_days: int
+    """Days from its date for which a statement of evidence may hold; one that is to hold for longer counts as none."""

@@ -154,6 +154,8 @@ EVIDENCE = "evidence:\n- {{id: BOOT-04, statement: fuses blown, owner: Ware, dat
         ("2026-01-01", "2026-08-21", Outcome.EVIDENCE_PRESENT),
         ("2026-01-01", "2026-08-20", Outcome.EVIDENCE_EXPIRED),
         ("2026-08-22", "2027-08-22", Outcome.EVIDENCE_MISSING),
+        ("2026-01-01", "2031-01-02", Outcome.EVIDENCE_PRESENT),
+        ("2026-01-01", "2031-01-03", Outcome.EVIDENCE_MISSING),
     ],
 )
 def test_evidence_holds_from_its_date_to_its_last_day(verified: Verified, signed: str, expires: str, outcome: Outcome) -> None:
