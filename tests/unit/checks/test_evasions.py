@@ -58,15 +58,17 @@ MANAGER = "/usr/bin/manager --conf /etc/everest/config.yaml"
 HAWKBIT = "/usr/bin/rauc-hawkbit-updater"
 CASES: dict[str, dict[str, Change]] = {
     "ACC-05": {
-        "another unit starts a manager": unit("everest-b.service", f"[Service]\nExecStart={MANAGER}\n"),
-        "a wrapper starts it": unit("everest-b.service", "[Service]\nExecStart=/usr/bin/nice -n 5 manager --config /etc/everest/b.yaml\n"),
-        "a script starts it": lambda fs: unit("everest-b.service", "[Service]\nExecStart=/usr/bin/x\n")(
+        "another unit starts a manager": unit("everest-boot-entries.service", f"[Service]\nExecStart={MANAGER}\n"),
+        "a wrapper starts it": unit(
+            "everest-boot-entries.service", "[Service]\nExecStart=/usr/bin/nice -n 5 manager --config /etc/everest/b.yaml\n"
+        ),
+        "a script starts it": lambda fs: unit("everest-boot-entries.service", "[Service]\nExecStart=/usr/bin/x\n")(
             fs.file("/usr/bin/x", "#!/bin/sh\nexec /usr/bin/manager --conf /etc/everest/b.yaml\n", mode=0o755)
         ),
-        "a link to the manager starts": lambda fs: unit("everest-b.service", "[Service]\nExecStart=/usr/bin/b\n")(
+        "a link to the manager starts": lambda fs: unit("everest-boot-entries.service", "[Service]\nExecStart=/usr/bin/b\n")(
             fs.link("/usr/bin/b", "manager")
         ),
-        "another unit starts a module": unit("everest-b.service", f"[Service]\nExecStart={MODULES}/OCPP/OCPP --prefix /usr\n"),
+        "another unit starts a module": unit("everest-boot-entries.service", f"[Service]\nExecStart={MODULES}/OCPP/OCPP --prefix /usr\n"),
         "a command for stopping starts it": dropped("mosquitto.service", f"[Service]\nExecStopPost={MANAGER}\n"),
         "udev starts it": file(RULES, f'SUBSYSTEM=="net", RUN+="{MANAGER}"\n'),
         "the service starts another manager first": lambda fs: dropped(
@@ -145,9 +147,9 @@ CASES: dict[str, dict[str, Change]] = {
         "a part of the configuration lies on the data partition": lambda fs: fs.directory("/var/lib/m").append(
             BROKER, "\ninclude_dir /var/lib/m\n"
         ),
-        "a second broker has another name": lambda fs: unit("everest-b.service", "[Service]\nExecStart=/usr/sbin/everest-b -p 1884\n")(
-            fs.file("/usr/sbin/mosquitto", Program().content, mode=0o755).link("/usr/sbin/everest-b", "mosquitto")
-        ),
+        "a second broker has another name": lambda fs: unit(
+            "everest-boot-entries.service", "[Service]\nExecStart=/usr/sbin/everest-b -p 1884\n"
+        )(fs.file("/usr/sbin/mosquitto", Program().content, mode=0o755).link("/usr/sbin/everest-b", "mosquitto")),
         "a second broker starts before the first": dropped("mosquitto.service", "[Service]\nExecStartPre=/usr/sbin/mosquitto -d -p 1883\n"),
     },
     "NET-02": {
@@ -176,10 +178,10 @@ CASES: dict[str, dict[str, Change]] = {
     },
     "RAUC-06": {
         "the bus marks the slot good": unit(
-            "everest-x.service",
+            "everest-boot-entries.service",
             "[Service]\nExecStart=/usr/bin/busctl call de.pengutronix.rauc / de.pengutronix.rauc.Installer Mark ss good booted\n",
         ),
-        "a script marks the slot good": lambda fs: unit("everest-x.service", "[Service]\nExecStart=/usr/bin/mg\n")(
+        "a script marks the slot good": lambda fs: unit("everest-boot-entries.service", "[Service]\nExecStart=/usr/bin/mg\n")(
             fs.file("/usr/bin/mg", "#!/bin/sh\nrauc status mark-good\n", mode=0o755)
         ),
         "the end of EVerest marks the slot good": dropped("everest.service", "[Service]\nExecStopPost=/usr/bin/rauc status mark-good\n"),
