@@ -1,5 +1,6 @@
 """The journal and who watches it: LOG-02, LOG-03."""
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from posixpath import dirname, join, normpath
@@ -7,6 +8,7 @@ from posixpath import dirname, join, normpath
 from everest_secure.checks.activation import idle
 from everest_secure.checks.common import at, started, units_of
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.deeds import deeds
 from everest_secure.checks.journal_sources import KEPT_LEVELS
 from everest_secure.checks.steady import lies_on_the_root, search_path_on_the_root
 from everest_secure.parse.conf_files import places
@@ -21,6 +23,7 @@ RETENTION = 7 * 86400
 """Seconds that an entry is kept at least, size permitting."""
 JOURNAL = "/var/log/journal"
 DAEMON, FLUSH = "systemd-journald.service", "systemd-journal-flush.service"
+_REMOVES = re.compile(r"\bjournalctl\b[^\n;|&]*\s--vacuum-|\brm\b[^\n;|&]*\s/var/log(?:/?\*?|/journal(?:/\S*)?)(?=[\s'\"]|$)")
 _MIB = 1024 * 1024
 _MAX_LINKS = 16
 _MONITOR = "Install everest-security-monitor."
@@ -65,8 +68,8 @@ def journal_is_kept_on_the_data_partition_within_a_size(root: Root, policy: Para
 
 
 @check("LOG-02", on=Scope.ROOT)
-def systemd_tmpfiles_leaves_the_journal_where_it_is(root: Root, policy: Parameters, note: Notes) -> None:
-    """No line of tmpfiles.d links the journal's directories to what is gone with a reboot, or removes what is in them."""
+def nothing_moves_or_removes_the_journal(root: Root, policy: Parameters, note: Notes) -> None:
+    """No line of tmpfiles.d links the journal's directories to what is gone with a reboot or removes what is in them, and no command does."""
     links, removals = read_links(root.tree), tuple(read_removals(root.tree))
     led = _followed(JOURNAL, links)
     if led != JOURNAL and lasting(led, read_mounts(root.tree, started(root))) is None:
@@ -77,6 +80,9 @@ def systemd_tmpfiles_leaves_the_journal_where_it_is(root: Root, policy: Paramete
         if any(fnmatchcase(place, line.path.rstrip("/")) for place in (dirname(JOURNAL), JOURNAL)):
             what = f"systemd-tmpfiles removes the journal: {line.path}"
             note.finding(what, at=at(root, line.source, line.line), remedy="Take the line out: journald removes what is old by itself.")
+    for who, path in deeds(root, _REMOVES):
+        what = f"{who} removes the journal by a command"
+        note.finding(what, at=at(root, path), remedy="Take the command out: journald removes what is old by itself.")
     note.saw(f"tmpfiles.d: {len(links)} links, {len(removals)} removals")
 
 

@@ -176,6 +176,11 @@ CASES: dict[str, dict[str, Change]] = {
         "code comes from the data partition": dropped("everest.service", "[Service]\nEnvironment=LD_PRELOAD=/var/lib/x.so\n"),
         "an option weakens TLS": lambda fs: fs.replace(OPENSSL, "^(MinProtocol.*)$", r"\1\nOptions = UnsafeLegacyRenegotiation"),
     },
+    "RAUC-01": {
+        "an option overrides the configuration": dropped(
+            "rauc.service", service("/usr/bin/rauc service -C keyring:check-purpose=any --confopt=keyring:path=/etc/x.pem")
+        ),
+    },
     "RAUC-06": {
         "the bus marks the slot good": unit(
             "everest-boot-entries.service",

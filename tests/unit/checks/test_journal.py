@@ -63,6 +63,9 @@ MUTATIONS = [
     made("logs are emptied at boot", "D /var/log 0755 - - -"),
     made("the journal is removed when it is a day old", "e /var/log/journal - - - 1d"),
     made("logs are removed by when they were changed", "e /var/log - - - m:~1h"),
+    service("a command shortens the journal", "ExecStartPre=/usr/bin/journalctl --vacuum-time=1h"),
+    service("a command removes the journal", "ExecStartPre=/bin/sh -c 'rm -rf /var/log/journal/*'"),
+    service("a command removes all logs", "ExecStartPre=/bin/rm -rf /var/log"),
     service("what EVerest says goes nowhere", "StandardOutput=null"),
     service("EVerest's errors go nowhere", "StandardError=null"),
     service("what EVerest says goes to its input, which is nothing", "StandardOutput=inherit"),
@@ -118,6 +121,11 @@ def test_what_still_reaches_the_journal_is_no_finding(text: str) -> None:
 )
 def test_what_tmpfiles_does_elsewhere_or_not_at_all_is_no_finding(lines: str) -> None:
     assert failing(good_root().file(TMPFILES, f"{lines}\n")) == {}
+
+
+@pytest.mark.parametrize("command", ["/usr/bin/journalctl --flush", "/bin/rm -rf /var/log/everest/old", "/bin/rm /var/log/x.log"])
+def test_a_command_that_leaves_the_journal_alone_is_no_finding(command: str) -> None:
+    assert failing(good_root().file(f"{LOCAL}/everest.service.d/zz.conf", f"[Service]\nExecStartPre={command}\n")) == {}
 
 
 def test_a_circle_of_links_is_followed_no_further() -> None:
