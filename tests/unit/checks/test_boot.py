@@ -12,6 +12,7 @@ from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.result import CheckResult
 from support.flat_image import fit_key, signed_fit
 from support.images import gpt_disk, signed_program, tool, unified_kernel, verity_image
+from support.reference import require
 from support.rootfs import production
 
 GOOD = "ro lockdown=integrity systemd.import_credentials=no usbcore.authorized_default=0 roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
@@ -31,7 +32,15 @@ def slot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def disk(
-    directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "", signed: bool = True, addon: str = "", place: str = ADDONS
+    directory: Path,
+    slot: tuple[Path, str],
+    line: str,
+    *,
+    entry: str = "",
+    signed: bool = True,
+    addon: str = "",
+    place: str = ADDONS,
+    environment: Path | None = None,
 ) -> dict[str, CheckResult]:
     uki = unified_kernel(directory / "everest-a.efi", {".cmdline": line.format(hash=slot[1]).encode(), ".linux": b"kernel" * 100})
     if signed:
@@ -48,7 +57,9 @@ def disk(
         tool("sbsign", "--key", directory / "key.pem", "--cert", directory / "cert.pem", "--output", made, made)
         tool("mmd", "-i", esp, *(f"::{path}" for path in (ADDONS, "/loader/addons")))
         tool("mcopy", "-i", esp, made, f"::{place}/x.addon.efi")
-    image = gpt_disk(directory / "disk.raw", {"efi-a": esp, "rootfs-a": slot[0], "rootfs-b": None})
+    image = gpt_disk(
+        directory / "disk.raw", {"efi-a": esp, "rootfs-a": slot[0], "rootfs-b": None} | ({"uboot-env": environment} if environment else {})
+    )
     checks.load()
     ((_, boot),) = [entry for scope, entries in find_subjects([open_artefact(image)]).items() if scope.name == "BOOT" for entry in entries]
     entries = [each for each in registered() if each.scope.name == "BOOT"]
@@ -107,6 +118,17 @@ def test_one_fault_in_the_command_line_fails_its_requirements(
     slot: tuple[Path, str], tmp_path: Path, line: str, requirements: set[str]
 ) -> None:
     assert broken(disk(tmp_path, slot, line)) == requirements
+
+
+@pytest.mark.parametrize(("text", "requirements"), [("BOOT_ORDER=A B\nbootdelay=-2\n", set()), ("bootargs=init=/bin/sh\n", {"BOOT-03"})])
+def test_a_command_line_that_u_boot_saved_is_no_signed_one(
+    slot: tuple[Path, str], tmp_path: Path, text: str, requirements: set[str]
+) -> None:
+    require("mkenvimage")
+    (tmp_path / "text").write_text(text)
+    tool("mkenvimage", "-r", "-s", "0x4000", "-o", tmp_path / "env", tmp_path / "text")
+    (tmp_path / "second").write_bytes(bytes(0x4000) + (tmp_path / "env").read_bytes())
+    assert broken(disk(tmp_path, slot, GOOD, environment=tmp_path / "second")) == requirements
 
 
 def test_a_flipped_bit_in_the_root_is_found(slot: tuple[Path, str], tmp_path: Path) -> None:
