@@ -40,6 +40,13 @@ def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
     check_mutation(mutation)
 
 
+def test_a_simulator_is_found_where_the_configuration_has_its_modules() -> None:
+    fs = (
+        good_root().replace(CONFIG, "^settings:", "settings:\n  modules_dir: /opt/modules").file("/opt/modules/DummyV2G/manifest.yaml", "x")
+    )
+    assert failing(fs)["BIN-02"] == ("the module DummyV2G is installed",)
+
+
 def test_a_profile_for_reference_images_allows_stand_ins() -> None:
     fs = good_root()
     fs.file(MARK, '{"kind": "reference"}')
