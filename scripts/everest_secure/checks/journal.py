@@ -1,7 +1,7 @@
 """The journal and who watches it: LOG-02, LOG-03."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from posixpath import dirname, join, normpath
 
@@ -71,11 +71,11 @@ def journal_is_kept_on_the_data_partition_within_a_size(root: Root, policy: Para
 def nothing_moves_or_removes_the_journal(root: Root, policy: Parameters, note: Notes) -> None:
     """No line of tmpfiles.d links the journal's directories to what is gone with a reboot or removes what is in them, and no command does."""
     links, removals = read_links(root.tree), tuple(read_removals(root.tree))
-    led = _followed(JOURNAL, links)
-    if led != JOURNAL and lasting(led, read_mounts(root.tree, started(root))) is None:
-        link = next(link for link in links if f"{JOURNAL}/".startswith(f"{link.path}/"))
-        what = f"{link.path} becomes a link to {link.target}, which is not on the data partition, so that the journal is gone with a reboot"
-        note.finding(what, at=at(root, link.source, link.line), remedy="Take the line out.")
+    mounts = read_mounts(root.tree, started(root))
+    for there, link in _followed(JOURNAL, links).items():
+        if lasting(there, mounts) is None:
+            what = f"systemd-tmpfiles links the journal to {there}, which is not on the data partition, so that it is gone with a reboot"
+            note.finding(what, at=at(root, link.source, link.line), remedy="Take the line out.")
     for line in (*removals, *(each for each in read_ages(root.tree) if _is_short(each.age))):
         if any(fnmatchcase(place, line.path.rstrip("/")) for place in (dirname(JOURNAL), JOURNAL)):
             what = f"systemd-tmpfiles removes the journal: {line.path}"
@@ -86,15 +86,18 @@ def nothing_moves_or_removes_the_journal(root: Root, policy: Parameters, note: N
     note.saw(f"tmpfiles.d: {len(links)} links, {len(removals)} removals")
 
 
-def _followed(path: str, links: Sequence[Link]) -> str:
-    """Return where a path leads when systemd-tmpfiles has made its links, or the path itself when they go in circles."""
-    found = path
-    for _ in range(_MAX_LINKS):
-        link = next((each for each in links if f"{found}/".startswith(f"{each.path}/")), None)
-        if link is None:
-            return found
-        found = normpath(join(dirname(link.path), link.target)) + found.removeprefix(link.path)
-    return path
+def _followed(path: str, links: Sequence[Link]) -> Mapping[str, Link]:
+    """Return where a path may lead when systemd-tmpfiles has made its links, with the last link on the way; of links within links every order counts."""
+    found: dict[str, Link] = {}
+    todo = [path]
+    while todo and len(found) < _MAX_LINKS:
+        here = todo.pop()
+        for link in (each for each in links if f"{here}/".startswith(f"{each.path}/")):
+            there = normpath(join(dirname(link.path), link.target)) + here.removeprefix(link.path)
+            if there != path and there not in found:
+                found[there] = link
+                todo.append(there)
+    return found
 
 
 def _is_short(age: str) -> bool:

@@ -26,7 +26,8 @@ _REMEDY = f"Let {SERVICE} alone start EVerest, and its configuration the modules
 def everest_is_started_by_its_service_alone(root: Root, policy: Parameters, note: Notes) -> None:
     """No other unit that starts, and no rule of udev, runs the manager or a module; the service itself runs one configuration and no module."""
     config = stored_configuration(root)
-    modules = rf"{re.escape(str((config.setting('modules_dir') if config else None) or MODULES))}/[\w.-]+/(?!manifest\.)[\w.-]"
+    directory = str((config.setting("modules_dir") if config else None) or MODULES).rstrip("/")
+    modules = rf"{re.escape(directory)}/[\w.-]+/(?!manifest\.)[\w.-]"
     units = started(root)
     found = dict(deeds(root, re.compile(f"{_MANAGER}|{modules}")))
     found |= {

@@ -59,6 +59,7 @@ MUTATIONS = [
     made("logs become a link to a file system of memory at boot", "L+ /var/log - - - - /run/log"),
     made("the journal becomes a link beside the data partition", "L+ /var/log/journal - - - - ../../run/journal"),
     made("a link leads to another link", "L+ /var/log/journal - - - - /var/x\nL /var/x - - - - /tmp/x"),
+    made("a link lies within another", "L+ /var/log - - - - /var/x\nL+ /var/log/journal - - - - /run/y"),
     made("the journal is removed at boot", "R! /var/log/journal"),
     made("logs are emptied at boot", "D /var/log 0755 - - -"),
     made("the journal is removed when it is a day old", "e /var/log/journal - - - 1d"),
