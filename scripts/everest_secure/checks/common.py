@@ -67,13 +67,14 @@ def units_of(tree: Tree) -> Units:
 
 
 @lru_cache(maxsize=4)
-def _starts(tree: Tree) -> Mapping[str, Start]:
+def starts_of(tree: Tree) -> Mapping[str, Start]:
+    """Return the units that start on the root that a tree is."""
     return starts(units_of(tree))
 
 
 def started(root: Root) -> Mapping[str, Start]:
     """Return the units that start on this root."""
-    return _starts(root.tree)
+    return starts_of(root.tree)
 
 
 def services(root: Root) -> tuple[Unit, ...]:

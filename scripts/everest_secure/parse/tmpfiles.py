@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import places
@@ -132,9 +133,9 @@ def read_ages(tree: Tree) -> tuple[Directory, ...]:
     return tuple(each for kind, each in _read(tree) if kind in _DIRECTORY_TYPES and each.age)
 
 
-def _read(tree: Tree) -> Iterator[tuple[str, Directory]]:
-    for text, path in _files(tree):
-        yield from _lines(text, path)
+@lru_cache(maxsize=4)
+def _read(tree: Tree) -> tuple[tuple[str, Directory], ...]:
+    return tuple(line for text, path in _files(tree) for line in _lines(text, path))
 
 
 def _files(tree: Tree) -> Iterator[tuple[str, str]]:
