@@ -40,7 +40,7 @@ def is_built_from(version: str, source: str) -> bool:
     wanted = source[:MAX_LENGTH].replace("-", "+")
     bare = _EPOCH.sub("", version[:MAX_LENGTH], count=1)
     forms = [each.replace("-", "+") for each in (version[:MAX_LENGTH], bare, upstream(version))]
-    pattern = r"\d+".join(map(re.escape, wanted.split(_COUNTER)))
+    pattern = r"\d+".join(map(re.escape, wanted.split(_COUNTER, 1)))
     open_end = "+" in wanted and wanted[-1:].isalpha()
     return bool(wanted) and any(re.fullmatch(f"{pattern}.*" if open_end else pattern, each) for each in forms)
 

@@ -232,6 +232,10 @@ def test_one_version_is_not_another(version: str, source: str) -> None:
     assert not is_built_from(version, source)
 
 
+def test_a_version_of_nothing_but_counters_takes_no_time() -> None:
+    assert not is_built_from("1" * 255 + "x", "AUTOINC" * 36)
+
+
 def test_a_package_without_a_licence_is_found(tmp_path: Path) -> None:
     subject = build(tmp_path, root=good_root(), spdx=spdx3("everest-core", "rauc"))
     assert said("SUP-01", subject) == [f"the package everest-core is in the image and not in rootfs: {LICENCES}"]
