@@ -13,7 +13,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.fdt import DeviceTree
-from everest_secure.image.fit import Fit
+from everest_secure.image.fit import Fit, FitConfiguration
 from everest_secure.image.pe import EfiProgram
 from everest_secure.image.uki import Uki
 from everest_secure.parse.boot_entries import BootEntry, boot_entries
@@ -136,14 +136,16 @@ def _judge_program(artefact: Artefact, program: EfiProgram, signers: _Signers, n
         note.finding(faults[0] if faults else "it is an EFI program that nobody signed", at=place, remedy=_SIGN)
 
 
-def _keys(container: Artefact, anchors: Certificates) -> Iterator[tuple[str, rsa.RSAPublicKey]]:
-    """Yield the keys that U-Boot requires, with a name: of the policy's certificates, else of U-Boot's own device trees on the disk.
+_Key = tuple[str, rsa.RSAPublicKey]
+"""A key with a name for findings."""
+
+
+def _keys(container: Artefact, anchors: Certificates) -> Iterator[list[_Key]]:
+    """Yield the keys with which a configuration starts, all of a list together: one of the policy's certificates, else what U-Boot's own trees require.
 
     Those in a FIT with a kernel are the kernel's: what is to be verified does not say by which key.
     """
-    from everest_secure.image.fit_signature import required_keys
-
-    named = [(f"'{subject(anchor)}'", key) for anchor in anchors if isinstance(key := public_key(anchor), rsa.RSAPublicKey)]
+    named = [[(f"'{subject(anchor)}'", key)] for anchor in anchors if isinstance(key := public_key(anchor), rsa.RSAPublicKey)]
     if named:
         yield from named
         return
@@ -155,13 +157,22 @@ def _keys(container: Artefact, anchors: Certificates) -> Iterator[tuple[str, rsa
     }
     for artefact in container.walk():
         if isinstance(artefact.facts, DeviceTree) and id(artefact) not in kernels:
-            yield from (
-                (f"'{each.name}' of {artefact.name}", each.key) for each in required_keys(artefact.facts) if each.required == _REQUIRED
-            )
+            yield from _required(artefact.name, artefact.facts)
 
 
-def _judge_fit(artefact: Artefact, fit: Fit, keys: list[tuple[str, rsa.RSAPublicKey]], note: Notes) -> None:
-    from everest_secure.image.fit_signature import configuration_faults
+def _required(name: str, tree: DeviceTree) -> Iterator[list[_Key]]:
+    """Yield the keys that a U-Boot requires of a configuration: all of them, unless it says that any will do (fit_config_verify_required_keys)."""
+    from everest_secure.image.fit_signature import required_keys
+
+    keys = [(f"'{each.name}' of {name}", each.key) for each in required_keys(tree) if each.required == _REQUIRED]
+    node = tree.node("/signature")
+    if node is not None and node.text("required-mode") == "any":
+        yield from ([key] for key in keys)
+    elif keys:
+        yield keys
+
+
+def _judge_fit(artefact: Artefact, fit: Fit, keys: list[list[_Key]], note: Notes) -> None:
 
     if not keys:
         raise ArtefactError(
@@ -170,10 +181,16 @@ def _judge_fit(artefact: Artefact, fit: Fit, keys: list[tuple[str, rsa.RSAPublic
     if not fit.configurations:
         note.finding("it is a FIT without configurations", at=Location(artefact.name), remedy=_SIGN)
     for configuration in fit.configurations.values():
-        faults = {name: configuration_faults(fit, configuration, key) for name, key in keys}
-        holding = [name for name, found in faults.items() if not found]
+        judged = {tuple(name for name, _ in wanted): _faults(fit, configuration, wanted) for wanted in keys}
+        holding = next((names for names, faults in judged.items() if not faults), None)
         place = Location(artefact.name, configuration.path)
         if holding:
-            note.saw(f"{artefact.name}: {configuration.name} is signed with the key of {holding[0]}")
+            note.saw(f"{artefact.name}: {configuration.name} is signed with the key of {' and of '.join(holding)}")
         else:
-            note.finding(next(iter(faults.values()))[0], at=place, remedy="Sign every configuration of the FIT (everest-secure-fit).")
+            note.finding(next(iter(judged.values()))[0], at=place, remedy="Sign every configuration of the FIT (everest-secure-fit).")
+
+
+def _faults(fit: Fit, configuration: FitConfiguration, keys: list[_Key]) -> tuple[str, ...]:
+    from everest_secure.image.fit_signature import configuration_faults
+
+    return tuple(fault for _, key in keys for fault in configuration_faults(fit, configuration, key))

@@ -233,6 +233,15 @@ def test_a_fit_is_verified_with_the_key_that_u_boot_s_device_tree_requires(tmp_p
     assert len(whats(judged(fit_disk(tmp_path, signed_fit(tmp_path / "unsigned", None), key.tree)))) == 2
 
 
+def test_a_fit_is_signed_with_every_key_that_u_boot_requires_unless_any_will_do(tmp_path: Path, fit: tuple[FitKey, Path]) -> None:
+    key, image = fit
+    other = fit_key(tmp_path / "other", name="other")
+    signed_fit(tmp_path / "scratch", replace(other, tree=key.tree))  # which puts the other key into the tree, beside the first
+    assert "not that of the required key" in whats(judged(fit_disk(tmp_path, image, key.tree)))[0]
+    tool("fdtput", "-t", "s", key.tree, "/signature", "required-mode", "any")
+    assert judged(fit_disk(tmp_path, image, key.tree)).outcome is Outcome.PASS
+
+
 def test_a_fit_does_not_say_itself_by_which_key_it_is_verified(tmp_path: Path) -> None:
     key = fit_key(tmp_path / "key")
     signed_fit(tmp_path / "first", key)  # which puts the key into the tree that becomes a part of the second
