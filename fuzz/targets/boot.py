@@ -164,4 +164,4 @@ def u_boot(data: bytes) -> None:
     """Environments of U-Boot, with a right check sum."""
     loaders.u_boot_delays(from_bytes(data, "input"))
     checked = zlib.crc32(data[4:4096]).to_bytes(4, "little") + data[4:4096]
-    loaders.u_boot_environment(from_bytes(checked, "input"))
+    loaders.u_boot_environments(from_bytes(checked, "input"))

@@ -76,14 +76,18 @@ def signed_fit(
     digest: str = "sha256",
     padding: str = "pkcs-1.5",
     covers: str = '"kernel", "ramdisk", "fdt"',
+    slots: Path | None = None,
 ) -> Path:
-    """Make a FIT of a kernel, an initial RAM disk and two device trees, and sign both configurations; without a key it is unsigned."""
+    """Make a FIT of a kernel, an initial RAM disk and two device trees, and sign both configurations; without a key it is unsigned.
+
+    `slots` is a device tree for both in the place of one for each.
+    """
     directory.mkdir(exist_ok=True)
     parts = {"kernel": directory / "kernel", "ramdisk": directory / "ramdisk"}
     parts["kernel"].write_bytes(bytes(range(256)) * 40)
     parts["ramdisk"].write_bytes(b"initramfs" * 1000)
     for slot in SLOTS:
-        parts[f"fdt-{slot}"] = device_tree(
+        parts[f"fdt-{slot}"] = slots or device_tree(
             directory / f"{slot}.dtb", f'/ {{ chosen {{ bootargs = "ro lockdown=integrity rauc.slot={slot}"; }}; }};'
         )
     source = fit_source(parts, algorithm=f"{digest},rsa{bits}", padding=padding, name=key.name if key else "", covers=covers)

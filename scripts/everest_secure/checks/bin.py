@@ -7,9 +7,8 @@ from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.stand_in import MARK
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import program
+from everest_secure.parse.everest_manifests import MODULES
 from everest_secure.policy.parameters import Parameters
-
-MODULES = "/usr/libexec/everest/modules"
 
 
 @check("BIN-02", on=Scope.ROOT)
@@ -52,7 +51,7 @@ def no_simulator_or_sample_configuration_is_there(root: Root, policy: Parameters
         if matches(module.type, policy.forbidden_modules):
             what = f"the module '{module.id}' is a {module.type}, which is not for products"
             note.finding(what, at=at(root, config.path, module.line), remedy="Configure the module that does the real work.")
-    installed = root.tree.children(MODULES)
+    installed = root.tree.children(str(config.setting("modules_dir") or MODULES))
     found = [
         (f"the module {node.name} is installed", at(root, node.path)) for node in installed if matches(node.name, policy.forbidden_modules)
     ]

@@ -102,6 +102,10 @@ def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate])
             yield f"'{subject(above)}' follows '{subject(below)}' but did not issue it"
         elif not is_authority(above):
             yield f"'{subject(above)}' issued '{subject(below)}' and is no authority"
+    for depth, authority in enumerate(rest):
+        constraints = extension(authority, x509.BasicConstraints)
+        if constraints is not None and constraints.path_length is not None and depth > constraints.path_length:
+            yield f"'{subject(authority)}' allows {constraints.path_length} authorities below it and the chain has {depth}"
     if roots and not is_root(certificates[-1]) and not any(issued_by(certificates[-1], root) for root in roots):
         yield f"the chain ends at '{subject(certificates[-1])}', which no root of the store issued"
 

@@ -16,7 +16,10 @@ from everest_secure.parse.unit_graph import Start, starts
 from everest_secure.parse.units import Unit, Units
 
 SERVICE = "everest.service"
-_CONFIG_OPTIONS = tuple("--config"[:length] for length in range(len("--co"), len("--config") + 1))
+CONFIG_OPTIONS = tuple("--config"[:length] for length in range(len("--co"), len("--config") + 1))
+_TRIAL_OPTIONS = tuple("--check"[:length] for length in range(len("--ch"), len("--check") + 1))
+_MULTILIB = re.compile(r"lib(?:32|64|x32)-")
+"""What OE-Core puts before the names of packages for another ABI (multilib.bbclass)."""
 MAX_SHOWN = 20
 """Findings of one kind that are listed one by one."""
 
@@ -64,13 +67,14 @@ def units_of(tree: Tree) -> Units:
 
 
 @lru_cache(maxsize=4)
-def _starts(tree: Tree) -> Mapping[str, Start]:
+def starts_of(tree: Tree) -> Mapping[str, Start]:
+    """Return the units that start on the root that a tree is."""
     return starts(units_of(tree))
 
 
 def started(root: Root) -> Mapping[str, Start]:
     """Return the units that start on this root."""
-    return _starts(root.tree)
+    return starts_of(root.tree)
 
 
 def services(root: Root) -> tuple[Unit, ...]:
@@ -128,13 +132,20 @@ def stored_configuration(root: Root) -> EverestConfig | None:
     return _config(root.tree, path) if root.tree.resolve(path) else None
 
 
+def manager_commands(root: Root) -> tuple[tuple[str, ...], ...]:
+    """Return the commands of everest.service that start the manager, without those that only try a configuration (`--check`)."""
+    commands = (command for command in service(root).commands if executes(root, command, "manager"))
+    return tuple(command for command in commands if not any(word in _TRIAL_OPTIONS for word in command))
+
+
 def _config_path(root: Root) -> str:
-    """Return the path of EVerest's configuration.
+    """Return the path of EVerest's configuration: what a command that starts the manager names, else any other command of the service.
 
     The manager takes every unambiguous beginning of `--config` (Boost.Program_options, allow_guessing), and of a name in `.json` the `.yaml` beside
     it, if there is one (yaml_loader.cpp, load_yaml_content).
     """
-    named = [path for command in service(root).commands if (path := option(command, *_CONFIG_OPTIONS))]
+    commands = (*manager_commands(root), *service(root).commands)
+    named = [path for command in commands if (path := option(command, *CONFIG_OPTIONS))]
     path = named[0] if named else CONFIG
     return f"{path[:-5]}.yaml" if path.endswith(".json") and root.tree.resolve(f"{path[:-5]}.yaml") else path
 
@@ -158,7 +169,7 @@ def forbidden(
 ) -> Iterator[tuple[str, str]]:
     """Yield what is installed although a requirement forbids it: a sentence part and the path that shows it."""
     for package in read_packages(root.tree) or ():
-        if matches(package.name, patterns.get(requirement, ())):
+        if any(matches(name, patterns.get(requirement, ())) for name in (package.name, _MULTILIB.sub("", package.name, count=1))):
             yield f"the package {package.name} {package.version} is installed", package.path
     for pattern in files.get(requirement, ()):
         if "*" not in pattern:
@@ -177,8 +188,11 @@ def package_evidence(root: Root) -> str:
 
 
 def findings_up_to(note: Notes, found: list[tuple[str, Location]], *, remedy: str) -> None:
-    """Note each finding, and the rest as one when there are more than 20."""
+    """Note each finding, and the rest as one when there are more than 20.
+
+    That one has the place of no single file, so that a waiver of a file does not cover those that are not listed.
+    """
     for what, where in found[:MAX_SHOWN]:
         note.finding(what, at=where, remedy=remedy)
     if len(found) > MAX_SHOWN:
-        note.finding(f"{len(found) - MAX_SHOWN} more of the same kind", at=found[MAX_SHOWN][1], remedy=remedy)
+        note.finding(f"{len(found) - MAX_SHOWN} more of the same kind", at=Location(found[MAX_SHOWN][1].artefact), remedy=remedy)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from everest_secure.checks.common import started
+from everest_secure.checks.common import starts_of
 from everest_secure.checks.core import Root
 from everest_secure.image.tree import Tree
 from everest_secure.parse.udev_rules import rules
@@ -16,24 +16,35 @@ _RUNS = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
 
 def said_by(root: Root, unit: Unit) -> Iterator[tuple[str, str]]:
     """Yield text and path of every command of a unit, those for reloading and stopping as well, and of each script of the image that one runs."""
+    return _said_by(root.tree, unit)
+
+
+def _said_by(tree: Tree, unit: Unit) -> Iterator[tuple[str, str]]:
     for command in unit.every_command:
         yield " ".join(command), unit.path
         for word in command:
-            text = _script(root.tree, word) if word.startswith("/") else ""
+            text = _script(tree, word) if word.startswith("/") else ""
             if text:
                 yield text, word
 
 
 def deeds(root: Root, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """Yield who does something that a pattern finds in the text, and the path that shows it: units that start, and udev's rules."""
-    for name, start in started(root).items():
-        for text, path in said_by(root, start.unit):
-            if pattern.search(text):
-                yield name, path
-                break
-    for path, line, keys in rules(root.tree):
-        if any(_RUNS.fullmatch(key) and pattern.search(value) for key, _, value in keys):
-            yield f"udev ({path.rpartition('/')[2]}:{line})", path
+    """Yield who does something that a pattern finds in the text, and the path that shows it: units that start, each once, and udev's rules."""
+    found: set[str] = set()
+    for who, text, path in _texts(root.tree):
+        if who not in found and pattern.search(text):
+            found.add(who)
+            yield who, path
+
+
+@lru_cache(maxsize=4)
+def _texts(tree: Tree) -> tuple[tuple[str, str, str], ...]:
+    """Return who runs what, and where it says so; kept, as several checks ask for it."""
+    found = [(name, text, path) for name, start in starts_of(tree).items() for text, path in _said_by(tree, start.unit)]
+    for path, line, keys in rules(tree):
+        who = f"udev ({path.rpartition('/')[2]}:{line})"
+        found += [(who, value, path) for key, _, value in keys if _RUNS.fullmatch(key)]
+    return tuple(found)
 
 
 @lru_cache(maxsize=512)

@@ -1,14 +1,16 @@
 """Root file system: FS-01, FS-05, FS-06."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from everest_secure.checks.common import at, entries_of, findings_up_to, matches, place_of
+from everest_secure.checks.common import at, entries_of, findings_up_to, matches, place_of, stored_configuration
 from everest_secure.checks.core import Boot, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.survey import File
 from everest_secure.image.tree import Node, NodeType, printable
 from everest_secure.parse.accounts import read_accounts
 from everest_secure.parse.build_paths import find_build_path
+from everest_secure.parse.everest_yaml import Value
 from everest_secure.parse.fstab import read_fstab
 from everest_secure.parse.private_keys import FoundKey, KeyKind, find_keys
 from everest_secure.policy.parameters import Parameters
@@ -168,3 +170,28 @@ def no_file_is_named_like_a_secret_or_a_repository(root: Root, policy: Parameter
             found.append((f"{printable(node.path)} is named like a key store or a list of passwords", at(root, node.path)))
     findings_up_to(note, found, remedy="Do not install it: name the files that a recipe installs one by one.")
     note.saw(f"names of {len(nodes)} files and directories")
+
+
+_PASSWORD = re.compile(r"(?:.*_)?(?:password|passwd|passphrase|secret)(?:_.*)?", re.IGNORECASE)
+
+
+@check("FS-06", on=Scope.ROOT)
+def everest_s_configuration_holds_no_password(root: Root, policy: Parameters, note: Notes) -> None:
+    """No module is given a password, such as the one by which EvseSecurity encrypts keys, which would be the same on every charger."""
+    config = stored_configuration(root)
+    if config is None:
+        raise NotApplicable("the image has no configuration of EVerest")
+    for module in config.modules:
+        for key, value in _keys({**module.config, **module.implementations}):
+            if _PASSWORD.fullmatch(key) and isinstance(value, str) and value:
+                what = f"the module '{module.id}' ({module.type}) has a password in its configuration: {printable(key)}"
+                note.finding(what, at=at(root, config.path, config.line_of(module, key)), remedy="Take it out of the image.")
+    note.saw(f"{config.path}: keys of {len(config.modules)} modules")
+
+
+def _keys(values: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
+    """Yield each key with its value, those of implementations too."""
+    for key, value in values.items():
+        yield key, value
+        if isinstance(value, dict):
+            yield from value.items()

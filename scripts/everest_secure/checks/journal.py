@@ -1,24 +1,32 @@
 """The journal and who watches it: LOG-02, LOG-03."""
 
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from posixpath import dirname, join, normpath
+
 from everest_secure.checks.activation import idle
 from everest_secure.checks.common import at, started, units_of
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.deeds import deeds
+from everest_secure.checks.journal_sources import KEPT_LEVELS
 from everest_secure.checks.steady import lies_on_the_root, search_path_on_the_root
 from everest_secure.parse.conf_files import places
 from everest_secure.parse.journald_conf import read_journald_conf
 from everest_secure.parse.mounts import lasting, read_mounts
 from everest_secure.parse.timespan import seconds
+from everest_secure.parse.tmpfiles import Link, read_ages, read_links, read_removals
 from everest_secure.parse.unit_file import Assignment
 from everest_secure.policy.parameters import Parameters
 
 RETENTION = 7 * 86400
 """Seconds that an entry is kept at least, size permitting."""
 JOURNAL = "/var/log/journal"
-FLUSH = "systemd-journal-flush.service"
+DAEMON, FLUSH = "systemd-journald.service", "systemd-journal-flush.service"
+_REMOVES = re.compile(r"\bjournalctl\b[^\n;|&]*\s--vacuum-|\brm\b[^\n;|&]*\s/var/log(?:/?\*?|/journal(?:/\S*)?)(?=[\s'\"]|$)")
 _MIB = 1024 * 1024
+_MAX_LINKS = 16
 _MONITOR = "Install everest-security-monitor."
-_LEVELS = ("debug", "info", "notice", "7", "6", "5")
-"""Values of MaxLevelStore= with which what services say is kept."""
 
 
 @check("LOG-02", on=Scope.ROOT)
@@ -49,6 +57,9 @@ def journal_is_kept_on_the_data_partition_within_a_size(root: Root, policy: Para
     if any(lasting(path, read_mounts(root.tree, started(root))) is None for path in (JOURNAL, where)):
         what = f"{where} is not on the data partition, so that the journal is gone with a reboot"
         note.finding(what, at=at(root, where), remedy="Set VOLATILE_LOG_DIR to no, and keep /var on the data partition.")
+    if DAEMON not in started(root):
+        what = f"{DAEMON} does not start, so that there is no journal"
+        note.finding(what, at=at(root, units_of(root.tree).unit(DAEMON).path), remedy="Unmask it; sysinit.target wants it by itself.")
     if FLUSH not in started(root):
         what = f"{FLUSH} does not start, so that the journal stays in memory"
         note.finding(what, at=at(root, units_of(root.tree).unit(FLUSH).path), remedy="Unmask it; sysinit.target wants it by itself.")
@@ -56,10 +67,49 @@ def journal_is_kept_on_the_data_partition_within_a_size(root: Root, policy: Para
         note.saw(f"{storage.path}:{storage.line}: Storage={storage.value}; {bound.path}:{bound.line}: SystemMaxUse={bound.value}")
 
 
+@check("LOG-02", on=Scope.ROOT)
+def nothing_moves_or_removes_the_journal(root: Root, policy: Parameters, note: Notes) -> None:
+    """No line of tmpfiles.d links the journal's directories to what is gone with a reboot or removes what is in them, and no command does."""
+    links, removals = read_links(root.tree), tuple(read_removals(root.tree))
+    mounts = read_mounts(root.tree, started(root))
+    for there, link in _followed(JOURNAL, links).items():
+        if lasting(there, mounts) is None:
+            what = f"systemd-tmpfiles links the journal to {there}, which is not on the data partition, so that it is gone with a reboot"
+            note.finding(what, at=at(root, link.source, link.line), remedy="Take the line out.")
+    for line in (*removals, *(each for each in read_ages(root.tree) if _is_short(each.age))):
+        if any(fnmatchcase(place, line.path.rstrip("/")) for place in (dirname(JOURNAL), JOURNAL)):
+            what = f"systemd-tmpfiles removes the journal: {line.path}"
+            note.finding(what, at=at(root, line.source, line.line), remedy="Take the line out: journald removes what is old by itself.")
+    for who, path in deeds(root, _REMOVES):
+        what = f"{who} removes the journal by a command"
+        note.finding(what, at=at(root, path), remedy="Take the command out: journald removes what is old by itself.")
+    note.saw(f"tmpfiles.d: {len(links)} links, {len(removals)} removals")
+
+
+def _followed(path: str, links: Sequence[Link]) -> Mapping[str, Link]:
+    """Return where a path may lead when systemd-tmpfiles has made its links, with the last link on the way; of links within links every order counts."""
+    found: dict[str, Link] = {}
+    todo = [path]
+    while todo and len(found) < _MAX_LINKS:
+        here = todo.pop()
+        for link in (each for each in links if f"{here}/".startswith(f"{each.path}/")):
+            there = normpath(join(dirname(link.path), link.target)) + here.removeprefix(link.path)
+            if there != path and there not in found:
+                found[there] = link
+                todo.append(there)
+    return found
+
+
+def _is_short(age: str) -> bool:
+    """Whether systemd-tmpfiles-clean.service removes what is younger than what is kept; in front of the span may stand times and `~`."""
+    length = seconds(age.rpartition(":")[2].lstrip("~"))
+    return length is not None and length < RETENTION
+
+
 def _keeps(each: Assignment) -> bool:
     """Whether a level keeps what services say, and a time of retention a week; 0 is for ever (journald.conf(5))."""
     if each.key == "MaxLevelStore":
-        return each.value.lower() in _LEVELS
+        return each.value.lower() in KEPT_LEVELS
     length = seconds(each.value)
     return length is None or length == 0 or length >= RETENTION
 

@@ -1,6 +1,6 @@
 """What somebody at the console can do before the kernel starts: BOOT-02."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from everest_secure.checks.core import Boot, Location, Notes, Scope, check
 from everest_secure.errors import ArtefactError
@@ -126,6 +126,13 @@ def _judge_u_boot(name: str, blob: Blob, note: Notes) -> bool:
 
 def _judge_saved(container: Artefact, note: Notes) -> None:
     """Look at environments that were saved on the disk; an empty one says nothing."""
+    for place, variables in saved_environments(container):
+        if "bootdelay" in variables:
+            _judge_delay(variables["bootdelay"], place, note)
+
+
+def saved_environments(container: Artefact) -> Iterator[tuple[Location, Mapping[str, str]]]:
+    """Yield the environments of U-Boot that were saved on a disk: in a partition of their own or in a file, one or two copies each."""
     for artefact in container.walk():
         found: list[tuple[Location, Blob]] = []
         if artefact.name.endswith(f":{_LABEL}") and artefact.blob is not None:
@@ -135,10 +142,7 @@ def _judge_saved(container: Artefact, note: Notes) -> None:
             found += [
                 (Location(artefact.name, path), artefact.tree.blob(node)) for path, node in nodes if node is not None and node.is_file
             ]
-        for place, blob in found:
-            variables = loaders.u_boot_environment(blob)
-            if variables is not None and "bootdelay" in variables:
-                _judge_delay(variables["bootdelay"], place, note)
+        yield from ((place, variables) for place, blob in found for variables in loaders.u_boot_environments(blob))
 
 
 def _judge_delay(delay: str, place: Location, note: Notes) -> None:

@@ -96,6 +96,9 @@ def the_csms_is_reached_by_security_profile_3_alone(root: Root, policy: Paramete
             if not url.text.lower().startswith("wss://"):
                 what = f"the CSMS is reached at '{url.shown}', which is no wss:// URL"
                 note.finding(what, at=place(root, url), remedy="Set EVEREST_CSMS_URL to a wss:// URL.")
+            if "@" in url.text.partition("//")[2].partition("/")[0]:
+                what = "a password or user name is shipped in the CSMS's URL, the same on every charger of the image"
+                note.finding(what, at=place(root, url), remedy="Take it out: security profile 3 has no password.")
         for profile in ocpp.profiles:
             if profile.number != PROFILE:
                 what = f"the security profile is {profile.shown or 'not set'}"

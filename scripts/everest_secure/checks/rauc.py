@@ -59,6 +59,10 @@ def device_accepts_only_verified_bundle_formats(root: Root, policy: Parameters, 
     if config is None:
         return
     lies_on_the_root(root, config.path, note)
+    for value in (value for command in _service_commands(root) for value in options(command, "--confopt", "-C")):
+        what = f"rauc.service overrides its configuration by an option: {value}"
+        unit = units_of(root.tree).unit("rauc.service")
+        note.finding(what, at=at(root, unit.path), remedy="Take -C out of ExecStart, and say it in system.conf.")
     extra = config.bundle_formats - set(policy.bundle_formats)
     if extra:
         place = at(root, config.path, config.line("system", "bundle-formats"))

@@ -11,11 +11,12 @@ from everest_secure.checks.common import place_of
 from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Scope, check
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.fdt import DeviceTree
-from everest_secure.image.fit import Fit
+from everest_secure.image.fit import Fit, FitConfiguration
 from everest_secure.image.pe import EfiProgram
 from everest_secure.image.uki import Uki
-from everest_secure.parse.boot_entries import boot_entries
+from everest_secure.parse.boot_entries import BootEntry, boot_entries
 from everest_secure.parse.certificates import Certificates, parse_certificates, public_key, subject
 from everest_secure.parse.chain import build_chain
 from everest_secure.pki.marking import is_development
@@ -25,21 +26,39 @@ if TYPE_CHECKING:
     from everest_secure.parse.authenticode import EfiSignature
 
 _SIGN = "Sign it with the product's secure boot key (EVEREST_SECURE_BOOT), or take it off the boot partition."
+_VERIFIED = ("/loader/", "/grub", "/EFI/", "/boot/loader/", "/boot/grub")
+"""Menus of the boot loaders that start a kernel by way of the firmware, as an EFI program."""
+_SCRIPTS = ("/boot.scr", "/boot.scr.uimg", "/uEnv.txt", "/boot/boot.scr", "/boot/boot.scr.uimg", "/boot/uEnv.txt")
+"""Where U-Boot looks for scripts and variables (doc/develop/distro.rst; boot/bootmeth_script.c)."""
 _REQUIRED = "conf"
 """Value of `required` with which U-Boot starts no configuration that the key did not sign (doc/usage/fit/signature.rst)."""
 
 
 @check("BOOT-01", on=Scope.BOOT)
 def nothing_unsigned_boots(boot: Boot, policy: Parameters, note: Notes) -> None:
-    """Every EFI program of every boot partition, and every configuration of every FIT, carries a signature of the product's that holds."""
-    if _judge(boot.container, policy, note):
-        return
+    """Every EFI program of every boot partition, and every configuration of every FIT, carries a signature of the product's that holds.
+
+    No menu or script of a boot loader leads past them.
+    """
+    signed = _judge(boot.container, policy, note)
     entries = boot_entries(boot.container)
-    if not entries:
+    if not signed and not entries:
         raise ArtefactError(f"{boot.container.name} holds nothing that firmware starts: neither EFI program nor FIT; give the whole disk")
+    kinds = {artefact.name: artefact.kind for artefact in boot.container.walk()}
     for entry in entries:
-        what = "this entry boots a kernel that nothing signs: there is neither EFI program nor FIT on the disk"
-        note.finding(what, at=place_of(entry), remedy="Boot a signed UKI or FIT (EVEREST_BOOT_CHAIN).")
+        if not signed or not _is_judged(entry, kinds[entry.artefact]):
+            what = "this entry boots a kernel that nothing signs: it is neither EFI program nor FIT"
+            note.finding(what, at=place_of(entry), remedy="Boot a signed UKI or FIT (EVEREST_BOOT_CHAIN).")
+    for artefact in boot.container.walk():
+        for path in _SCRIPTS if artefact.tree is not None and artefact.kind != INITRAMFS else ():
+            if artefact.tree is not None and artefact.tree.resolve(path):
+                what = f"U-Boot's {path} decides what boots, and nothing signs it"
+                note.finding(what, at=Location(artefact.name, path), remedy="Remove it: U-Boot's boot command is compiled in.")
+
+
+def _is_judged(entry: BootEntry, kind: str) -> bool:
+    """Whether what an entry boots is judged by itself: a UKI, a FIT, or a kernel that firmware verifies for systemd-boot or GRUB on its FAT file system."""
+    return kind in ("uki", "fit") or (kind == "vfat" and entry.path.startswith(_VERIFIED))
 
 
 @check("BOOT-01", on=Scope.BUNDLE)
@@ -117,23 +136,43 @@ def _judge_program(artefact: Artefact, program: EfiProgram, signers: _Signers, n
         note.finding(faults[0] if faults else "it is an EFI program that nobody signed", at=place, remedy=_SIGN)
 
 
-def _keys(container: Artefact, anchors: Certificates) -> Iterator[tuple[str, rsa.RSAPublicKey]]:
-    """Yield the keys that U-Boot requires, with a name: of the policy's certificates, else of U-Boot's own device trees on the disk."""
-    from everest_secure.image.fit_signature import required_keys
+_Key = tuple[str, rsa.RSAPublicKey]
+"""A key with a name for findings."""
 
-    named = [(f"'{subject(anchor)}'", key) for anchor in anchors if isinstance(key := public_key(anchor), rsa.RSAPublicKey)]
+
+def _keys(container: Artefact, anchors: Certificates) -> Iterator[list[_Key]]:
+    """Yield the keys with which a configuration starts, all of a list together: one of the policy's certificates, else what U-Boot's own trees require.
+
+    Those in a FIT with a kernel are the kernel's: what is to be verified does not say by which key.
+    """
+    named = [[(f"'{subject(anchor)}'", key)] for anchor in anchors if isinstance(key := public_key(anchor), rsa.RSAPublicKey)]
     if named:
         yield from named
         return
+    kernels = {
+        id(child)
+        for artefact in container.walk()
+        if isinstance(artefact.facts, Fit) and any(image.type.startswith("kernel") for image in artefact.facts.images.values())
+        for child in artefact.children
+    }
     for artefact in container.walk():
-        if isinstance(artefact.facts, DeviceTree):
-            yield from (
-                (f"'{each.name}' of {artefact.name}", each.key) for each in required_keys(artefact.facts) if each.required == _REQUIRED
-            )
+        if isinstance(artefact.facts, DeviceTree) and id(artefact) not in kernels:
+            yield from _required(artefact.name, artefact.facts)
 
 
-def _judge_fit(artefact: Artefact, fit: Fit, keys: list[tuple[str, rsa.RSAPublicKey]], note: Notes) -> None:
-    from everest_secure.image.fit_signature import configuration_faults
+def _required(name: str, tree: DeviceTree) -> Iterator[list[_Key]]:
+    """Yield the keys that a U-Boot requires of a configuration: all of them, unless it says that any will do (fit_config_verify_required_keys)."""
+    from everest_secure.image.fit_signature import required_keys
+
+    keys = [(f"'{each.name}' of {name}", each.key) for each in required_keys(tree) if each.required == _REQUIRED]
+    node = tree.node("/signature")
+    if node is not None and node.text("required-mode") == "any":
+        yield from ([key] for key in keys)
+    elif keys:
+        yield keys
+
+
+def _judge_fit(artefact: Artefact, fit: Fit, keys: list[list[_Key]], note: Notes) -> None:
 
     if not keys:
         raise ArtefactError(
@@ -142,10 +181,16 @@ def _judge_fit(artefact: Artefact, fit: Fit, keys: list[tuple[str, rsa.RSAPublic
     if not fit.configurations:
         note.finding("it is a FIT without configurations", at=Location(artefact.name), remedy=_SIGN)
     for configuration in fit.configurations.values():
-        faults = {name: configuration_faults(fit, configuration, key) for name, key in keys}
-        holding = [name for name, found in faults.items() if not found]
+        judged = {tuple(name for name, _ in wanted): _faults(fit, configuration, wanted) for wanted in keys}
+        holding = next((names for names, faults in judged.items() if not faults), None)
         place = Location(artefact.name, configuration.path)
         if holding:
-            note.saw(f"{artefact.name}: {configuration.name} is signed with the key of {holding[0]}")
+            note.saw(f"{artefact.name}: {configuration.name} is signed with the key of {' and of '.join(holding)}")
         else:
-            note.finding(next(iter(faults.values()))[0], at=place, remedy="Sign every configuration of the FIT (everest-secure-fit).")
+            note.finding(next(iter(judged.values()))[0], at=place, remedy="Sign every configuration of the FIT (everest-secure-fit).")
+
+
+def _faults(fit: Fit, configuration: FitConfiguration, keys: list[_Key]) -> tuple[str, ...]:
+    from everest_secure.image.fit_signature import configuration_faults
+
+    return tuple(fault for _, key in keys for fault in configuration_faults(fit, configuration, key))

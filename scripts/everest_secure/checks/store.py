@@ -14,6 +14,9 @@ from everest_secure.parse.private_keys import FoundKey, find_keys
 ON_VAR, ON_DATA = "/var/lib/everest/certs", "/lib/everest/certs"
 """The directory that is mounted on the store, as the root sees it and as it lies on the data partition, which is mounted on /var."""
 
+_VAR = "/var"
+"""Where the data partition is mounted."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -42,12 +45,27 @@ def layout(root: Root) -> CertificateStore:
 
 
 def stored_files(root: Root) -> Iterator[StoredFile]:
-    """Yield the files of all stores that belong to a root, each of one inode once."""
-    places = [(root.artefact.name, root.tree, where) for where in (STORE, ON_VAR)]
+    """Yield the files of all stores that belong to a root, each of one inode once, and those that links in them lead to.
+
+    Directories and bundles that EVerest's configuration puts elsewhere belong to it.
+    """
+    store = layout(root)
+    elsewhere = [path for path in dict.fromkeys((*store.bundles.values(), *store.leaves.values())) if not _is_below(path, STORE)]
+    places = [(root.artefact.name, root.tree, path, path) for path in elsewhere]
+    places += [(root.artefact.name, root.tree, where, STORE) for where in (STORE, ON_VAR)]
     others = ((part.name, part.tree) for part in root.container.walk() if part.tree is not None and part.tree is not root.tree)
-    places += [(name, tree, ON_DATA) for name, tree in others if tree.kind != INITRAMFS and not is_root(tree)]
-    for artefact, tree, where in places:
+    for name, tree in ((name, tree) for name, tree in others if tree.kind != INITRAMFS and not is_root(tree)):
+        places += [(name, tree, path.removeprefix(_VAR), path) for path in elsewhere if _is_below(path, _VAR)]
+        places.append((name, tree, ON_DATA, STORE))
+    seen: set[tuple[str, str]] = set()
+    for artefact, tree, where, known_as in places:
         base = tree.resolve(where)
-        for node in tree.under(where) if base else ():
-            if base and node.is_file:
-                yield StoredFile(artefact, tree, node, STORE + node.path.removeprefix(base.path))
+        for node in (base, *tree.under(where)) if base else ():
+            file = tree.resolve(node.path)
+            if base and file is not None and file.is_file and (artefact, node.path) not in seen:
+                seen.add((artefact, node.path))
+                yield StoredFile(artefact, tree, file, known_as + node.path.removeprefix(base.path))
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return f"{path}/".startswith(f"{directory}/")

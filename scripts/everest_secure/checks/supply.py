@@ -2,9 +2,10 @@
 
 import hashlib
 import re
+from collections.abc import Iterator, Mapping
 
 from everest_secure.checks.bundle import facts_of
-from everest_secure.checks.common import at, findings_up_to
+from everest_secure.checks.common import at, findings_up_to, words
 from everest_secure.checks.core import Build, Bundle, Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.stand_in import is_stand_in
 from everest_secure.errors import ArtefactError
@@ -12,12 +13,14 @@ from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.parse.build_lists import (
     Layer,
     Vulnerability,
+    VulnerabilityReport,
     parse_buildinfo,
     parse_package_manifest,
     parse_vulnerabilities,
 )
-from everest_secure.parse.packages import LICENCES, parse_licences, read_packages
-from everest_secure.parse.spdx import Bill, parse_spdx3, read_spdx2
+from everest_secure.parse.packages import LICENCES, parse_licences, parse_recipes, read_packages
+from everest_secure.parse.spdx import Bill, by_name, parse_spdx3, read_spdx2
+from everest_secure.parse.versions import is_built_from
 from everest_secure.policy.parameters import Parameters
 
 BUILDINFO = "/etc/buildinfo"
@@ -43,7 +46,7 @@ def image_says_under_which_licences_its_packages_are(root: Root, policy: Paramet
 
 @check("SUP-01", on=Scope.BUILD)
 def bill_of_materials_covers_every_package(build: Build, policy: Parameters, note: Notes) -> None:
-    """SPDX beside the image, and the licence manifest in it, name every package of the build's list and of the package manager's."""
+    """SPDX beside the image, and the licence manifest in it, name every package of the build's list and of the package manager's in its version."""
     companion = build.of(CompanionKind.BILL_OF_MATERIALS)
     if companion is None:
         if not policy.bill_of_materials_required:
@@ -53,12 +56,12 @@ def bill_of_materials_covers_every_package(build: Build, policy: Parameters, not
         note.finding(what, at=Location(build.container.name), remedy=remedy)
         return
     bill = _bill(companion)
-    installed = _installed(build)
+    installed = _installed(build, policy)
     _compare(installed, bill.packages, companion.name, note)
     for root in build.roots:
         if root.tree.resolve(LICENCES) is not None:
-            licences = {each.name for each in parse_licences(root.tree.text(LICENCES), LICENCES)}
-            _compare(installed, frozenset(licences), f"{root.artefact.name}: {LICENCES}", note)
+            licences = by_name((each.name, each.version) for each in parse_licences(root.tree.text(LICENCES), LICENCES))
+            _compare(installed, licences, f"{root.artefact.name}: {LICENCES}", note)
     note.saw(f"{companion.name}: {bill.version}, {len(bill.packages)} packages, {len(installed)} installed")
 
 
@@ -88,40 +91,70 @@ def _bill(companion: Companion) -> Bill:
     return read_spdx2(tree)
 
 
-def _installed(build: Build) -> frozenset[str]:
-    """Return the names of all packages; raises ArtefactError when nothing lists them."""
+def _installed(build: Build, policy: Parameters) -> Mapping[str, frozenset[str]]:
+    """Return the versions of all packages by name, of the build's list and of the package managers'; raises ArtefactError when nothing lists them.
+
+    The list that stand-ins for EVerest came with is not OE-Core's, and no bill covers it.
+    """
     manifest = build.of(CompanionKind.MANIFEST)
-    names = {*parse_package_manifest(manifest.text(), manifest.name)} if manifest else set()
-    lists = [read_packages(root.tree) for root in build.roots if manifest is None]
-    names |= {package.name for packages in lists for package in packages or ()}
-    if not names:
+    found = list(parse_package_manifest(manifest.text(), manifest.name)) if manifest else []
+    lists = [read_packages(root.tree) for root in build.roots if not (manifest and is_stand_in(root, policy))]
+    found += [
+        (package.name, package.version) for packages in lists for package in packages or () if package.path != LICENCES or not manifest
+    ]
+    if not found:
         raise ArtefactError(f"nothing lists the packages of {build.container.name}; keep IMAGE.manifest beside it")
-    return frozenset(names)
+    return by_name(found)
 
 
-def _compare(installed: frozenset[str], named: frozenset[str], where: str, note: Notes) -> None:
-    missing = [(f"the package {name} is in the image and not in {where}", Location(where)) for name in sorted(installed - named)]
-    findings_up_to(note, missing, remedy="Keep what one build left together: image, list of packages and bill of materials.")
+def _compare(installed: Mapping[str, frozenset[str]], named: Mapping[str, frozenset[str]], where: str, note: Notes) -> None:
+    missing = [
+        (f"the package {name} is in the image and not in {where}", Location(where)) for name in sorted(installed.keys() - named.keys())
+    ]
+    other = [
+        (f"the package {name} has the version {version} in the image and {words(named[name] - {''})} in {where}", Location(where))
+        for name in sorted(installed.keys() & named.keys())
+        for version in sorted(installed[name])
+        if not any(is_built_from(version, source) for source in named[name])
+    ]
+    findings_up_to(note, missing + other, remedy="Keep what one build left together: image, list of packages and bill of materials.")
 
 
 @check("SUP-02", on=Scope.BUILD)
 def no_known_vulnerability_is_open(build: Build, policy: Parameters, note: Notes) -> None:
-    """The report beside the image names no open vulnerability of the policy's score; a waiver for one names it in `match`."""
-    found = next((entry for entry in map(_report, _reports(build)) if entry is not None), None)
-    if found is None:
+    """No report beside the image names an open vulnerability of the policy's score; a waiver for one names it in `match`."""
+    found = [(name, report) for name, report in map(_report, _reports(build)) if report is not None]
+    if not found:
         if not policy.vulnerability_report_required:
             raise NotApplicable("there is no report of known vulnerabilities beside the image, and the policy asks for none")
         what = "there is no report of known vulnerabilities beside the image"
         note.finding(what, at=Location(build.container.name), remedy="Build with kas/opt/cve.yml, and keep IMAGE.json beside the image.")
         return
-    name, issues = found
-    counted = [each for each in issues if each.open and (each.score is None or each.score >= policy.vulnerability_score)]
-    remedy = "Update or patch the package, or record a waiver of SUP-02 with this name as 'match'."
-    for each in counted[:_OPEN_LISTED]:
-        note.finding(_sentence(each), at=Location(name), remedy=remedy)
-    if len(counted) > _OPEN_LISTED:
-        note.finding(f"{len(counted) - _OPEN_LISTED} more vulnerabilities are open", at=Location(name), remedy=remedy)
-    note.saw(f"{name}: {len(issues)} known vulnerabilities, {sum(each.open for each in issues)} open")
+    for name, report in found:
+        for what in _of_something_else(build, report):
+            remedy = "Build the image again with kas/opt/cve.yml and a database, and keep together what one build left."
+            note.finding(what, at=Location(name), remedy=remedy)
+        counted = [each for each in report.issues if each.open and (each.score is None or each.score >= policy.vulnerability_score)]
+        remedy = "Update or patch the package, or record a waiver of SUP-02 with this name as 'match'."
+        for each in counted[:_OPEN_LISTED]:
+            note.finding(_sentence(each), at=Location(name), remedy=remedy)
+        if len(counted) > _OPEN_LISTED:
+            note.finding(f"{len(counted) - _OPEN_LISTED} more vulnerabilities are open", at=Location(name), remedy=remedy)
+        note.saw(f"{name}: {len(report.issues)} known vulnerabilities, {sum(each.open for each in report.issues)} open")
+
+
+def _of_something_else(build: Build, report: VulnerabilityReport) -> Iterator[str]:
+    """Yield why a report says nothing of this image: it compares nothing, or other recipes or versions than those of the licence manifest."""
+    if not report.recipes:
+        yield "the report compares no recipe with the database, as one that is made without a database"
+        return
+    for root in build.roots:
+        recipes = parse_recipes(root.tree.text(LICENCES)) if root.tree.resolve(LICENCES) else {}
+        if recipes and not recipes.keys() & report.recipes.keys():
+            yield f"the report names no recipe of {root.artefact.name}"
+        for name in sorted(recipes.keys() & report.recipes.keys()):
+            if report.recipes[name] not in recipes[name]:
+                yield f"the report is of {name} {report.recipes[name]}, in {root.artefact.name} it is {words(recipes[name])}"
 
 
 def _sentence(found: Vulnerability) -> str:
@@ -135,9 +168,8 @@ def _reports(build: Build) -> tuple[Companion, ...]:
     return tuple(each for each in found if each.name.endswith(".json") and not each.name.endswith(".vex.json"))
 
 
-def _report(companion: Companion) -> tuple[str, tuple[Vulnerability, ...]] | None:
-    issues = parse_vulnerabilities(companion.text(), companion.name)
-    return None if issues is None else (companion.name, issues)
+def _report(companion: Companion) -> tuple[str, VulnerabilityReport | None]:
+    return companion.name, parse_vulnerabilities(companion.text(), companion.name)
 
 
 @check("SUP-03", on=Scope.ROOT)

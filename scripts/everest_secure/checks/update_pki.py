@@ -15,6 +15,8 @@ from everest_secure.parse.chain import build_chain
 from everest_secure.parse.revocation import RevocationList, is_revoked, list_faults, parse_revocation_lists
 from everest_secure.policy.parameters import Parameters
 
+_SIGNERS_TIME = "use-bundle-signing-time"
+
 
 @check("RAUC-09", on=Scope.ROOT)
 def trust_anchors_and_revocation_lists_last(root: Root, policy: Parameters, note: Notes) -> None:
@@ -30,6 +32,25 @@ def trust_anchors_and_revocation_lists_last(root: Root, policy: Parameters, note
         note.saw(f"{path}: '{subject(anchor)}' until {anchor.not_valid_after_utc:%Y-%m-%d}")
     if _checks_lists(root):
         _judge_lists(anchors, _lists(root), place, policy, note)
+
+
+@check("RAUC-09", on=Scope.ROOT)
+def validity_is_held_against_the_clock_of_the_device(root: Root, policy: Parameters, note: Notes) -> None:
+    """RAUC does not take the time of verification from the bundle, where whoever has the key of an expired signer writes what he likes.
+
+    With `use-bundle-signing-time` RAUC checks chain and revocation lists as of the signing time of the CMS (docs/reference.rst), so that
+    expiry, and with it the rotation of signers, takes nothing away from a key. The signature itself holds: this is none of RAUC-03.
+    """
+    config = present_configuration(root, note)
+    if config is None:
+        return
+    place = at(root, config.path, config.line("keyring", _SIGNERS_TIME))
+    if config.file.boolean("keyring", _SIGNERS_TIME, default=False):
+        what = f"an expired signer is accepted: {_SIGNERS_TIME} believes the time that the bundle says of itself"
+        remedy = f"Take {_SIGNERS_TIME} out of [keyring]; without a clock, systemd starts with the time of the build at the earliest."
+        note.finding(what, at=place, remedy=remedy)
+    else:
+        note.saw(f"{config.path}: certificates are held against the device's clock")
 
 
 def _checks_lists(root: Root) -> bool:

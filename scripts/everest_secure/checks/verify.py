@@ -12,8 +12,8 @@ from everest_secure.image.artefact import Artefact
 from everest_secure.policy.catalogue import Catalogue
 from everest_secure.policy.profile import Evidence, Policy
 from everest_secure.policy.requirement import Requirement
-from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject
-from everest_secure.result import CheckResult, Outcome, worst
+from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject, WaivedBy
+from everest_secure.result import CheckResult, Finding, Outcome, worst
 
 UNDECIDED = frozenset({Outcome.NOT_CHECKED, Outcome.NOT_APPLICABLE})
 """Outcomes of the checks beside which evidence decides."""
@@ -52,7 +52,7 @@ def verify(
         subjects=tuple(subject for artefact in artefacts for subject in _described(artefact)),
         groups=catalogue.groups,
         results=results,
-        notices=(*_unread(artefacts), *_repeated(artefacts, subjects), *notices(policy.waivers, results=results, today=today)),
+        notices=(*_unread(artefacts), *_repeated(artefacts, subjects), *_waived(policy, results, today)),
     )
 
 
@@ -71,9 +71,16 @@ def _of(
 def _result(requirement: Requirement, found: Sequence[CheckResult], *, policy: Policy, today: date) -> Result:
     parts = tuple(_part(requirement, one, policy=policy, today=today) for one in found)
     outcome = worst(part.outcome for part in parts) if parts else _without_check(requirement)
-    if requirement.evidence and outcome in UNDECIDED:
+    if requirement.evidence and (outcome in UNDECIDED or _is_left_open(parts)):
         return _evidence(requirement, parts, policy=policy, today=today)
     return Result(requirement, outcome, _reason(requirement, outcome, parts), parts)
+
+
+def _is_left_open(parts: Sequence[Part]) -> bool:
+    """Whether nothing is against it, and a check that holds of one subject does not concern another: of one slot that is encrypted, and one that is not."""
+    said = {(part.check, part.outcome) for part in parts}
+    both = any((check, Outcome.NOT_APPLICABLE) in said for check, outcome in said if outcome is Outcome.PASS)
+    return both and {outcome for _, outcome in said} <= {Outcome.PASS, Outcome.NOT_APPLICABLE}
 
 
 def _without_check(requirement: Requirement) -> Outcome:
@@ -82,9 +89,13 @@ def _without_check(requirement: Requirement) -> Outcome:
 
 
 def _part(requirement: Requirement, one: CheckResult, *, policy: Policy, today: date) -> Part:
-    shown = tuple(Shown(finding, waive(requirement.id, finding, waivers=policy.waivers, today=today)) for finding in one.findings)
+    shown = tuple(Shown(finding, _waiver(requirement, finding, policy, today)) for finding in one.findings)
     covered = one.outcome is Outcome.FAIL and all(finding.waiver for finding in shown)
     return Part(one.check, one.subject, Outcome.WAIVED if covered else one.outcome, one.reason, one.seen, shown)
+
+
+def _waiver(requirement: Requirement, finding: Finding | None, policy: Policy, today: date) -> WaivedBy | None:
+    return waive(requirement.id, finding, waivers=policy.waivers, today=today, days=policy.parameters.waiver_days)
 
 
 def _reason(requirement: Requirement, outcome: Outcome, parts: Sequence[Part]) -> str:
@@ -117,26 +128,35 @@ def _by_reason(parts: Sequence[Part]) -> Iterator[str]:
 def _evidence(requirement: Requirement, parts: tuple[Part, ...], *, policy: Policy, today: date) -> Result:
     given = [entry for entry in policy.evidence if entry.requirement == requirement.id]
     statements = tuple(Statement(entry.statement, entry.owner, entry.signed, entry.expires, entry.where) for entry in given)
-    valid = [entry for entry in given if entry.signed <= today <= entry.expires]
+    days = policy.parameters.evidence_days
+    valid = [entry for entry in given if entry.signed <= today <= entry.expires and (entry.expires - entry.signed).days <= days]
     if valid:
         entry = max(valid, key=lambda entry: entry.expires)
         reason = f"signed off by {entry.owner} on {entry.signed}, valid until {entry.expires}"
         return Result(requirement, Outcome.EVIDENCE_PRESENT, reason, parts, statements)
-    outcome, reason = _owed(given, today)
-    waiver = waive(requirement.id, None, waivers=policy.waivers, today=today)
+    outcome, reason = _owed(given, today, days)
+    waiver = _waiver(requirement, None, policy, today)
     if waiver:
         return Result(requirement, Outcome.WAIVED, f"{reason}, which is waived by {waiver.owner}", parts, statements, waiver)
     return Result(requirement, outcome, reason, parts, statements)
 
 
-def _owed(given: Sequence[Evidence], today: date) -> tuple[Outcome, str]:
+def _owed(given: Sequence[Evidence], today: date, days: int) -> tuple[Outcome, str]:
     expired = [entry for entry in given if entry.expires < today]
     if expired:
         last = max(expired, key=lambda entry: entry.expires)
         return Outcome.EVIDENCE_EXPIRED, f"the statement of {last.owner} expired on {last.expires}"
+    endless = [entry for entry in given if (entry.expires - entry.signed).days > days]
+    if endless:
+        reason = f"the statement of {endless[0].owner} is to hold until {endless[0].expires}, more than {days} days from its date"
+        return Outcome.EVIDENCE_MISSING, reason
     if given:
         return Outcome.EVIDENCE_MISSING, f"the statement of {given[0].owner} is dated {given[0].signed}, which is in the future"
     return Outcome.EVIDENCE_MISSING, "no signed-off statement under 'evidence' in the policy file"
+
+
+def _waived(policy: Policy, results: Sequence[Result], today: date) -> tuple[str, ...]:
+    return notices(policy.waivers, results=results, today=today, days=policy.parameters.waiver_days)
 
 
 def _unread(artefacts: Sequence[Artefact]) -> Iterator[str]:

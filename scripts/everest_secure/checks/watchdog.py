@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 
-from everest_secure.checks.common import at, entries_of, units_of
+from everest_secure.checks.common import at, entries_of, units_of, words
 from everest_secure.checks.common import place_of as place_of_entry
 from everest_secure.checks.core import Boot, Location, Notes, Root, Scope, check
 from everest_secure.checks.kern import hold_to_rules, kernels, place_of
 from everest_secure.checks.steady import search_path_on_the_root
+from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import places, read_daemon_conf
 from everest_secure.parse.kconfig import KernelConfig
-from everest_secure.parse.modprobe import module_options
+from everest_secure.parse.kernel_configs import module_directories
+from everest_secure.parse.kernel_modules import module_of
+from everest_secure.parse.modprobe import blacklisted_modules, module_name, module_options, refused_modules
 from everest_secure.parse.timespan import seconds
 from everest_secure.parse.unit_file import Assignment
 from everest_secure.parse.units import Unit
@@ -24,6 +27,9 @@ _DRIVERS = (
     "AT91SAM9X_WATCHDOG", "SAMA5D4_WATCHDOG", "DAVINCI_WATCHDOG", "ASPEED_WATCHDOG", "XEN_WDT",
 )  # fmt: skip
 """Drivers of hardware watchdogs whose names do not end in `_WDT` (drivers/watchdog/Kconfig); SOFT_WATCHDOG hangs with the kernel and is none."""
+_PLACE = "kernel/drivers/watchdog"
+_NO_HARDWARE = ("softdog", "watchdog")
+"""Modules of drivers/watchdog that hang with the kernel, or are the core of the others; governors are called `pretimeout_...`."""
 _RESTARTED = ("always", "on-failure", "on-abnormal", "on-abort")
 """Values of Restart= with which systemd starts a service again that was killed (systemd.service(5))."""
 _OFF = ("0", "n", "no", "off", "false")
@@ -61,22 +67,38 @@ def _judge(root: Root, key: str, found: Assignment | None, default: str, limit: 
 
 @check("BOOT-05", on=Scope.ROOT)
 def the_kernel_has_a_watchdog_that_cannot_be_stopped(root: Root, policy: Parameters, note: Notes) -> None:
-    """The configuration has a driver of a hardware watchdog, and NOWAYOUT."""
+    """The configuration has a driver of a hardware watchdog, and NOWAYOUT; where all are modules, one is in the image and may be loaded."""
     for config in kernels(root):
         hold_to_rules(config, "BOOT-05", policy, note)
-        drivers = watchdog_drivers(config)
-        if drivers:
-            note.saw(f"{place_of(config)}: {', '.join(drivers[:5])}")
+        built_in, as_modules = _drivers(config, "y"), _drivers(config, "m")
+        remedy = "Add the driver of the board's watchdog to the kernel (EVEREST_KERNEL_FEATURES), and its module to the image."
+        if built_in:
+            note.saw(f"{place_of(config)}: {', '.join(built_in[:5])}")
+        elif not as_modules:
+            note.finding("the kernel has no driver of a hardware watchdog", at=place_of(config), remedy=remedy)
         else:
-            what = "the kernel has no driver of a hardware watchdog"
-            note.finding(
-                what, at=place_of(config), remedy="Add the driver of the board's watchdog to the kernel (EVEREST_KERNEL_FEATURES)."
-            )
+            modules = _modules(root.tree, config)
+            usable = modules - blacklisted_modules(root.tree) - refused_modules(root.tree)
+            if usable:
+                note.saw(f"{place_of(config)}: {', '.join(sorted(usable)[:5])}, a module")
+            else:
+                which = f"modprobe refuses {words(modules)}" if modules else f"no module of {words(as_modules[:5])} is in the image"
+                note.finding(f"no driver of a hardware watchdog is ever loaded: {which}", at=place_of(config), remedy=remedy)
 
 
-def watchdog_drivers(config: KernelConfig) -> list[str]:
-    """Return the drivers of hardware watchdogs that a kernel has, built in or as modules."""
-    return [name for name, value in config.options.items() if value in ("y", "m") and (name.endswith("_WDT") or name in _DRIVERS)]
+def _drivers(config: KernelConfig, value: str) -> list[str]:
+    """Return the drivers of hardware watchdogs that a kernel has with a value, `y` or `m`."""
+    return [name for name, found in config.options.items() if found == value and (name.endswith("_WDT") or name in _DRIVERS)]
+
+
+def _modules(tree: Tree, config: KernelConfig | None = None) -> frozenset[str]:
+    """Return the names of the modules in a kernel's directory of watchdogs that drive hardware; of all kernels' without a configuration that names one."""
+    directories = module_directories(tree)
+    if config is not None and config.path:
+        parts = config.path.replace("/config-", "/").split("/")
+        directories = [each for each in directories if each.name in parts]
+    names = (module_of(node) for each in directories for node in tree.under(f"{each.path}/{_PLACE}") if node.is_file)
+    return frozenset(name for name in names if name and name not in _NO_HARDWARE and not name.startswith("pretimeout_"))
 
 
 @check("BOOT-05", on=Scope.ROOT)
@@ -125,14 +147,18 @@ def no_parameter_lets_a_watchdog_be_stopped(root: Root, policy: Parameters, note
 @check("BOOT-05", on=Scope.BOOT)
 def no_command_line_takes_the_watchdog_away(boot: Boot, policy: Parameters, note: Notes) -> None:
     """No boot entry has parameters that stop the watchdog, or put others in the place of system.conf's."""
+    drivers = {name for root in boot.roots for name in _modules(root.tree)}
     for entry in entries_of(boot):
         for name, value in entry.command_line.parameters:
-            if name in _OVERRIDING or (name.endswith(".nowayout") and (value or "").lower() in _OFF):
+            refused = name in _REFUSING and drivers.intersection(map(module_name, (value or "").split(",")))
+            if name in _OVERRIDING or refused or (name.endswith(".nowayout") and (value or "").lower() in _OFF):
                 what = f"the command line holds '{name}{'' if value is None else f'={value}'}', which changes the watchdog"
                 note.finding(what, at=place_of_entry(entry), remedy="Take the parameter out of the command line.")
         note.saw(f"{place_of_entry(entry)}: {len(entry.command_line.parameters)} parameters")
 
 
+_REFUSING = ("module_blacklist", "modprobe.blacklist", "rd.modprobe.blacklist")
+"""Parameters with the names of modules that are not loaded: the kernel's (kernel/module/main.c) and libkmod's (modprobe(8))."""
 _OVERRIDING = (
     "systemd.watchdog_sec",
     "systemd.watchdog_device",

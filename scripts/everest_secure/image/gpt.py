@@ -83,6 +83,10 @@ def read_table(blob: Blob) -> PartitionTable | None:
         return None
     if not protective:
         raise ArtefactError(f"{blob.name} has a GPT without a protective MBR, which firmware does not accept; make the disk again")
+    if any(kind not in (0, _PROTECTIVE) for kind in head[450:514:16]):
+        raise ArtefactError(
+            f"{blob.name} has a hybrid MBR, by which some firmware finds other partitions than the GPT's; make the disk with a protective one"
+        )
     primary = _header(blob, sector, 1, "primary")
     backup = _header(blob, sector, primary.alternate, "backup")
     if (backup.alternate, backup.entries, backup.disk) != (1, primary.entries, primary.disk):

@@ -17,6 +17,8 @@ from everest_secure.image.pe import AUTHENTICODE, EfiProgram
 from everest_secure.parse.cms import verify_signed_data
 
 _CHUNK = 1024 * 1024
+_TYPES = (AUTHENTICODE, 0x0EF0, 0x0EF1)
+"""Types of entries of the certificate table that are signatures of EFI programs (UEFI specification 2.10, WIN_CERTIFICATE)."""
 _DIGESTS = ("sha256", "sha384", "sha512")
 """What firmware computes and is not broken (UEFI specification 2.10, 32.4.1)."""
 
@@ -42,6 +44,8 @@ def verify_program(blob: Blob, program: EfiProgram) -> tuple[list[EfiSignature],
     faults: list[str] = []
     if program.certificates and program.table_offset + -(-program.table_size // 8) * 8 < blob.size:
         return [], ["something lies behind its certificate table, which firmware does not expect there"]
+    if any(certificate.type not in _TYPES for certificate in program.certificates):
+        return [], ["its certificate table, which no signature covers, holds something else than certificates"]
     for certificate in program.certificates:
         if certificate.type != AUTHENTICODE:
             continue

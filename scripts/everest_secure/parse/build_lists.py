@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from everest_secure.errors import ArtefactError
 
@@ -12,21 +14,23 @@ MAX_SCORE = 10.0
 MAX_LINE = 1000
 """Characters of a line of /etc/buildinfo that can name a layer."""
 _LAYER = re.compile(r"(?P<name>\S+)\s*= (?P<branch>.*):(?P<revision>[^:\s]+)(?P<modified> -- modified)?", re.ASCII)
+_EPOCH = re.compile(r"[0-9]+_")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def parse_package_manifest(text: str, where: str) -> tuple[str, ...]:
-    """Return the names in an image's `.manifest`: a line `NAME ARCHITECTURE VERSION` for each package (oe/utils.py, format_pkg_list()).
+def parse_package_manifest(text: str, where: str) -> tuple[tuple[str, str], ...]:
+    """Return name and version of each package in an image's `.manifest`: a line `NAME ARCHITECTURE VERSION` for each package (oe/utils.py, format_pkg_list()).
 
     Raises ArtefactError for a line of another form.
     """
-    names = []
+    packages = []
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.split()
         if words and len(words) != 3:
             raise ArtefactError(f"{where}:{number} is not the name, architecture and version of a package; give the manifest of a build")
-        names += words[:1]
-    return tuple(names)
+        if words:
+            packages.append((words[0], words[2]))
+    return tuple(packages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,19 @@ class Vulnerability:
     """CVSS base score of the newest version that has one; None when there is none yet."""
 
 
-def parse_vulnerabilities(text: str, where: str) -> tuple[Vulnerability, ...] | None:
+@dataclass(frozen=True, slots=True)
+class VulnerabilityReport:
+    """What was compared with a database of vulnerabilities, and what came of it."""
+
+    recipes: Mapping[str, str]
+    """Version of each recipe by name."""
+    issues: tuple[Vulnerability, ...]
+
+
+def parse_vulnerabilities(text: str, where: str) -> VulnerabilityReport | None:
     """Parse a report of cve-check.bbclass, or of sbom-cve-check in its format; None for JSON of another kind.
+
+    Without a database cve-check.bbclass writes a report without recipes. Of a version it writes the epoch in front as `1_`.
 
     Raises ArtefactError when it is no JSON, or a report with something else inside.
     """
@@ -105,15 +120,17 @@ def parse_vulnerabilities(text: str, where: str) -> tuple[Vulnerability, ...] | 
     if not isinstance(value, dict) or not isinstance(value.get("package"), list):
         return None
     found: list[Vulnerability] = []
+    recipes: dict[str, str] = {}
     for package in value["package"]:
         try:
             name, version = str(package["name"]), str(package["version"])
-            found += (_vulnerability(issue, name, version) for issue in package.get("issue", ()))
+            recipes[name] = _EPOCH.sub("", version, count=1)
+            found += (_vulnerability(issue, name, version) for issue in package["issue"])
         except (KeyError, TypeError, AttributeError):
             raise ArtefactError(f"{where} has an entry without name, version, id or status; build it again") from None
         if len(found) > MAX_ISSUES:
             raise ArtefactError(f"{where} lists more than {MAX_ISSUES} vulnerabilities; it is no report on a charger")
-    return tuple(found)
+    return VulnerabilityReport(MappingProxyType(recipes), tuple(found))
 
 
 def _vulnerability(issue: dict[str, object], name: str, version: str) -> Vulnerability:

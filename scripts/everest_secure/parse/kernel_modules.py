@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.image.tree import Node, Tree
+from everest_secure.parse.modprobe import module_name
 from everest_secure.parse.unpacking import unpacked
 
 MAGIC = b"~Module signature appended~\n"
@@ -12,6 +13,12 @@ SUFFIXES = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
 """Names under which modprobe finds modules."""
 COMPRESSED_BYTES = 512 * 1024
 """Bytes of compressed modules that are unpacked, as that takes a hundred times as long as looking at the end of one that is not compressed."""
+
+
+def module_of(node: Node) -> str:
+    """Return the name of the module in a file, `-` as `_`; empty when it is none."""
+    suffix = next((suffix for suffix in SUFFIXES if node.name.endswith(suffix)), "")
+    return module_name(node.name.removesuffix(suffix)) if suffix else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,20 +113,24 @@ def u_boot_delays(blob: Blob) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(found.decode() for found in _BOOTDELAY.findall(content)))
 
 
-def u_boot_environment(blob: Blob) -> Mapping[str, str] | None:
-    """Return a saved environment of U-Boot at the beginning of some bytes; None when there is none whose check sum is right (env/common.c).
+def u_boot_environments(blob: Blob) -> tuple[Mapping[str, str], ...]:
+    """Return the saved environments of U-Boot at the beginning of some bytes, one or a pair; none when no check sum is right (env/common.c).
 
-    A pair of copies has a flag behind the check sum; the size is a power of two, or that of the file.
+    A pair of copies has a flag behind the check sum, and the second lies behind the first; the size is a power of two, or that of the file.
     """
     for size in (*_ENVIRONMENT_SIZES, blob.size):
-        if size <= 5 or size > min(blob.size, _ENVIRONMENT_SIZES[-1]):
-            continue
-        raw = blob.read(0, size)
-        checked = int.from_bytes(raw[:4], "little")
-        for start in (4, 5):
-            if zlib.crc32(raw[start:]) == checked:
-                return u_boot_variables(raw[start:])
-    return None
+        found = tuple(each for at in (0, size) if (each := _environment(blob, at, size)) is not None)
+        if found:
+            return found
+    return ()
+
+
+def _environment(blob: Blob, at: int, size: int) -> Mapping[str, str] | None:
+    if size <= 5 or size > _ENVIRONMENT_SIZES[-1] or at + size > blob.size:
+        return None
+    raw = blob.read(at, size)
+    checked = int.from_bytes(raw[:4], "little")
+    return next((u_boot_variables(raw[start:]) for start in (4, 5) if zlib.crc32(raw[start:]) == checked), None)
 
 
 def u_boot_variables(raw: bytes) -> Mapping[str, str]:

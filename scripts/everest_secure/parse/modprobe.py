@@ -48,6 +48,12 @@ def module_options(tree: Tree) -> Iterator[Option]:
                     yield Option(module_name(words[1]), module_name(name), value if equals else "y", node.path, number)
 
 
+def blacklisted_modules(tree: Tree) -> frozenset[str]:
+    """Return the modules of `blacklist NAME`, which neither udev nor systemd-modules-load loads for a device or by name (KMOD_PROBE_APPLY_BLACKLIST)."""
+    lines = (line.split() for node in conf_files(tree, places("modprobe.d")) for line in tree.text(node.path).split("\n"))
+    return frozenset(module_name(words[1]) for words in lines if len(words) == 2 and words[0] == "blacklist")
+
+
 def refused_modules(tree: Tree) -> frozenset[str]:
     """Return the modules that modprobe never loads: `install NAME /bin/false`. A blacklisted one is loaded as soon as another needs it, and is not in."""
     return frozenset(name for name, command in install_commands(tree).items() if command in _NOTHING)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
 
-DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite")
+DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite")
+"""The places of distributions; the last one is that of images made by OSTree."""
 MAX_BYTES = 64 << 20
 MAX_STEPS = 20_000
 """Thousands of steps of SQLite's machine that one reading may take; a view of a hostile database may go on for ever."""

@@ -1,10 +1,11 @@
-"""Directories that systemd-tmpfiles makes at boot (tmpfiles.d(5))."""
+"""What systemd-tmpfiles makes, changes and removes at boot (tmpfiles.d(5))."""
 
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import places
@@ -13,6 +14,9 @@ DIRECTORIES = places("tmpfiles.d")
 _ADJUSTING_TYPES = frozenset("zZm")
 _WRITING_TYPES = frozenset(["w", "w+", "f+", "F"])
 _DIRECTORY_TYPES = frozenset("dDvqQe")
+_REMOVING_TYPES = frozenset("rRD")
+_OWNING_TYPES = frozenset("fFdDvqQepLcbC")
+"""Types that say what a path is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,38 @@ def read_writes(tree: Tree) -> Iterator[Write]:
                 yield Write(fields[1].strip("\"'"), fields[6].strip().strip("\"'"), source, number)
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link that is made."""
+
+    path: str
+    target: str
+    """May be relative to the link's directory."""
+    source: str
+    line: int
+
+
+def read_links(tree: Tree) -> tuple[Link, ...]:
+    """Return the links that lines of type `L` make; one for a path that an earlier line makes otherwise counts with `+` alone (item_compatible)."""
+    made: set[str] = set()
+    found = []
+    for text, source in _files(tree):
+        for number, line in enumerate(text.split("\n"), start=1):
+            fields = [field.strip("\"'") for field in line.split(None, 6)]
+            if len(fields) < 2 or fields[0][:1] not in _OWNING_TYPES:
+                continue
+            path = fields[1].rstrip("/")
+            if fields[0][:1] == "L" and len(fields) == 7 and (path not in made or "+" in fields[0]):
+                found.append(Link(path, fields[6].strip().strip("\"'"), source, number))
+            made.add(path)
+    return tuple(found)
+
+
+def read_removals(tree: Tree) -> Iterator[Directory]:
+    """Yield what is removed, or emptied, at every boot: lines of the types `r`, `R` and `D`, whose paths but the last one's may be patterns."""
+    yield from (each for kind, each in _read(tree) if kind in _REMOVING_TYPES)
+
+
 def read_changes(tree: Tree, path: str) -> Iterator[Directory]:
     """Yield the lines that change mode or owner of a file that something else makes: types `z`, `Z` and `m`."""
     for kind, each in _read(tree):
@@ -97,9 +133,9 @@ def read_ages(tree: Tree) -> tuple[Directory, ...]:
     return tuple(each for kind, each in _read(tree) if kind in _DIRECTORY_TYPES and each.age)
 
 
-def _read(tree: Tree) -> Iterator[tuple[str, Directory]]:
-    for text, path in _files(tree):
-        yield from _lines(text, path)
+@lru_cache(maxsize=4)
+def _read(tree: Tree) -> tuple[tuple[str, Directory], ...]:
+    return tuple(line for text, path in _files(tree) for line in _lines(text, path))
 
 
 def _files(tree: Tree) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ import re
 from itertools import zip_longest
 
 _PARTS = re.compile(r"([^0-9]*)([0-9]*)")
+_COUNTER = "AUTOINC"
 _EPOCH = re.compile(r"[0-9]+:")
 MAX_LENGTH = 256
 """Characters of a version that are looked at."""
@@ -28,6 +29,20 @@ def upstream(version: str) -> str:
     """Return the upstream part: without the epoch, and without the packager's revision after the last hyphen."""
     bare = _EPOCH.sub("", version[:MAX_LENGTH], count=1)
     return bare.rpartition("-")[0] or bare
+
+
+def is_built_from(version: str, source: str) -> bool:
+    """Whether a package of a whole version was built from a source of a version.
+
+    OE-Core adds epoch and revision to PV, the commit to one that ends with `+git`, a number in the place of `AUTOINC`
+    (package.bbclass, package_setup_pkgv), and writes `+` for `-` in the versions of rpm (package_rpm.bbclass).
+    """
+    wanted = source[:MAX_LENGTH].replace("-", "+")
+    bare = _EPOCH.sub("", version[:MAX_LENGTH], count=1)
+    forms = [each.replace("-", "+") for each in (version[:MAX_LENGTH], bare, upstream(version))]
+    pattern = r"\d+".join(map(re.escape, wanted.split(_COUNTER, 1)))
+    open_end = "+" in wanted and wanted[-1:].isalpha()
+    return bool(wanted) and any(re.fullmatch(f"{pattern}.*" if open_end else pattern, each) for each in forms)
 
 
 def compare(one: str, other: str) -> int:

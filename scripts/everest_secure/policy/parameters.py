@@ -178,9 +178,15 @@ class Parameters:
     """Whether layers may hold changes that are in no commit, as on a bench (SUP-03)."""
     journal_max_mib: int
     """MiB that the journal may take of the data partition (LOG-02)."""
+    journal_services: tuple[str, ...]
+    """Services whose output and errors must reach the journal, where they are installed (LOG-02)."""
     monitor_units: tuple[str, ...]
     """Units that watch for security events; each must start (LOG-03)."""
     stand_ins: bool
     """Whether the image may hold stand-ins for EVerest's own binaries, as the reference image does (BIN-02)."""
     evidence_required: bool
     """Whether missing or expired evidence counts as a finding."""
+    waiver_days: int
+    """Days from today within which a waiver must end; one that ends later covers nothing."""
+    evidence_days: int
+    """Days from its date for which a statement of evidence may hold; one that is to hold for longer counts as none."""

@@ -4,6 +4,7 @@ Both are files of the same form (docs/policy.md, conf/policy/schema/policy.schem
 single values as a JSON merge patch would (RFC 7396: mappings merge, anything else is replaced), its `add` appends to lists.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
@@ -24,6 +25,8 @@ DEFAULT_PROFILE = "production"
 """The strictest profile: what a product that leaves the factory must satisfy."""
 
 Fields = dict[str, Any]
+_EVERYTHING = re.compile(r"[/.-]*[*?#+][*?#+/.-]*")
+"""Patterns of fnmatch(3) and of MQTT's topics without a letter or number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ def _policy(layers: list[_Layer], *, file: str, catalogue: Catalogue) -> Policy:
     waivers: list[Waiver] = []
     evidence: list[Evidence] = []
     for layer in layers:
+        for key in ("parameters", "add"):
+            _refuse_everything(layer.document, (key,), layer.value.get(key, {}))
         merged = _merged(merged, _located(layer, "parameters"))
         merged = _extended(merged, _located(layer, "add"), layer.document, ("add",))
         waivers += [_waiver(layer.document, index, entry, catalogue) for index, entry in enumerate(layer.value.get("waivers", []))]
@@ -141,6 +146,17 @@ def _policy(layers: list[_Layer], *, file: str, catalogue: Catalogue) -> Policy:
     if missing:
         raise layers[0].document.error(["parameters"], f"the parameter '{missing[0]}' is set nowhere; add it, or extend a profile")
     return Policy(Path(bottom.document.name).stem, file, _built(Parameters, merged), tuple(waivers), tuple(evidence), declared)
+
+
+def _refuse_everything(document: Document, path: tuple[Key, ...], value: Any) -> None:  # noqa: ANN401 - any YAML value
+    """Raise PolicyError for a pattern of files, units, packages or topics that takes all there are, unless its entry gives a reason."""
+    if isinstance(value, dict) and "reason" in value:
+        return
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in entries:
+        if isinstance(each, str) and isinstance(value, list) and _EVERYTHING.fullmatch(each):
+            raise document.error((*path, key), f"'{each}' stands for everything; name what is meant")
+        _refuse_everything(document, (*path, key), each)
 
 
 def _declared(layers: list[_Layer], catalogue: Catalogue) -> tuple[Declared, ...]:

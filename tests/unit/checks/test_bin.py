@@ -20,6 +20,11 @@ MUTATIONS = [
         lambda fs: fs.file("/var/lib/dpkg/status", "Package: gcc-13\nVersion: 13\nStatus: install ok installed\n"),
     ),
     Mutation(
+        "a debugger for another ABI waits to be configured",
+        "BIN-02",
+        lambda fs: fs.file("/var/lib/opkg/status", "Package: lib32-gdb\nVersion: 14\nStatus: install user unpacked\n"),
+    ),
+    Mutation(
         "updates are only simulated",
         "BIN-02",
         lambda fs: fs.replace(CONFIG, "module: Linux_Systemd_Rauc", "module: System"),
@@ -33,6 +38,13 @@ MUTATIONS = [
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
 def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
     check_mutation(mutation)
+
+
+def test_a_simulator_is_found_where_the_configuration_has_its_modules() -> None:
+    fs = (
+        good_root().replace(CONFIG, "^settings:", "settings:\n  modules_dir: /opt/modules").file("/opt/modules/DummyV2G/manifest.yaml", "x")
+    )
+    assert failing(fs)["BIN-02"] == ("the module DummyV2G is installed",)
 
 
 def test_a_profile_for_reference_images_allows_stand_ins() -> None:

@@ -12,9 +12,12 @@ from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.result import CheckResult
 from support.flat_image import fit_key, signed_fit
 from support.images import gpt_disk, signed_program, tool, unified_kernel, verity_image
+from support.reference import require
 from support.rootfs import production
 
 GOOD = "ro lockdown=integrity systemd.import_credentials=no usbcore.authorized_default=0 roothash={hash} systemd.verity_root_data=PARTLABEL=rootfs-a quiet"
+ADDONS = "/EFI/Linux/everest-a.efi.extra.d"
+"""Where systemd-stub looks for addons of one UKI; those of all lie in /loader/addons."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,17 @@ def slot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return work / "root.img", verity_image(work / "root.img").hex()
 
 
-def disk(directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "", signed: bool = True) -> dict[str, CheckResult]:
+def disk(
+    directory: Path,
+    slot: tuple[Path, str],
+    line: str,
+    *,
+    entry: str = "",
+    signed: bool = True,
+    addon: str = "",
+    place: str = ADDONS,
+    environment: Path | None = None,
+) -> dict[str, CheckResult]:
     uki = unified_kernel(directory / "everest-a.efi", {".cmdline": line.format(hash=slot[1]).encode(), ".linux": b"kernel" * 100})
     if signed:
         signed_program(uki)
@@ -39,7 +52,14 @@ def disk(directory: Path, slot: tuple[Path, str], line: str, *, entry: str = "",
     if entry:
         (directory / "entry.conf").write_text(entry.format(hash=slot[1]))
         tool("mcopy", "-i", esp, directory / "entry.conf", "::/loader/entries/entry.conf")
-    image = gpt_disk(directory / "disk.raw", {"efi-a": esp, "rootfs-a": slot[0], "rootfs-b": None})
+    if addon:
+        made = unified_kernel(directory / "x.addon.efi", {".cmdline": addon.encode()})
+        tool("sbsign", "--key", directory / "key.pem", "--cert", directory / "cert.pem", "--output", made, made)
+        tool("mmd", "-i", esp, *(f"::{path}" for path in (ADDONS, "/loader/addons")))
+        tool("mcopy", "-i", esp, made, f"::{place}/x.addon.efi")
+    image = gpt_disk(
+        directory / "disk.raw", {"efi-a": esp, "rootfs-a": slot[0], "rootfs-b": None} | ({"uboot-env": environment} if environment else {})
+    )
     checks.load()
     ((_, boot),) = [entry for scope, entries in find_subjects([open_artefact(image)]).items() if scope.name == "BOOT" for entry in entries]
     entries = [each for each in registered() if each.scope.name == "BOOT"]
@@ -77,6 +97,19 @@ def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple
         (GOOD + " single", {"NET-07"}),
         (GOOD + " systemd.run=/bin/sh", {"BOOT-03"}),
         (GOOD + " systemd.wants=a.service", {"BOOT-03"}),
+        (GOOD + " systemd.default_standard_output=null", {"LOG-02"}),
+        (GOOD + " systemd.journald.max_level_store=emerg", {"LOG-02"}),
+        (GOOD + " mitigations=off", {"KERN-01"}),
+        (GOOD + " nokaslr", {"KERN-01"}),
+        (GOOD + " module.sig_enforce=0", {"KERN-01"}),
+        (GOOD + " systemd.watchdog_sec=0", {"BOOT-05"}),
+        (GOOD + " systemd.watchdog_device=/dev/null", {"BOOT-05"}),
+        (GOOD + " i6300esb.nowayout=0", {"BOOT-05"}),
+        (GOOD + " root=/dev/sda2", {"FS-02"}),
+        (GOOD + " root=PARTLABEL=rootfs-a", {"FS-02"}),
+        (GOOD + " systemd.verity=no", {"FS-02"}),
+        (GOOD + " rd.systemd.verity=0", {"FS-02"}),
+        (GOOD + " systemd.verity_root_options=ignore-corruption", {"FS-02"}),
         (GOOD + " systemd.mask=everest-firewall.service", {"BOOT-03"}),
         (GOOD + " systemd.set_credential=passwd.plaintext-password.root:x", {"BOOT-03"}),
     ],
@@ -85,6 +118,17 @@ def test_one_fault_in_the_command_line_fails_its_requirements(
     slot: tuple[Path, str], tmp_path: Path, line: str, requirements: set[str]
 ) -> None:
     assert broken(disk(tmp_path, slot, line)) == requirements
+
+
+@pytest.mark.parametrize(("text", "requirements"), [("BOOT_ORDER=A B\nbootdelay=-2\n", set()), ("bootargs=init=/bin/sh\n", {"BOOT-03"})])
+def test_a_command_line_that_u_boot_saved_is_no_signed_one(
+    slot: tuple[Path, str], tmp_path: Path, text: str, requirements: set[str]
+) -> None:
+    require("mkenvimage")
+    (tmp_path / "text").write_text(text)
+    tool("mkenvimage", "-r", "-s", "0x4000", "-o", tmp_path / "env", tmp_path / "text")
+    (tmp_path / "second").write_bytes(bytes(0x4000) + (tmp_path / "env").read_bytes())
+    assert broken(disk(tmp_path, slot, GOOD, environment=tmp_path / "second")) == requirements
 
 
 def test_a_flipped_bit_in_the_root_is_found(slot: tuple[Path, str], tmp_path: Path) -> None:
@@ -97,6 +141,15 @@ def test_a_flipped_bit_in_the_root_is_found(slot: tuple[Path, str], tmp_path: Pa
 def test_a_loader_entry_is_covered_by_no_signature(slot: tuple[Path, str], tmp_path: Path) -> None:
     entry = "title x\noptions " + GOOD + "\n"
     assert broken(disk(tmp_path, slot, GOOD, entry=entry)) == {"FS-02", "BOOT-03"}
+
+
+@pytest.mark.parametrize("place", [ADDONS, "/loader/addons"])
+@pytest.mark.parametrize(
+    ("addon", "requirements"),
+    [("quiet", set()), ("rw", {"FS-01"}), ("mitigations=off", {"KERN-01"}), ("init=/bin/sh", {"BOOT-03", "NET-07"})],
+)
+def test_what_a_signed_addon_adds_counts(slot: tuple[Path, str], tmp_path: Path, addon: str, requirements: set[str], place: str) -> None:
+    assert broken(disk(tmp_path, slot, GOOD, addon=addon, place=place)) == requirements
 
 
 def test_a_uki_that_nobody_signed_authenticates_nothing(slot: tuple[Path, str], tmp_path: Path) -> None:

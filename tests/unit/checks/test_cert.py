@@ -3,6 +3,11 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from everest_secure import checks
+from everest_secure.checks.core import Outcome, Root, registered, run_check
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.blob import from_bytes
+from everest_secure.image.cpio import open_cpio
 from support.authority import issue
 from support.mutation import Mutation, check_mutation, sentence
 from support.rootfs import RootFs, failing, good_root, production
@@ -16,6 +21,9 @@ OTHER = issue("Other root", authority=True)
 CSMS = issue("cp4711", by=SUB2, organization="Acme Charging", for_clients=True)
 
 
+NARROW = issue("Narrow", by=ROOT, authority=True, path_length=0)
+BELOW = issue("Below", by=NARROW, authority=True)
+SHORT = (issue("SECC", by=BELOW).pem, BELOW.pem, NARROW.pem)
 SMALL = issue("Small", authority=True, key=rsa.generate_private_key(65537, 1024))
 
 
@@ -36,6 +44,15 @@ def towards_csms(fs: RootFs, *pems: str) -> None:
     fs.file(f"{STORE}/client/csms/CSMS_LEAF.pem", "".join(pems))
 
 
+def elsewhere(fs: RootFs) -> RootFs:
+    """Put a bundle, and chains and keys, of EvseSecurity into directories of the product's own."""
+    keys = "secc_leaf_cert_directory: /var/lib/secc, secc_leaf_key_directory: /var/lib/secc, v2g_ca_bundle: /var/lib/roots/v2g.pem"
+    fs.replace("/etc/everest/config.yaml", "module: EvseSecurity", f"module: EvseSecurity\n    config_module: {{{keys}}}")
+    for path in ("/var/lib/secc", "/var/lib/roots"):
+        fs.directory(path, mode=0o700, uid=1500, gid=1500)
+    return fs
+
+
 def charger(**changes: str | bool) -> str:
     """A certificate towards the CSMS that is as it should be but for one thing."""
     return issue(str(changes.pop("name", "cp4711")), by=SUB2, **{"organization": "Acme Charging", "for_clients": True, **changes}).pem  # type: ignore[arg-type] # any of its options
@@ -51,6 +68,14 @@ MUTATIONS = [
     Mutation("no root of the store issued a chain", "CERT-03", lambda fs: bundle_and_chain(fs, OTHER.pem, LEAF.pem, SUB2.pem, SUB1.pem)),
     Mutation("a chain lacks an authority", "CERT-03", lambda fs: bundle_and_chain(fs, ROOT.pem, LEAF.pem, SUB2.pem)),
     Mutation("a certificate in the chain is no authority", "CERT-03", lambda fs: chain(fs, issue("Below", by=LEAF).pem, LEAF.pem)),
+    Mutation("an authority in the chain may have none below it", "CERT-03", lambda fs: chain(fs, *SHORT)),
+    Mutation(
+        "a chain is a link to one that has expired",
+        "CERT-04",
+        lambda fs: fs.file("/usr/share/old.pem", issue("Old", by=SUB2, days=1, age=9).pem).link(
+            f"{STORE}/client/cso/CPO_CERT_CHAIN.pem", "/usr/share/old.pem"
+        ),
+    ),
     Mutation("the certificate towards the CSMS names no operator", "CERT-04", lambda fs: towards_csms(fs, charger(organization=""))),
     Mutation("the certificate towards the CSMS may not sign", "CERT-04", lambda fs: towards_csms(fs, charger(may_sign=False))),
     Mutation("the certificate towards the CSMS is for code", "CERT-04", lambda fs: towards_csms(fs, charger(for_clients=False))),
@@ -151,3 +176,23 @@ def test_a_file_in_the_store_that_is_damaged_is_an_error() -> None:
     bundle(fs, ROOT.pem.replace("MII", "AAA", 1))
     assert all(wrong[0].startswith("error: ") for wrong in failing(fs).values())
     assert set(failing(fs)) == {"CERT-03", "CERT-04"}
+
+
+def test_an_initial_ram_disk_is_no_data_partition_and_is_not_unpacked() -> None:
+    damaged = open_cpio(from_bytes(b"070701" + b"?" * 200, "initrd"), 0)
+    assert damaged is not None
+    checks.load()
+    root = good_root().root
+    subject = Root(root.artefact, root.tree, Artefact("disk", "gpt", children=(root.artefact, damaged)))
+    for entry in (each for each in registered() if each.requirement in ("CERT-02", "CERT-03", "CERT-04")):
+        assert run_check(entry, subject, "rootfs", production()).outcome is Outcome.NOT_APPLICABLE
+
+
+def test_directories_of_the_product_s_own_are_looked_at() -> None:
+    good = elsewhere(good_root()).file("/var/lib/roots/v2g.pem", ROOT.pem).file("/var/lib/secc/chain.pem", LEAF.pem + SUB2.pem + SUB1.pem)
+    assert not {"CERT-02", "CERT-03", "CERT-04"} & failing(good).keys()
+    bad = good.file("/var/lib/secc/k.key", LEAF.key_pem, mode=0o644, uid=1500)
+    bad.file("/var/lib/roots/v2g.pem", issue("Old", authority=True, days=1, age=9).pem)
+    found = failing(bad)
+    assert found["CERT-02"] == ("the key /var/lib/secc/k.key has mode 0644 and owner 1500",)
+    assert found["CERT-04"] == ("'CN=Old' is not valid now",)

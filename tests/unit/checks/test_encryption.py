@@ -99,6 +99,16 @@ def test_a_volume_on_the_disk_needs_a_key_of_the_tpm(volume: Path, tmp_path: Pat
     assert [finding.at.artefact for finding in result.findings] == ["disk:data"]
 
 
+def test_a_second_key_opens_the_volume_without_the_tpm(volume: Path, tmp_path: Path) -> None:
+    two = tmp_path / "two"
+    two.write_bytes(volume.read_bytes())
+    (tmp_path / "other").write_bytes(b"password")
+    quick = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
+    tool("cryptsetup", "luksAddKey", "--batch-mode", *quick, "--key-file", volume.with_name("key"), two, tmp_path / "other")
+    (finding,) = judged(encrypted(), partition(two)).findings
+    assert finding.what == "1 other keys than that of the TPM open the volume"
+
+
 def test_luks1_keeps_no_key_of_a_tpm() -> None:
     header = from_bytes(b"LUKS\xba\xbe\0\1" + bytes(8192), "a")
     found = read_luks(header)

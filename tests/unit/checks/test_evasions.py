@@ -6,6 +6,7 @@ import pytest
 
 from everest_secure.checks.kern_cmdline import weakening
 from everest_secure.parse.cmdline import parse_cmdline
+from everest_secure.parse.everest_manifests import MODULES
 from everest_secure.parse.loaders import extlinux_settings, grub_settings, systemd_boot_settings
 from support.elf import Program
 from support.mutation import Mutation, check_mutation, sentence
@@ -16,6 +17,7 @@ TMPFILES = "/etc/tmpfiles.d/zz.conf"
 RULES = "/etc/udev/rules.d/99-x.rules"
 API, BROKER = "/etc/mosquitto/everest-mqtt-api.conf", "/etc/mosquitto/everest-broker.conf"
 OPENSSL, RAUC, CRYPTTAB = "/etc/everest/openssl.cnf", "/etc/rauc/system.conf", "/etc/crypttab"
+CONFIG = "/etc/everest/config.yaml"
 REPART = "/usr/lib/repart.d/50-data.conf"
 
 
@@ -55,6 +57,32 @@ def encrypted(change: Change) -> Change:
 MANAGER = "/usr/bin/manager --conf /etc/everest/config.yaml"
 HAWKBIT = "/usr/bin/rauc-hawkbit-updater"
 CASES: dict[str, dict[str, Change]] = {
+    "ACC-05": {
+        "another unit starts a manager": unit("everest-boot-entries.service", f"[Service]\nExecStart={MANAGER}\n"),
+        "a wrapper starts it": unit(
+            "everest-boot-entries.service", "[Service]\nExecStart=/usr/bin/nice -n 5 manager --config /etc/everest/b.yaml\n"
+        ),
+        "a script starts it": lambda fs: unit("everest-boot-entries.service", "[Service]\nExecStart=/usr/bin/x\n")(
+            fs.file("/usr/bin/x", "#!/bin/sh\nexec /usr/bin/manager --conf /etc/everest/b.yaml\n", mode=0o755)
+        ),
+        "a link to the manager starts": lambda fs: unit("everest-boot-entries.service", "[Service]\nExecStart=/usr/bin/b\n")(
+            fs.link("/usr/bin/b", "manager")
+        ),
+        "another unit starts a module": unit("everest-boot-entries.service", f"[Service]\nExecStart={MODULES}/OCPP/OCPP --prefix /usr\n"),
+        "a command for stopping starts it": dropped("mosquitto.service", f"[Service]\nExecStopPost={MANAGER}\n"),
+        "udev starts it": file(RULES, f'SUBSYSTEM=="net", RUN+="{MANAGER}"\n'),
+        "the service starts another manager first": lambda fs: dropped(
+            "everest.service", "[Service]\nExecStartPre=/usr/bin/manager --config /etc/everest/b.yaml\n"
+        )(fs.file("/etc/everest/b.yaml", fs.nodes[CONFIG][1])),
+        "the service starts a module by itself": dropped("everest.service", f"[Service]\nExecStartPre={MODULES}/OCPP/OCPP --prefix /usr\n"),
+    },
+    "ACC-03": {
+        "another configuration is tried than the one that counts": lambda fs: dropped(
+            "everest.service",
+            "[Service]\nExecStartPre=/usr/bin/manager --check --config /etc/everest/config.yaml\nExecStart=\n"
+            "ExecStart=/usr/bin/manager --config /etc/everest/b.yaml\n",
+        )(fs.file("/etc/everest/b.yaml", fs.nodes[CONFIG][1].replace(b"  run_as_user: everest\n", b""))),
+    },
     "NET-05": {
         "tmpfiles turns forwarding on": file(TMPFILES, "w /proc/sys/net/ipv4/ip_forward - - - - 1\n"),
         "tmpfiles turns it on for a pattern": file(TMPFILES, "w+! /proc/sys/net/ipv4/conf/*/forwarding - - - - 1\n"),
@@ -119,9 +147,9 @@ CASES: dict[str, dict[str, Change]] = {
         "a part of the configuration lies on the data partition": lambda fs: fs.directory("/var/lib/m").append(
             BROKER, "\ninclude_dir /var/lib/m\n"
         ),
-        "a second broker has another name": lambda fs: unit("everest-b.service", "[Service]\nExecStart=/usr/sbin/everest-b -p 1884\n")(
-            fs.file("/usr/sbin/mosquitto", Program().content, mode=0o755).link("/usr/sbin/everest-b", "mosquitto")
-        ),
+        "a second broker has another name": lambda fs: unit(
+            "everest-boot-entries.service", "[Service]\nExecStart=/usr/sbin/everest-b -p 1884\n"
+        )(fs.file("/usr/sbin/mosquitto", Program().content, mode=0o755).link("/usr/sbin/everest-b", "mosquitto")),
         "a second broker starts before the first": dropped("mosquitto.service", "[Service]\nExecStartPre=/usr/sbin/mosquitto -d -p 1883\n"),
     },
     "NET-02": {
@@ -148,12 +176,17 @@ CASES: dict[str, dict[str, Change]] = {
         "code comes from the data partition": dropped("everest.service", "[Service]\nEnvironment=LD_PRELOAD=/var/lib/x.so\n"),
         "an option weakens TLS": lambda fs: fs.replace(OPENSSL, "^(MinProtocol.*)$", r"\1\nOptions = UnsafeLegacyRenegotiation"),
     },
+    "RAUC-01": {
+        "an option overrides the configuration": dropped(
+            "rauc.service", service("/usr/bin/rauc service -C keyring:check-purpose=any --confopt=keyring:path=/etc/x.pem")
+        ),
+    },
     "RAUC-06": {
         "the bus marks the slot good": unit(
-            "everest-x.service",
+            "everest-boot-entries.service",
             "[Service]\nExecStart=/usr/bin/busctl call de.pengutronix.rauc / de.pengutronix.rauc.Installer Mark ss good booted\n",
         ),
-        "a script marks the slot good": lambda fs: unit("everest-x.service", "[Service]\nExecStart=/usr/bin/mg\n")(
+        "a script marks the slot good": lambda fs: unit("everest-boot-entries.service", "[Service]\nExecStart=/usr/bin/mg\n")(
             fs.file("/usr/bin/mg", "#!/bin/sh\nrauc status mark-good\n", mode=0o755)
         ),
         "the end of EVerest marks the slot good": dropped("everest.service", "[Service]\nExecStopPost=/usr/bin/rauc status mark-good\n"),
@@ -214,6 +247,11 @@ def test_a_unit_that_systemctl_starts_counts_as_started() -> None:
 
 def test_a_module_of_the_kernel_under_a_name_of_the_policy_is_not_taken_for_a_watchdog_that_can_be_stopped() -> None:
     assert failing(good_root().file("/etc/modprobe.d/x.conf", "options i6300esb nowayout=1 heartbeat=30\n")) == {}
+
+
+def test_a_configuration_may_be_tried_before_the_manager_starts() -> None:
+    trial = "[Service]\nExecStartPre=/usr/bin/manager --check --conf /etc/everest/config.yaml\n"
+    assert failing(good_root().file(f"{LOCAL}/everest.service.d/x.conf", trial)) == {}
 
 
 def test_a_root_whose_usr_is_not_merged_holds_as_well() -> None:

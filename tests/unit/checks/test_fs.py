@@ -11,6 +11,7 @@ from support.authority import issue
 from support.mutation import Mutation, check_mutation, sentence
 from support.rootfs import UNITS, RootFs, failing, good_root, production
 
+CONFIG = "/etc/everest/config.yaml"
 KEY = issue("anyone").key_pem
 TPM_KEY = "-----BEGIN TSS2 PRIVATE KEY-----\nMIHyBgZngQUKAQOgAwEBAQIEQAAAAQRYAFYAIwALAAYEcgAAABAAEAADABAA\n-----END TSS2 PRIVATE KEY-----\n"
 
@@ -51,6 +52,12 @@ MUTATIONS = [
         lambda fs: fs.file("/etc/fstab", "/dev/x /var/lib/everest ext4 nodev,nosuid 0 0\n"),
     ),
     Mutation("a device node lies outside /dev", "FS-05", device_node),
+    Mutation(
+        "the password of keys is in EVerest's configuration",
+        "FS-06",
+        lambda fs: fs.replace(CONFIG, "module: EvseSecurity", "module: EvseSecurity\n    config_module: {private_key_password: x}"),
+        also=("TLS-01",),  # the manifest of the test's EvseSecurity has no such key
+    ),
     Mutation("a private key is in DER", "FS-06", lambda fs: fs.file("/usr/share/x", der("pkcs8", "-topk8", "-nocrypt"))),
     Mutation(
         "an encrypted private key is in DER", "FS-06", lambda fs: fs.file("/usr/share/x", der("pkcs8", "-topk8", "-passout", "pass:x"))

@@ -12,6 +12,8 @@ from support.rootfs import RootFs, everest_configuration, failing, good_root, pr
 CONFIG = "/etc/everest/config.yaml"
 SCHEMAS, MODULES = "/usr/share/everest/schemas", "/usr/libexec/everest/modules"
 
+SPEAKER = "description: d\nprovides: {main: {interface: ISO15118_charger, description: d}}\nmetadata: {authors: [a], license: l}\n"
+
 
 def replaced(pattern: str, new: str) -> Callable[[RootFs], RootFs]:
     return lambda fs: fs.replace(CONFIG, pattern, new)
@@ -74,6 +76,11 @@ MUTATIONS = [
     ),
     Mutation("EVerest's schema is not in the image", "TLS-01", lambda fs: fs.remove(f"{SCHEMAS}/config.yaml")),
     Mutation("no module is in the image", "TLS-01", lambda fs: fs.remove(MODULES), also=("TPM-02",)),
+    Mutation(
+        "a module that nobody knows speaks ISO 15118",
+        "TLS-01",
+        lambda fs: fs.file(f"{MODULES}/Acme/manifest.yaml", SPEAKER).append(CONFIG, "  acme:\n    module: Acme\n"),
+    ),
     Mutation("a connection leads to no module", "TLS-01", replaced("module_id: slac", "module_id: slack")),
     Mutation(
         "a connection leads to what the module does not provide", "TLS-01", replaced("implementation_id: rcd", "implementation_id: rcm")

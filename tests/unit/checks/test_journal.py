@@ -10,6 +10,17 @@ OURS = "/usr/lib/systemd/journald.conf.d/50-everest.conf"
 MONITOR = "everest-security-monitor"
 
 
+TMPFILES = "/etc/tmpfiles.d/zz.conf"
+
+
+def service(name: str, text: str, unit: str = "everest.service") -> Mutation:
+    return Mutation(name, "LOG-02", lambda fs: fs.file(f"{LOCAL}/{unit}.d/zz.conf", f"[Service]\n{text}\n"))
+
+
+def made(name: str, line: str) -> Mutation:
+    return Mutation(name, "LOG-02", lambda fs: fs.file(TMPFILES, f"{line}\n"))
+
+
 def dropped(name: str, text: str) -> Mutation:
     return Mutation(name, "LOG-02", lambda fs: fs.file("/etc/systemd/journald.conf.d/90-x.conf", f"[Journal]\n{text}\n"))
 
@@ -44,6 +55,35 @@ MUTATIONS = [
         "LOG-02",
         lambda fs: fs.link(f"{LOCAL}/systemd-journal-flush.service", "/dev/null"),
     ),
+    Mutation("there is no daemon", "LOG-02", lambda fs: fs.link(f"{LOCAL}/systemd-journald.service", "/dev/null")),
+    made("logs become a link to a file system of memory at boot", "L+ /var/log - - - - /run/log"),
+    made("the journal becomes a link beside the data partition", "L+ /var/log/journal - - - - ../../run/journal"),
+    made("a link leads to another link", "L+ /var/log/journal - - - - /var/x\nL /var/x - - - - /tmp/x"),
+    made("a link lies within another", "L+ /var/log - - - - /var/x\nL+ /var/log/journal - - - - /run/y"),
+    made("the journal is removed at boot", "R! /var/log/journal"),
+    made("logs are emptied at boot", "D /var/log 0755 - - -"),
+    made("the journal is removed when it is a day old", "e /var/log/journal - - - 1d"),
+    made("logs are removed by when they were changed", "e /var/log - - - m:~1h"),
+    service("a command shortens the journal", "ExecStartPre=/usr/bin/journalctl --vacuum-time=1h"),
+    service("a command removes the journal", "ExecStartPre=/bin/sh -c 'rm -rf /var/log/journal/*'"),
+    service("a command removes all logs", "ExecStartPre=/bin/rm -rf /var/log"),
+    service("what EVerest says goes nowhere", "StandardOutput=null"),
+    service("EVerest's errors go nowhere", "StandardError=null"),
+    service("what EVerest says goes to its input, which is nothing", "StandardOutput=inherit"),
+    service("what EVerest says goes to a file without bound", "StandardOutput=append:/var/log/everest.log"),
+    service("what EVerest says goes to the console", "StandardOutput=tty"),
+    service("a line that systemd does not understand takes nothing back", "StandardOutput=null\nStandardOutput="),
+    service("EVerest says emergencies alone", "LogLevelMax=emerg"),
+    service("EVerest has a journal of its own", "LogNamespace=everest"),
+    service("lines are left out", "LogFilterPatterns=~failed"),
+    service("what the broker says goes nowhere", "StandardOutput=null", "mosquitto.service"),
+    service("RAUC's errors go nowhere", "StandardError=null", "rauc.service"),
+    service("a drop-in of all services takes the output away", "StandardOutput=null", "service"),
+    Mutation(
+        "systemd's default is to throw it away",
+        "LOG-02",
+        lambda fs: fs.file("/etc/systemd/system.conf.d/zz.conf", "[Manager]\nDefaultStandardOutput=null\n"),
+    ),
     Mutation("nobody is told of events", "LOG-03", lambda fs: fs.remove(f"{LOCAL}/timers.target.wants/{MONITOR}.timer")),
     Mutation("the monitor is not installed", "LOG-03", lambda fs: fs.remove(f"{UNITS}/{MONITOR}.timer")),
     Mutation("the monitor is masked", "LOG-03", lambda fs: fs.link(f"{LOCAL}/{MONITOR}.timer", "/dev/null")),
@@ -55,6 +95,42 @@ MUTATIONS = [
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
 def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
     check_mutation(mutation)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "StandardOutput=journal+console",
+        "StandardOutput=null\nStandardOutput=journal",
+        "StandardError=inherit",
+        "StandardOutput=syslog",
+        "LogLevelMax=debug",
+    ],
+)
+def test_what_still_reaches_the_journal_is_no_finding(text: str) -> None:
+    assert failing(good_root().file(f"{LOCAL}/everest.service.d/zz.conf", f"[Service]\n{text}\n")) == {}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "d /var/log 0755 - - -\nL /var/log - - - - /run/log",
+        "L+ /var/log - - - - /var/volatile/log",
+        "e /var/log - - - 30d",
+        "L /var/log2 - - - - /run/x",
+    ],
+)
+def test_what_tmpfiles_does_elsewhere_or_not_at_all_is_no_finding(lines: str) -> None:
+    assert failing(good_root().file(TMPFILES, f"{lines}\n")) == {}
+
+
+@pytest.mark.parametrize("command", ["/usr/bin/journalctl --flush", "/bin/rm -rf /var/log/everest/old", "/bin/rm /var/log/x.log"])
+def test_a_command_that_leaves_the_journal_alone_is_no_finding(command: str) -> None:
+    assert failing(good_root().file(f"{LOCAL}/everest.service.d/zz.conf", f"[Service]\nExecStartPre={command}\n")) == {}
+
+
+def test_a_circle_of_links_is_followed_no_further() -> None:
+    assert failing(good_root().file(TMPFILES, "L /var/log - - - - /var/x\nL /var/x - - - - /var/log\n")) == {}
 
 
 @pytest.mark.parametrize(

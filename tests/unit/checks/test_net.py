@@ -2,8 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
+from everest_secure.checks.common import matches
+from everest_secure.paths import data
 from support.mutation import Mutation, check_mutation, move_behind, sentence
-from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root
+from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root, production
 
 BROKER = "/etc/mosquitto/everest-broker.conf"
 CONFIG = "/etc/everest/config.yaml"
@@ -133,12 +135,12 @@ MUTATIONS = [
     Mutation(
         "a second broker starts by its bare name",
         "NET-01",
-        lambda fs: add_unit(fs, "everest-b.service", "[Service]\nExecStart=mosquitto -p 1884\n"),
+        lambda fs: add_unit(fs, "everest-boot-entries.service", "[Service]\nExecStart=mosquitto -p 1884\n"),
     ),
     Mutation(
         "a shell starts a second broker",
         "NET-01",
-        lambda fs: add_unit(fs, "everest-b.service", "[Service]\nExecStart=/bin/sh -c 'exec mosquitto -p 1884'\n"),
+        lambda fs: add_unit(fs, "everest-boot-entries.service", "[Service]\nExecStart=/bin/sh -c 'exec mosquitto -p 1884'\n"),
     ),
     Mutation(
         "a login waits for a switched terminal",
@@ -151,14 +153,19 @@ MUTATIONS = [
         also=("NET-06",),
     ),
     Mutation(
+        "a unit that nobody listed is called like ours",
+        "NET-06",
+        lambda fs: add_unit(fs, "everest-shell.service", "[Service]\nExecStart=/usr/bin/socat TCP-LISTEN:4444 EXEC:/bin/sh\n"),
+    ),
+    Mutation(
         "a shell reads a device",
         "NET-07",
-        lambda fs: add_unit(fs, "everest-c.service", "[Service]\nExecStart=/bin/sh\nStandardInput=file:/dev/ttyS0\n"),
+        lambda fs: add_unit(fs, "everest-boot-entries.service", "[Service]\nExecStart=/bin/sh\nStandardInput=file:/dev/ttyS0\n"),
     ),
     Mutation(
         "a multi-call program is the login",
         "NET-07",
-        lambda fs: add_unit(fs, "everest-c.service", "[Service]\nExecStart=/bin/busybox getty 115200 ttyS0\n"),
+        lambda fs: add_unit(fs, "everest-boot-entries.service", "[Service]\nExecStart=/bin/busybox getty 115200 ttyS0\n"),
     ),
     Mutation(
         "the table of the firewall is dormant",
@@ -295,3 +302,12 @@ def test_an_emptied_mask_file_masks_like_a_link_to_null() -> None:
     fs.remove(f"{LOCAL}/debug-shell.service")
     fs.file(f"{LOCAL}/debug-shell.service", "")
     assert not failing(fs)
+
+
+def test_every_unit_of_the_layer_is_listed_and_nothing_that_is_only_called_like_one() -> None:
+    of_the_root = (path for path in data("meta-everest-secure").rglob("everest*.*") if "everest-initramfs" not in path.parts)
+    names = {path.name for path in of_the_root if path.suffix in (".service", ".socket", ".timer", ".path")}
+    listed = production().enabled_units
+    assert len(names) > 10
+    assert {name for name in names if not matches(name, listed)} == set()
+    assert not any(matches(f"everest-x{suffix}", listed) for suffix in (".service", ".socket", ".timer", ".path"))

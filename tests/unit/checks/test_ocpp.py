@@ -95,6 +95,8 @@ MUTATIONS = [
     Mutation("the security profile of 1.6 is 2", "OCPP-01", key("Security", "SecurityProfile", 2)),
     Mutation("the security profile of 1.6 is 1", "OCPP-01", key("Security", "SecurityProfile", 1), also=("CERT-07",)),
     Mutation("the CSMS of 1.6 is reached without TLS", "OCPP-01", key("Internal", "CentralSystemURI", "ws://csms.example.com/")),
+    Mutation("1.6 ships a password in the URL", "OCPP-01", key("Internal", "CentralSystemURI", "wss://u:p@csms.example.com/")),
+    Mutation("2.x ships a password in the URL", "OCPP-01", profile(ocppCsmsUrl="wss://u:p@csms.example.com/")),
     Mutation("1.6 ships a password", "OCPP-01", key("Security", "AuthorizationKey", "0123456789abcdef")),
     Mutation("1.6 trusts the system's authorities by default", "OCPP-01", key("Internal", "UseSslDefaultVerifyPaths", None)),
     Mutation("1.6 compares no name", "OCPP-01", key("Internal", "VerifyCsmsCommonName", False)),

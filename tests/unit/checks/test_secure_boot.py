@@ -132,6 +132,56 @@ def test_a_disk_that_boots_a_kernel_without_a_signature_is_found(tmp_path: Path)
     assert "boots a kernel that nothing signs" in whats(judged(disk(tmp_path, files=menu)))[0]
 
 
+EXTLINUX = ("/extlinux/extlinux.conf", "LABEL a\n  LINUX /Image\n  APPEND ro\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [
+        (EXTLINUX, "boots a kernel that nothing signs"),
+        (("/cmdline.txt", "ro"), "boots a kernel that nothing signs"),
+        (("/boot.scr", "bootm"), "U-Boot's /boot.scr decides what boots"),
+        (("/uEnv.txt", "bootcmd=run x"), "U-Boot's /uEnv.txt decides what boots"),
+    ],
+)
+def test_what_leads_past_the_signed_programs_is_found(tmp_path: Path, signer: tuple[Path, Path], file: tuple[str, str], what: str) -> None:
+    (found,) = whats(judged(disk(tmp_path, signed(tmp_path / "a.efi", signer), files=[file])))
+    assert what in found
+
+
+def test_a_kernel_that_systemd_boot_starts_is_judged_as_the_program_that_it_is(tmp_path: Path, signer: tuple[Path, Path]) -> None:
+    entry = ("/loader/entries/a.conf", "linux /EFI/Linux/0.efi\noptions ro\n")
+    assert judged(disk(tmp_path, signed(tmp_path / "a.efi", signer), files=[entry])).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("place", ["/a.efi", "/boot/kernel", "/EFI/BOOT/bootx64.efi"])
+@pytest.mark.parametrize("partition", ["efi-a", "second"])
+def test_an_unsigned_program_is_found_wherever_it_lies(tmp_path: Path, signer: tuple[Path, Path], place: str, partition: str) -> None:
+    images = {}
+    for name in ("efi-a", "second"):
+        (tmp_path / name).mkdir()
+        images[name] = esp(tmp_path / name, signed(tmp_path / f"{name}.efi", signer))
+    tool("mmd", "-i", images[partition], "::/boot", "::/EFI/BOOT")
+    tool("mcopy", "-i", images[partition], efi_stub(), f"::{place}")
+    image = open_artefact(gpt_disk(tmp_path / "disk.raw", images))
+    assert whats(judged(image, trusting(signer[1]))) == ["it is an EFI program that nobody signed"]
+
+
+def test_an_unsigned_program_in_a_partition_of_an_mbr_is_found(tmp_path: Path) -> None:
+    image = tmp_path / "disk.raw"
+    part = esp(tmp_path, efi_stub())
+    image.write_bytes(bytes(1 << 20) + part.read_bytes())
+    tool("sfdisk", "--quiet", image, stdin=b"label: dos\n2048,16384,c\n")
+    assert whats(judged(open_artefact(image))) == ["it is an EFI program that nobody signed"]
+
+
+@pytest.mark.parametrize("behind", [b"x" * 8, bytes(8), b"\0" * 4096])
+def test_nothing_may_lie_behind_a_signed_program(tmp_path: Path, signer: tuple[Path, Path], behind: bytes) -> None:
+    program = signed(tmp_path / "a.efi", signer)
+    program.write_bytes(program.read_bytes() + behind)
+    assert len(whats(judged(disk(tmp_path, program), trusting(signer[1])))) == 1
+
+
 def test_a_disk_with_nothing_to_boot_is_an_error_and_never_a_pass(tmp_path: Path) -> None:
     assert judged(disk(tmp_path)).outcome is Outcome.ERROR
 
@@ -181,6 +231,23 @@ def test_a_fit_is_verified_with_the_key_that_u_boot_s_device_tree_requires(tmp_p
     key, image = fit
     assert judged(fit_disk(tmp_path, image, key.tree)).outcome is Outcome.PASS
     assert len(whats(judged(fit_disk(tmp_path, signed_fit(tmp_path / "unsigned", None), key.tree)))) == 2
+
+
+def test_a_fit_is_signed_with_every_key_that_u_boot_requires_unless_any_will_do(tmp_path: Path, fit: tuple[FitKey, Path]) -> None:
+    key, image = fit
+    other = fit_key(tmp_path / "other", name="other")
+    signed_fit(tmp_path / "scratch", replace(other, tree=key.tree))  # which puts the other key into the tree, beside the first
+    assert "not that of the required key" in whats(judged(fit_disk(tmp_path, image, key.tree)))[0]
+    tool("fdtput", "-t", "s", key.tree, "/signature", "required-mode", "any")
+    assert judged(fit_disk(tmp_path, image, key.tree)).outcome is Outcome.PASS
+
+
+def test_a_fit_does_not_say_itself_by_which_key_it_is_verified(tmp_path: Path) -> None:
+    key = fit_key(tmp_path / "key")
+    signed_fit(tmp_path / "first", key)  # which puts the key into the tree that becomes a part of the second
+    result = judged(fit_disk(tmp_path, signed_fit(tmp_path / "fit", key, slots=key.tree)))
+    assert result.outcome is Outcome.ERROR
+    assert "name its certificate under secure_boot_certificates" in result.reason
 
 
 def test_a_key_that_u_boot_does_not_require_says_nothing(tmp_path: Path, fit: tuple[FitKey, Path]) -> None:

@@ -16,6 +16,7 @@ from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.image.manifest import parse_manifest
 from everest_secure.image.raucb import RaucBundle
+from everest_secure.parse.versions import is_built_from
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult, Outcome
 from support.bundle import incompressible
@@ -57,14 +58,27 @@ def test_changes_in_layers_are_for_the_bench() -> None:
     assert failing(fs, replace(production(), modified_layers=True)) == {}
 
 
-def spdx3(*installed: str) -> str:
+VERSIONS = {"everest-core": "2026.02.1", "rauc": "1.15.2"}
+
+
+def spdx3(*installed: str, **versions: str) -> str:
     """Return an SPDX 3.0 file as create-spdx-3.0 makes it, with a recipe's source and a file besides."""
+    of = {**VERSIONS, **versions}
     graph: list[dict[str, Any]] = [
         {"type": "CreationInfo", "@id": "_:CreationInfo1", "specVersion": "3.0.1"},
         {"type": "software_Package", "spdxId": "a", "name": "source-only", "software_primaryPurpose": "source"},
         {"type": "software_File", "spdxId": "b", "name": "etc/passwd"},
     ]
-    graph += [{"type": "software_Package", "spdxId": name, "name": name, "software_primaryPurpose": "install"} for name in installed]
+    graph += [
+        {
+            "type": "software_Package",
+            "spdxId": name,
+            "name": name,
+            "software_primaryPurpose": "install",
+            "software_packageVersion": of.get(name, "1"),
+        }
+        for name in installed
+    ]
     return json.dumps({"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": graph})
 
 
@@ -74,7 +88,7 @@ def spdx2(directory: Path, *installed: str, also: tuple[str, ...] = ()) -> Path:
     folder = directory / "documents"
     folder.mkdir()
     for name in (*installed, *also):
-        packages = [{"SPDXID": f"SPDXRef-Package-{name}", "name": name, "versionInfo": "1.0"}]
+        packages = [{"SPDXID": f"SPDXRef-Package-{name}", "name": name, "versionInfo": VERSIONS.get(name, "1")}]
         (folder / f"{name}.spdx.json").write_text(json.dumps({"name": name, "spdxVersion": "SPDX-2.2", "packages": packages}))
     contains = [
         {
@@ -163,6 +177,65 @@ def test_a_package_that_the_bill_does_not_name_is_found(tmp_path: Path) -> None:
     assert said("SUP-01", build(tmp_path, spdx=spdx3("rauc"))) == ["the package everest-core is in the image and not in i.spdx.json"]
 
 
+def test_a_package_of_another_version_than_the_bill_says_is_found(tmp_path: Path) -> None:
+    subject = build(tmp_path, spdx=spdx3("everest-core", "rauc", rauc="1.14"))
+    assert said("SUP-01", subject) == ["the package rauc has the version 1.15.2-r0 in the image and 1.14 in i.spdx.json"]
+    subject = build(tmp_path, spdx=spdx3("everest-core", "rauc", rauc=""))
+    assert said("SUP-01", subject) == ["the package rauc has the version 1.15.2-r0 in the image and none in i.spdx.json"]
+
+
+def test_a_package_of_another_version_than_that_of_an_archive_is_found(tmp_path: Path) -> None:
+    archive = Companion(CompanionKind.BILL_OF_MATERIALS, spdx2(tmp_path, "everest-core", "rauc"))
+    subject = build(tmp_path, manifest=MANIFEST.replace("1.15.2", "1.15.1"))
+    assert said("SUP-01", replace(subject, companions=(archive, *subject.companions))) == [
+        "the package rauc has the version 1.15.1-r0 in the image and 1.15.2 in i.spdx.tar.zst"
+    ]
+
+
+def test_a_package_of_another_version_than_its_licence_says_is_found(tmp_path: Path) -> None:
+    root = good_root().replace(LICENCES, "1.15.2", "1.10").append(LICENCES, "PACKAGE NAME: everest-core\nPACKAGE VERSION: 2026.02.1\n")
+    subject = build(tmp_path, root=root, spdx=spdx3("everest-core", "rauc"))
+    assert said("SUP-01", subject) == [f"the package rauc has the version 1.15.2-r0 in the image and 1.10 in rootfs: {LICENCES}"]
+
+
+STATUS = "Package: rauc\nStatus: install user installed\nVersion: 1.8-r0\n"
+
+
+def test_the_package_manager_s_list_counts_beside_the_build_s(tmp_path: Path) -> None:
+    fs = good_root().remove(LICENCES).file("/var/lib/opkg/status", STATUS)
+    subject = build(tmp_path, root=fs, spdx=spdx3("everest-core", "rauc"))
+    assert said("SUP-01", subject) == ["the package rauc has the version 1.8-r0 in the image and 1.15.2 in i.spdx.json"]
+    allowed = replace(production(), stand_ins=True)
+    assert judged("SUP-01", build(tmp_path, root=fs.file(MARK, "{}"), spdx=spdx3("everest-core", "rauc")), allowed).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("version", "source"),
+    [
+        ("1:2.0-r0", "2.0"),
+        ("2.0-rc1-r0.1", "2.0-rc1"),
+        ("2.0+rc1-r0", "2.0-rc1"),
+        ("1.0+git0+abcdef0123-r0", "1.0+git"),
+        ("1.0+git0+abcdef0123-r0", "1.0+gitAUTOINC+abcdef0123"),
+        ("1.0-r0", "1.0-r0"),
+    ],
+)
+def test_oe_core_adds_to_a_source_s_version(version: str, source: str) -> None:
+    assert is_built_from(version, source)
+
+
+@pytest.mark.parametrize(
+    ("version", "source"),
+    [("1.0-r0", ""), ("1.01-r0", "1.0"), ("1.0+b10-r0", "1.0+b1"), ("1.0+git0+a-r0", "1.1+git"), ("11.0-r0", "1.0"), ("1x0-r0", "1.0")],
+)
+def test_one_version_is_not_another(version: str, source: str) -> None:
+    assert not is_built_from(version, source)
+
+
+def test_a_version_of_nothing_but_counters_takes_no_time() -> None:
+    assert not is_built_from("1" * 255 + "x", "AUTOINC" * 36)
+
+
 def test_a_package_without_a_licence_is_found(tmp_path: Path) -> None:
     subject = build(tmp_path, root=good_root(), spdx=spdx3("everest-core", "rauc"))
     assert said("SUP-01", subject) == [f"the package everest-core is in the image and not in rootfs: {LICENCES}"]
@@ -229,7 +302,49 @@ def test_no_report_is_a_finding_where_the_policy_asks_for_one(tmp_path: Path, ve
     assert judged("SUP-02", subject, bench).outcome is Outcome.NOT_APPLICABLE
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"package": [3]}', '{"package": [{"name": "a", "version": "1", "issue": [{}]}]}'])
+def test_a_report_that_was_made_without_a_database_is_none(tmp_path: Path) -> None:
+    found = said("SUP-02", build(tmp_path, cve='{"version": "1", "package": []}'))
+    assert found == ["the report compares no recipe with the database, as one that is made without a database"]
+
+
+def test_every_report_beside_the_image_counts(tmp_path: Path) -> None:
+    closed = tmp_path / "i.cve.json"
+    closed.write_text(report(issue(1, "Patched")))
+    subject = build(tmp_path, cve=report(issue(1)))
+    both = replace(subject, companions=(Companion(CompanionKind.VULNERABILITIES, closed), *subject.companions))
+    assert said("SUP-02", both) == ["CVE-2024-1 is open in openssl 3.2.1 (no score yet)"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "version", "found"),
+    [
+        ("openssl", "3.2.1", []),
+        ("openssl", "3.2.3", ["the report is of openssl 3.2.1, in rootfs it is 3.2.3"]),
+        ("busybox", "1.36", ["the report names no recipe of rootfs"]),
+    ],
+)
+def test_a_report_is_of_the_image_that_it_lies_beside(tmp_path: Path, recipe: str, version: str, found: list[str]) -> None:
+    root = good_root().file(LICENCES, f"PACKAGE NAME: x\nPACKAGE VERSION: {version}\nRECIPE NAME: {recipe}\nLICENSE: MIT\n")
+    result = judged("SUP-02", build(tmp_path, root=root, cve=report(issue(1, "Patched"))))
+    assert [finding.what for finding in result.findings] == found
+
+
+def test_an_epoch_in_a_report_is_none_of_the_version(tmp_path: Path) -> None:
+    root = good_root().file(LICENCES, "PACKAGE NAME: x\nPACKAGE VERSION: 3.2.1\nRECIPE NAME: openssl\nLICENSE: MIT\n")
+    subject = build(tmp_path, root=root, cve=report().replace("3.2.1", "1_3.2.1"))
+    assert judged("SUP-02", subject).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        '{"package": [3]}',
+        '{"package": [{"name": "a", "version": "1", "issues": []}]}',
+        '{"package": [{"name": "a", "version": "1", "issue": [{}]}]}',
+    ],
+)
 def test_a_damaged_report_is_an_error_and_no_pass(tmp_path: Path, text: str) -> None:
     assert judged("SUP-02", build(tmp_path, cve=text)).outcome is Outcome.ERROR
 

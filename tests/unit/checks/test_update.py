@@ -61,8 +61,8 @@ MUTATIONS = [
         "a shell marks the slot good",
         "RAUC-06",
         lambda fs: (
-            fs.file(f"{UNITS}/everest-x.service", "[Service]\nExecStart=/bin/sh -c 'sleep 5; exec rauc status mark-good'\n"),
-            fs.link(f"{LOCAL}/multi-user.target.wants/everest-x.service", f"{UNITS}/everest-x.service"),
+            fs.file(f"{UNITS}/everest-boot-entries.service", "[Service]\nExecStart=/bin/sh -c 'sleep 5; exec rauc status mark-good'\n"),
+            fs.link(f"{LOCAL}/multi-user.target.wants/everest-boot-entries.service", f"{UNITS}/everest-boot-entries.service"),
         ),
     ),
     Mutation(

@@ -14,6 +14,7 @@ from support.authority import Pair, issue, revocation_list
 from support.bundle import incompressible
 from support.images import tool
 from support.mutation import Mutation, check_mutation, sentence
+from support.reference import require
 from support.rootfs import RootFs, failing, good_root, production
 
 CONF, KEYRING = "/etc/rauc/system.conf", "/etc/rauc/keyring.pem"
@@ -34,6 +35,11 @@ MUTATIONS = [
         "the authority ends within the year",
         "RAUC-09",
         lambda fs: fs.file(KEYRING, issue("Root", authority=True, days=300).pem),
+    ),
+    Mutation(
+        "the bundle says as of when its signer is valid",
+        "RAUC-09",
+        lambda fs: fs.replace(CONF, "^(check-crl=.*)$", r"\1\nuse-bundle-signing-time=true"),
     ),
     Mutation("lists are wanted and there are none", "RAUC-09", lambda fs: fs.replace(CONF, "^check-crl=false$", "check-crl=true")),
 ]
@@ -78,17 +84,22 @@ def test_a_damaged_list_is_an_error_and_no_pass() -> None:
     assert failing(device(ROOT.pem, damaged))["RAUC-09"][0].startswith("error: ")
 
 
-def bundle(directory: Path, signer: Pair, *roots: RootFs) -> Bundle:
+def test_the_time_of_the_device_may_be_named() -> None:
+    assert failing(good_root().replace(CONF, "^(check-crl=.*)$", r"\1\nuse-bundle-signing-time=false")) == {}
+
+
+def bundle(directory: Path, signer: Pair, *roots: RootFs, middle: Pair = MIDDLE, days_ago: int = 0) -> Bundle:
     content = directory / "content"
     content.mkdir()
     (content / "rootfs.img").write_bytes(incompressible(20_000))
     (content / "manifest.raucm").write_text(
         "[update]\ncompatible=everest-secure-qemux86-64\nversion=1.0\n\n[bundle]\nformat=verity\n\n[image.rootfs]\nfilename=rootfs.img\n"
     )
-    for name, text in {"cert": signer.pem, "key": signer.key_pem, "middle": MIDDLE.pem}.items():
+    for name, text in {"cert": signer.pem, "key": signer.key_pem, "middle": middle.pem}.items():
         (directory / f"{name}.pem").write_text(text)
     files = [f"--{option}={directory}/{name}.pem" for option, name in (("cert", "cert"), ("key", "key"), ("intermediate", "middle"))]
-    tool("rauc", "bundle", *files, content, directory / "a.raucb")
+    clock = ("faketime", f"{days_ago} days ago") if days_ago else ()
+    tool(*clock, "rauc", "bundle", *files, content, directory / "a.raucb")
     return Bundle(open_artefact(directory / "a.raucb"), tuple(fs.root for fs in roots))
 
 
@@ -98,11 +109,11 @@ def judged(subject: Bundle) -> CheckResult:
     return run_check(entry, subject, "b", production())
 
 
-def rauc_accepts(directory: Path, keyring: str) -> bool:
+def rauc_accepts(directory: Path, keyring: str, *, setting: str = "check-crl=true") -> bool:
     """Ask rauc, which checks the lists of the keyring."""
     (directory / "keyring.pem").write_text(keyring)
     (directory / "system.conf").write_text(
-        "[system]\ncompatible=x\nbootloader=noop\n[keyring]\npath=keyring.pem\ncheck-purpose=codesign\ncheck-crl=true\n"
+        f"[system]\ncompatible=x\nbootloader=noop\n[keyring]\npath=keyring.pem\ncheck-purpose=codesign\n{setting}\n"
     )
     asked = ["rauc", "info", f"--conf={directory}/system.conf", f"{directory}/a.raucb"]
     return subprocess.run(asked, capture_output=True, check=False).returncode == 0
@@ -143,3 +154,13 @@ def test_a_signer_that_ends_within_the_month_is_found(tmp_path: Path) -> None:
 def test_a_revoked_signer_is_found_even_where_rauc_is_not_asked_for_lists(tmp_path: Path) -> None:
     fs = device(ROOT.pem, revocation_list(MIDDLE, SIGNER), lists=False)
     assert "is revoked" in judged(bundle(tmp_path, SIGNER, fs)).findings[0].what
+
+
+def test_rauc_accepts_an_expired_signer_that_sets_its_clock_back_only_where_it_believes_the_bundle(tmp_path: Path) -> None:
+    require("faketime")
+    expired = issue("Signer", by=MIDDLE, days=30, age=60, key=SIGNER.key)
+    old = issue("Release root", authority=True, days=3650, age=90, key=ROOT.key)
+    middle = issue("Intermediate", by=old, authority=True, days=3000, age=90, key=MIDDLE.key)
+    bundle(tmp_path, expired, days_ago=45, middle=middle)
+    assert not rauc_accepts(tmp_path, old.pem, setting="check-crl=false")
+    assert rauc_accepts(tmp_path, old.pem, setting="use-bundle-signing-time=true")

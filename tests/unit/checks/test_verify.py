@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.checks.core import Check, CheckFunction, Location, NotApplicable, Notes, Scope
+from everest_secure.checks.core import Check, CheckFunction, Location, NotApplicable, Notes, Root, Scope
 from everest_secure.checks.verify import verify
 from everest_secure.errors import ArtefactError, ExitCode
 from everest_secure.image.artefact import Artefact
@@ -154,6 +154,8 @@ EVIDENCE = "evidence:\n- {{id: BOOT-04, statement: fuses blown, owner: Ware, dat
         ("2026-01-01", "2026-08-21", Outcome.EVIDENCE_PRESENT),
         ("2026-01-01", "2026-08-20", Outcome.EVIDENCE_EXPIRED),
         ("2026-08-22", "2027-08-22", Outcome.EVIDENCE_MISSING),
+        ("2026-01-01", "2031-01-02", Outcome.EVIDENCE_PRESENT),
+        ("2026-01-01", "2031-01-03", Outcome.EVIDENCE_MISSING),
     ],
 )
 def test_evidence_holds_from_its_date_to_its_last_day(verified: Verified, signed: str, expires: str, outcome: Outcome) -> None:
@@ -171,6 +173,20 @@ def test_evidence_decides_only_where_the_artefact_does_not(verified: Verified) -
     text = EVIDENCE.format(signed="2026-01-01", expires="2027-01-01").replace("BOOT-04", "FS-04")
     assert of(verified(told("FS-04", fails), text=text), "FS-04").outcome is Outcome.FAIL
     assert of(verified(told("FS-04", does_not_concern), text=text), "FS-04").outcome is Outcome.EVIDENCE_PRESENT
+
+
+def test_one_slot_that_is_encrypted_says_nothing_of_the_other(verified: Verified, tmp_path: Path) -> None:
+    def encrypted(root: Root, _: object, note: Notes) -> None:
+        if root.artefact.name == "b":
+            raise NotApplicable("the data partition is not encrypted")
+        note.saw("LUKS2")
+
+    def of_slots(*names: str) -> Outcome:
+        roots = [root_artefact(tmp_path / name, name) for name in names]
+        return of(verified(told("FS-04", encrypted), artefacts=roots), "FS-04").outcome
+
+    assert of_slots("a") is Outcome.PASS
+    assert of_slots("a", "b") is Outcome.EVIDENCE_MISSING
 
 
 def test_a_part_of_unknown_format_is_mentioned(verified: Verified, tmp_path: Path) -> None:

@@ -1,7 +1,16 @@
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from everest_secure import checks
+from everest_secure.checks.core import Boot, Scope, registered, run_check
+from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.parse.kernel_modules import MAGIC
+from support.images import unified_kernel
 from support.mutation import Mutation, check_mutation, sentence
-from support.rootfs import KERNEL_CONFIG, LOCAL, UNITS, WATCHDOG, RootFs, failing, good_root
+from support.rootfs import KERNEL_CONFIG, LOCAL, MODULES, UNITS, WATCHDOG, RootFs, failing, good_root, production
 
 
 def runtime(value: str) -> Mutation:
@@ -10,6 +19,23 @@ def runtime(value: str) -> Mutation:
         "BOOT-05",
         lambda fs: fs.replace(WATCHDOG, "^RuntimeWatchdogSec=.*$", f"RuntimeWatchdogSec={value}"),
     )
+
+
+WATCHDOGS = f"{MODULES}/kernel/drivers/watchdog"
+IMX2 = f"{WATCHDOGS}/imx2_wdt.ko"
+
+
+def module(option: str, path: str, fs: RootFs | None = None) -> RootFs:
+    """Put the only driver into a module, signed as all are."""
+    content = bytes(99) + MAGIC
+    fs = fs or good_root()
+    if option:
+        fs.replace(KERNEL_CONFIG, "^CONFIG_I6300ESB_WDT=y$", option)
+    return fs.file(path, lzma.compress(content) if path.endswith(".xz") else content)
+
+
+def absent(name: str, change: Callable[[RootFs], object]) -> Mutation:
+    return Mutation(name, "BOOT-05", lambda fs: change(module("CONFIG_IMX2_WDT=m", IMX2, fs)))
 
 
 MUTATIONS = [
@@ -38,6 +64,11 @@ MUTATIONS = [
         "BOOT-05",
         lambda fs: fs.replace(KERNEL_CONFIG, "^CONFIG_I6300ESB_WDT=y$", "CONFIG_SOFT_WATCHDOG=y\nCONFIG_CLOCKSOURCE_WATCHDOG=y"),
     ),
+    absent("the driver is a module that nobody installed", lambda fs: fs.remove(IMX2)),
+    absent("the only module hangs with the kernel", lambda fs: module("", f"{WATCHDOGS}/softdog.ko", fs.remove(IMX2))),
+    absent("the module is another kernel's", lambda fs: module("", IMX2.replace("6.6.144", "6.1.1"), fs.remove(IMX2))),
+    absent("the module is on the black list", lambda fs: fs.file("/etc/modprobe.d/x.conf", "blacklist imx2-wdt\n")),
+    absent("modprobe loads nothing for it", lambda fs: fs.file("/etc/modprobe.d/x.conf", "install imx2_wdt /bin/true\n")),
     Mutation("EVerest stays down", "BOOT-05", lambda fs: fs.file(f"{LOCAL}/everest.service.d/90-x.conf", "[Service]\nRestart=no\n")),
     Mutation("the broker stays down", "BOOT-05", lambda fs: fs.replace(f"{UNITS}/mosquitto.service", "^Restart=.*$", "Restart=on-success")),
 ]
@@ -54,9 +85,14 @@ def test_spans_of_time_are_read_as_systemd_reads_them(value: str) -> None:
     assert bool(failing(fs)) is (value == "1h")
 
 
-@pytest.mark.parametrize("driver", ["CONFIG_BCM2835_WDT=y", "CONFIG_IMX2_WDT=m", "CONFIG_SP5100_TCO=m", "CONFIG_DW_WATCHDOG=y"])
+@pytest.mark.parametrize("driver", ["CONFIG_BCM2835_WDT=y", "CONFIG_DW_WATCHDOG=y"])
 def test_the_driver_of_any_board_will_do(driver: str) -> None:
     assert failing(good_root().replace(KERNEL_CONFIG, "^CONFIG_I6300ESB_WDT=y$", driver)) == {}
+
+
+@pytest.mark.parametrize(("driver", "file"), [("CONFIG_IMX2_WDT=m", "imx2_wdt.ko"), ("CONFIG_SP5100_TCO=m", "sp5100_tco.ko.xz")])
+def test_a_driver_that_is_a_module_of_the_image_will_do(driver: str, file: str) -> None:
+    assert failing(module(driver, f"{WATCHDOGS}/{file}")) == {}
 
 
 def test_an_own_file_in_etc_takes_the_place_of_systemd_s_and_drop_ins_still_count() -> None:
@@ -66,3 +102,15 @@ def test_an_own_file_in_etc_takes_the_place_of_systemd_s_and_drop_ins_still_coun
 
 def test_the_old_name_of_the_setting_for_shutdowns_counts() -> None:
     assert failing(good_root().replace(WATCHDOG, "^RebootWatchdogSec=120$", "ShutdownWatchdogSec=0")) != {}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [("ro", False), ("module_blacklist=a,imx2_wdt", True), ("modprobe.blacklist=imx2-wdt", True), ("module_blacklist=a", False)],
+)
+def test_a_command_line_may_keep_the_module_of_the_watchdog_from_loading(tmp_path: Path, line: str, found: bool) -> None:
+    uki = open_artefact(unified_kernel(tmp_path / "a.efi", {".cmdline": line.encode(), ".linux": b"kernel"}))
+    disk = Boot(Artefact("disk", "gpt", children=(uki,)), (module("CONFIG_IMX2_WDT=m", IMX2).root,))
+    checks.load()
+    (entry,) = [each for each in registered() if each.requirement == "BOOT-05" and each.scope is Scope.BOOT]
+    assert bool(run_check(entry, disk, "disk", production()).findings) is found

@@ -103,3 +103,11 @@ def test_overlapping_partitions_are_refused(disk: Path) -> None:
     rewrite_gpt_entry(disk, number=2, first=facts.partitions[0].offset // 512)
     with pytest.raises(ArtefactError, match="overlaps another"):
         open_artefact(disk)
+
+
+def test_a_hybrid_mbr_with_partitions_of_its_own_is_refused(disk: Path) -> None:
+    with disk.open("r+b") as file:
+        file.seek(446 + 16)
+        file.write(bytes([0x80, 0, 2, 0, 0x0C, 0, 3, 0]) + (34).to_bytes(4, "little") + (64).to_bytes(4, "little"))
+    with pytest.raises(ArtefactError, match="hybrid MBR"):
+        open_artefact(disk)

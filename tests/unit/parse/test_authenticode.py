@@ -3,10 +3,12 @@
 import shutil
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import from_bytes
 from everest_secure.image.pe import EfiProgram, read_program
 from everest_secure.parse.authenticode import EfiSignature, verify_program
@@ -86,6 +88,45 @@ def test_what_is_appended_behind_the_signature_is_noticed(signed: Path) -> None:
     held, faults = verified(signed.read_bytes() + b"appended")
     assert held == []
     assert "behind its certificate table" in faults[0]
+
+
+def with_table(whole: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Put another certificate table, which no digest covers, into a signed program, and its size into the headers."""
+    program = parsed(whole)
+    table = change(whole[program.table_offset :])
+    made = bytearray(whole[: program.table_offset] + table)
+    struct.pack_into("<II", made, program.directory_offset, program.table_offset, len(table))
+    return bytes(made)
+
+
+def longer(table: bytes) -> bytes:
+    """Return the table with 8 bytes more in its entry."""
+    return struct.pack("<I", len(table) + 8) + table[4:] + b"payload!"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (longer, "signature"),
+        (lambda table: table + struct.pack("<IHH8s", 16, 0x200, 0x1234, b"payload!"), "holds something else than certificates"),
+        (lambda table: table + b"payload!", "corrupt"),
+    ],
+)
+def test_nothing_is_hidden_in_the_certificate_table(signed: Path, change: Callable[[bytes], bytes], what: str) -> None:
+    try:
+        held, faults = verified(with_table(signed.read_bytes(), change))
+    except ArtefactError as error:
+        held, faults = [], [str(error)]
+    assert held == []
+    assert what in faults[0]
+
+
+def test_a_table_that_is_made_smaller_does_not_make_its_end_a_part_of_the_program(signed: Path) -> None:
+    whole = bytearray(signed.read_bytes())
+    program = parsed(bytes(whole))
+    struct.pack_into("<II", whole, program.directory_offset, program.table_offset, program.table_size - 8)
+    with pytest.raises(ArtefactError, match="corrupt"):
+        verified(bytes(whole))
 
 
 def test_a_program_without_certificates_has_neither_signatures_nor_faults() -> None:

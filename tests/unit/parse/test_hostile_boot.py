@@ -64,5 +64,5 @@ def test_any_bytes_behind_the_magic_of_a_volume_are_a_header_or_a_sentence(conte
 
 @given(st.binary(max_size=5000))
 def test_any_bytes_are_an_environment_of_u_boot_or_none(content: bytes) -> None:
-    loaders.u_boot_environment(from_bytes(content, "env"))
+    loaders.u_boot_environments(from_bytes(content, "env"))
     loaders.u_boot_variables(content)

@@ -1,6 +1,6 @@
 """Accounts, units, rules and configurations that nobody meant: each parser returns what it always returns, or ends in one sentence, and soon."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,15 +20,16 @@ from everest_secure.parse.environment import parse_environment_file
 from everest_secure.parse.fstab import parse_fstab
 from everest_secure.parse.generated import init_scripts, rc_local, wanted_by_devices
 from everest_secure.parse.keyfile import KeyFile, parse_keyfile
+from everest_secure.parse.modprobe import blacklisted_modules, module_options, refused_modules
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config
 from everest_secure.parse.nft import parse_ruleset
 from everest_secure.parse.nft_inbound import inbound
 from everest_secure.parse.openssl_cnf import OpensslConfig, parse_openssl_config
 from everest_secure.parse.os_release import parse_os_release
-from everest_secure.parse.packages import parse_status
+from everest_secure.parse.packages import parse_recipes, parse_status, read_packages
 from everest_secure.parse.pam import parse_pam
 from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config
-from everest_secure.parse.tmpfiles import parse_tmpfiles
+from everest_secure.parse.tmpfiles import parse_tmpfiles, read_ages, read_links, read_removals
 from everest_secure.parse.unit_file import boolean, parse_unit_file, words
 from everest_secure.parse.unit_graph import bus_services, preset_for, read_presets, starts
 from everest_secure.parse.units import Units
@@ -95,6 +96,7 @@ PARSERS = [
     Parser("nft", _ruleset, dict, "table |inet |f|{|}|chain |input|type filter hook input priority 0;|policy drop;|tcp |dport |22|-|iifname |\"eth0\"|accept|jump |"
            "set |elements = |vmap |,|:|;|define |$x|include \"loop\"|counter|limit rate 1/second|ct state |established|!=|&|==|@f|flush ruleset|meta |l4proto |comment \"|#|add "),
     Parser("shell", _shell, list, "sh|-c|nft|-f|/etc/x| |;|&&|\\||'|\"|$(|)|`|A=b|exec|\\"),
+    Parser("recipes", parse_recipes, Mapping, "PACKAGE NAME: |PACKAGE VERSION: |RECIPE NAME: |LICENSE: |a|1.0|:"),
     Parser("status", lambda text: parse_status(text, "x"), tuple, "Package: |Version: |Status: |install ok installed|a|1.0|:"),
     Parser("certificates", lambda text: parse_certificates(text.encode("utf-8", "surrogatepass"), "x"), tuple,
            "-----BEGIN CERTIFICATE-----\n|-----END CERTIFICATE-----\n|-----BEGIN TRUSTED CERTIFICATE-----\n|MIIB|AAAA|=|0"),
@@ -185,3 +187,23 @@ def test_an_altered_firewall_is_judged_or_a_sentence(at: int, gone: int, new: st
 def test_any_user_record_is_read_or_a_sentence(text: str) -> None:
     with suppress(ArtefactError):
         list(read_other_secrets(RootFs().directory("/").file("/etc/userdb/a.user", text).file("/etc/userdb/a.user-privileged", text).tree))
+
+
+@given(made_of("L+|L|R!|D|d|w|/var/log|/var/log/journal|-|/run/x|..|1d|m:~1h|\"|'|\\|%v"))
+def test_any_lines_of_tmpfiles_are_read(text: str) -> None:
+    tree = RootFs().directory("/").file("/etc/tmpfiles.d/a.conf", text).tree
+    assert all(link.path and link.target for link in read_links(tree))
+    list(read_removals(tree))
+    read_ages(tree)
+
+
+@given(made_of("blacklist |install |options |a-b|/bin/true|nowayout=0|\\|#| "))
+def test_any_lines_of_modprobe_are_read(text: str) -> None:
+    tree = RootFs().directory("/").file("/etc/modprobe.d/a.conf", text).tree
+    assert not any("-" in name for name in blacklisted_modules(tree) | refused_modules(tree))
+    list(module_options(tree))
+
+
+@given(made_of("option |status_file|/var/x|Package: |Status: |unpacked|a|:"))
+def test_any_configuration_of_opkg_is_read(text: str) -> None:
+    read_packages(RootFs().directory("/").file("/etc/opkg/a.conf", text).file("/var/x", text).tree)

@@ -12,7 +12,7 @@ from everest_secure.parse.loaders import (
     is_systemd_boot,
     systemd_boot_settings,
     u_boot_delays,
-    u_boot_environment,
+    u_boot_environments,
 )
 from support.images import efi_stub, tool
 
@@ -106,10 +106,15 @@ def test_an_environment_that_mkenvimage_made_is_read(tmp_path: Path, size: str, 
     tool("mkenvimage", *options, "-s", size, "-o", tmp_path / "env", tmp_path / "text")
     content = (tmp_path / "env").read_bytes()
     behind = b"" if size == "0x3000" else bytes(5000)
-    assert u_boot_environment(from_bytes(content + behind, "env")) == {"bootdelay": "3", "bootcmd": "run a=b"}
-    assert u_boot_environment(from_bytes(content[:-1] + b"x" + behind, "env")) is None
+    expected = {"bootdelay": "3", "bootcmd": "run a=b"}
+    damaged = content[:-1] + b"x"
+    assert u_boot_environments(from_bytes(content + behind, "env")) == (expected,)
+    assert u_boot_environments(from_bytes(damaged + behind, "env")) == ()
+    if behind:
+        assert u_boot_environments(from_bytes(content + content + behind, "env")) == (expected, expected)
+        assert u_boot_environments(from_bytes(damaged + content + behind, "env")) == (expected,)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 5000, b"abc"])
 def test_what_is_no_environment_is_none(content: bytes) -> None:
-    assert u_boot_environment(from_bytes(content, "env")) is None
+    assert u_boot_environments(from_bytes(content, "env")) == ()

@@ -6,10 +6,11 @@ import pytest
 
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.packages import LICENCES, read_packages
+from everest_secure.parse.rpm_database import DATABASES
 from everest_secure.run import is_installed
 from support.rootfs import RootFs
 
-DATABASE = "/var/lib/rpm/rpmdb.sqlite"
+DATABASE = DATABASES[0]
 
 
 def names(fs: RootFs) -> dict[str, str]:
@@ -27,6 +28,37 @@ def test_the_list_of_licences_stands_in_for_a_package_managers_that_is_gone() ->
     )
     assert names(fs) == {"tpm2-openssl": "1.3.0", "x": ""}
     assert names(fs.file("/var/lib/opkg/status", "Package: a\nVersion: 1\nStatus: install ok installed\n")) == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("status", "there"),
+    [
+        ("install ok installed", True),
+        ("hold ok installed", True),
+        ("install user unpacked", True),
+        ("install ok half-configured", True),
+        ("install ok triggers-pending", True),
+        ("deinstall ok config-files", False),
+        ("deinstall ok not-installed", False),
+    ],
+)
+def test_a_package_counts_when_its_files_are_there(status: str, there: bool) -> None:
+    assert names(RootFs().file("/var/lib/opkg/status", f"Package: a\nVersion: 1\nStatus: {status}\n")) == ({"a": "1"} if there else {})
+
+
+@pytest.mark.parametrize(
+    "path", ["/var/lib/dpkg/status", "/var/lib/dpkg/status.d/a", "/var/lib/dpkg/updates/0001", "/usr/lib/opkg/status", "/opt/opkg/list"]
+)
+def test_lists_are_found_in_every_layout(path: str) -> None:
+    fs = RootFs().file("/etc/opkg/opkg.conf", "src/gz all http://x\noption status_file /opt/opkg/list\n")
+    assert names(fs.file(path, "Package: a\nVersion: 1\n")) == {"a": "1"}
+
+
+@pytest.mark.parametrize("name", ["Packages", "Packages.db"])
+def test_an_rpm_database_of_an_older_form_is_one_sentence_even_beside_another_list(name: str) -> None:
+    fs = RootFs().file(f"/var/lib/rpm/{name}", "x").file("/var/lib/opkg/status", "Package: a\nVersion: 1\n")
+    with pytest.raises(ArtefactError, match="of a form that is not read"):
+        read_packages(fs.tree)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +96,8 @@ def rpmbuild(place: Path, spec: Path) -> None:
 
 
 def test_an_rpm_database_is_read_as_rpm_wrote_it(database: bytes) -> None:
-    assert names(RootFs().file(DATABASE, database)) == {"tpm2-openssl": "2:1.3.0-r0", "tpm2-tss": "4.1.3-r0"}
+    for path in DATABASES:
+        assert names(RootFs().file(path, database)) == {"tpm2-openssl": "2:1.3.0-r0", "tpm2-tss": "4.1.3-r0"}
 
 
 @pytest.mark.parametrize("size", [0, 15, 100, 4096, 8192])

@@ -14,6 +14,9 @@ CATALOGUE = load_catalogue()
 PRODUCTION = load_profile("production", catalogue=CATALOGUE)
 
 
+WAIVER = "extends: production\nwaivers:\n- {{id: NET-01, reason: r, owner: o, expires: 2027-01-01, {}}}\n"
+
+
 def loaded(tmp_path: Path, text: str) -> Policy:
     path = tmp_path / "my.yml"
     path.write_text(text)
@@ -104,6 +107,12 @@ def test_waivers_and_evidence_are_read_with_their_place(tmp_path: Path) -> None:
             "extends: production\nevidence:\n- id: BOOT-04\n  statement: s\n  owner: o\n  date: 2027-01-02\n  expires: 2027-01-01\n",
             "7: evidence[0].expires: 2027-01-01 is before the date of the statement",
         ),
+        (WAIVER.format('match: "/"'), '3: waivers[0].match: "/" is not words that findings name whole'),
+        (WAIVER.format("match: a b"), '3: waivers[0].match: "a b" is not words that findings name whole'),
+        (WAIVER.replace("reason: r", "reason: ' '").format("match: sshd"), '3: waivers[0].reason: " " is not text with more than blanks'),
+        ("extends: production\nadd:\n  enabled_units: ['*']\n", "3: add.enabled_units[0]: '*' stands for everything"),
+        ("extends: production\nparameters:\n  setuid:\n  - /usr/bin/x\n  - '/*'\n", "5: parameters.setuid[1]: '/*' stands for everything"),
+        ("extends: production\nadd:\n  mqtt_api_write: ['+/#']\n", "3: add.mqtt_api_write[0]: '+/#' stands for everything"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_file_line_and_key(tmp_path: Path, text: str, message: str) -> None:

@@ -1,0 +1,82 @@
+"""What reaches the journal: LOG-02. A journal that is kept is of no use when the services whose events matter write elsewhere."""
+
+from collections.abc import Iterator, Mapping
+
+from everest_secure.checks.common import at, entries_of, place_of, units_of
+from everest_secure.checks.core import Boot, Notes, Root, Scope, check
+from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.parse.unit_file import Assignment
+from everest_secure.parse.units import Unit
+from everest_secure.policy.parameters import Parameters
+
+KEPT_LEVELS = ("debug", "info", "notice", "7", "6", "5")
+"""Levels with which what services say is kept (MaxLevelStore= of journald.conf(5), LogLevelMax= of systemd.exec(5))."""
+_LEVELS = (*KEPT_LEVELS, "warning", "err", "crit", "alert", "emerg", "4", "3", "2", "1", "0")
+_JOURNAL = ("journal", "journal+console", "syslog", "syslog+console")
+"""Values with which a stream is the journal's; systemd reads the last two, which are obsolete, as the first two."""
+_OUTPUTS = (*_JOURNAL, "inherit", "null", "tty", "kmsg", "kmsg+console", "socket")
+_FILES = ("fd:", "file:", "append:", "truncate:")
+_STREAMS = ("StandardOutput", "StandardError")
+"""By default the journal, and whatever the first is (systemd-system.conf(5), DefaultStandardOutput= and DefaultStandardError=)."""
+_REMEDY = "Take the line out: the journal is systemd's default."
+_ON_COMMAND_LINE = ("systemd.default_standard_output", "systemd.default_standard_error", "systemd.journald.max_level_store")
+"""They count before system.conf and journald.conf (kernel-command-line(7), systemd-journald.service(8))."""
+
+
+@check("LOG-02", on=Scope.ROOT)
+def what_services_say_reaches_the_journal(root: Root, policy: Parameters, note: Notes) -> None:
+    """Output and errors of each service of the policy's list go to the journal that is bounded and kept, with nothing left out."""
+    defaults = {
+        each.key: each for each in read_daemon_conf(root.tree, "system.conf") if each.section == "Manager" and _is_output(each.value)
+    }
+    for name in policy.journal_services:
+        unit = units_of(root.tree).unit(name)
+        if not unit.exists:
+            continue
+        for what, line in (*_elsewhere(unit, defaults), *_left_out(unit)):
+            note.finding(f"{name} {what}", at=at(root, line.path, line.line), remedy=_REMEDY)
+        note.saw(f"{unit.path}: output and errors")
+
+
+def _elsewhere(unit: Unit, defaults: Mapping[str, Assignment]) -> Iterator[tuple[str, Assignment]]:
+    """Yield the streams that are not the journal's. Errors that are inherited go where the output goes; output never inherits the journal."""
+    for key in _STREAMS:
+        line = _stream(unit, key, defaults)
+        if line is not None and line.value not in _JOURNAL and not (key == "StandardError" and line.value == "inherit"):
+            yield f"does not write to the journal: {line.key}={line.value}", line
+
+
+def _stream(unit: Unit, key: str, defaults: Mapping[str, Assignment]) -> Assignment | None:
+    """Return the line that counts for a stream; None for systemd's own default. Lines that systemd cannot read, empty ones too, change nothing."""
+    lines = [each for each in unit.assigned("Service", key) if _is_output(each.value)]
+    return lines[-1] if lines else defaults.get(f"Default{key}")
+
+
+def _is_output(value: str) -> bool:
+    return value in _OUTPUTS or value.startswith(_FILES)
+
+
+def _left_out(unit: Unit) -> Iterator[tuple[str, Assignment]]:
+    """Yield the lines by which the manager hands only a part of what a service says to the journal, or all of it to another one."""
+    levels = [each for each in unit.assigned("Service", "LogLevelMax") if each.value in _LEVELS]
+    if levels and levels[-1].value not in KEPT_LEVELS:
+        yield f"says less than it should: LogLevelMax={levels[-1].value}", levels[-1]
+    for key, what in (
+        ("LogNamespace", "writes to a journal of its own, which nothing bounds"),
+        ("LogFilterPatterns", "says less than it should"),
+    ):
+        line = unit.last("Service", key)
+        if line is not None:
+            yield f"{what}: {key}={line.value}", line
+
+
+@check("LOG-02", on=Scope.BOOT)
+def no_command_line_keeps_entries_from_the_journal(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """No boot entry sends the output of services elsewhere, or has journald keep less."""
+    for entry in entries_of(boot):
+        for name in _ON_COMMAND_LINE:
+            value = entry.command_line.last(name)
+            if value is not None and value not in (*_JOURNAL, *KEPT_LEVELS):
+                what = f"the command line holds '{name}={value}', which keeps entries from the journal"
+                note.finding(what, at=place_of(entry), remedy="Take the parameter out of the command line.")
+        note.saw(f"{place_of(entry)}: {len(entry.command_line.parameters)} parameters")
