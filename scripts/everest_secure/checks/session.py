@@ -94,8 +94,9 @@ def _known(digests: Callable[[], Mapping[str, str] | str]) -> Mapping[str, str]:
 
 
 def _decided(policy: Policy) -> Mapping[str, Any]:
-    """Return all of a policy that results depend on."""
-    return {"parameters": plain(policy.parameters), "declared": [repr(entry) for entry in policy.declared]}
+    """Return all of a policy that results depend on, with what is in the files that it names."""
+    certificates = [_digests([file]) for file in policy.parameters.secure_boot_certificates]
+    return {"parameters": plain(policy.parameters), "declared": [repr(entry) for entry in policy.declared], "certificates": certificates}
 
 
 def _remembering(
