@@ -122,6 +122,16 @@ def test_a_release_with_one_fault_fails_by_its_id(release: Release, tmp_path: Pa
     assert code == fault.code
 
 
+def test_certificates_on_the_command_line_take_the_place_of_those_of_the_policy(release: Release, tmp_path: Path) -> None:
+    own, other = (f"--secure-boot-cert={each.certificate(BOOT)}" for each in (release.parts.authorities, release.workshop))
+    for options, expected in {(other,): {"BOOT-01"}, (own,): set(), (other, own): set()}.items():
+        code, found = outcomes(release.folder, release.policy, tmp_path / "report.json", *options)
+        assert {name for name, outcome in found.items() if outcome not in DECIDED} == expected
+        assert code == (ExitCode.FINDINGS if expected else ExitCode.OK)
+    named = json.loads((tmp_path / "report.json").read_text())["parameters"]["secure_boot_certificates"]
+    assert [f"--secure-boot-cert={path}" for path in named] == [other, own]
+
+
 def test_a_second_run_with_a_cache_says_the_same_and_sees_that_another_certificate_is_named(release: Release, tmp_path: Path) -> None:
     own, other, named = release.parts.authorities.certificate(BOOT), release.workshop.certificate(BOOT), tmp_path / "db.pem"
     policy = Path(shutil.copy(release.policy, tmp_path / "policy.yml"))
