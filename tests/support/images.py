@@ -239,10 +239,11 @@ def rauc_bundle(directory: Path, name: str, images: Mapping[str, Path], *, form:
     return bundle
 
 
-def throw_away_signer(directory: Path) -> tuple[Path, Path]:
-    """Make a self-signed certificate with openssl; return its key and itself, in PEM."""
+def throw_away_signer(directory: Path, *, curve: str = "") -> tuple[Path, Path]:
+    """Make a self-signed certificate with openssl, of RSA or an elliptic curve; return its key and itself, in PEM."""
     key, certificate = directory / "key.pem", directory / "cert.pem"
-    tool("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=test", "-days", "2")
+    kind = ["ec", "-pkeyopt", f"ec_paramgen_curve:{curve}"] if curve else ["rsa:2048"]
+    tool("openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=test", "-days", "2")
     return key, certificate
 
 

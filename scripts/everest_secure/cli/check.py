@@ -32,7 +32,9 @@ def arguments(parser: ArgumentParser) -> None:
         default=[],
         help="certificate of the db, or of the key that U-Boot requires, in place of the policy's; may be repeated (BOOT-01)",
     )
-    parser.add_argument("--decryption-key", metavar="FILE", type=Path, help="private RSA key of a recipient, which opens encrypted bundles")
+    parser.add_argument(
+        "--decryption-key", metavar="FILE", type=Path, help="private key of a recipient (RSA or ECDSA), which opens encrypted bundles"
+    )
     for name, entry in renderers().items():
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
