@@ -11,7 +11,6 @@ from pathlib import Path
 
 from everest_secure import checks
 from everest_secure.checks.core import Check, Scope, registered
-from everest_secure.checks.declared import described
 from everest_secure.paths import PACKAGE, data
 from everest_secure.policy.catalogue import Catalogue
 from everest_secure.policy.declared import Declared
@@ -116,7 +115,7 @@ def trace(catalogue: Catalogue, declared: Sequence[Declared] = ()) -> Matrix:
 def _declared(entry: Declared) -> Trace:
     """Trace a requirement of a policy file, of which nothing but its entry is known."""
     file, _, line = entry.where.rpartition(":")
-    words = (described(condition) for condition in entry.conditions)
+    words = map(str, entry.conditions)
     return Trace(entry.requirement, (), tuple(Checker(each, Scope.ROOT, each, Place(file, (int(line),))) for each in words), ())
 
 

@@ -43,7 +43,9 @@ def test_a_requirement_of_a_policy_file_is_explained_with_what_it_expects(own: P
     said = capsys.readouterr().out
     assert said.startswith("METER-01  The meter's configuration is root's\nThe product's own\nSeverity high; from policy file\n")
     assert "Whoever changes the calibration changes the bill." in said
-    assert said.endswith(f"Checked by\n  /etc/meter.conf is there, {own}:3\n  meter-debug.service is absent, {own}:3\n")
+    assert said.endswith(
+        f"Checked by\n  /etc/meter.conf is there, mode 0644, owner root, {own}:3\n  meter-debug.service is absent, {own}:3\n"
+    )
 
 
 def test_with_a_policy_file_the_catalogue_is_known_as_well_and_without_it_nothing_else_is(
