@@ -8,8 +8,9 @@ from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.parse.accounts import GROUP, GSHADOW, PASSWD, SHADOW, read_accounts
 from everest_secure.parse.capability import ALL as ALL_CAPABILITIES
 from everest_secure.parse.everest_config import EverestConfig
+from everest_secure.parse.evse_security import STORE
 from everest_secure.parse.pam import read_pam
-from everest_secure.parse.unit_file import boolean, capabilities
+from everest_secure.parse.unit_file import boolean, capabilities, octal
 from everest_secure.parse.units import Unit
 from everest_secure.parse.userdb import read_other_secrets
 from everest_secure.policy.parameters import Parameters
@@ -167,9 +168,7 @@ _SWITCHES = (
     ("ProtectSystem", ("strict",)),
     ("ProtectHome", ("yes", "tmpfs")),
 )
-STORE = "/etc/everest/certs"
-"""The one place below /etc that is on the data partition."""
-_DEFAULT_UMASK = "0022"
+_DEFAULT_UMASK = 0o022
 
 
 @check("ACC-05", on=Scope.ROOT)
@@ -188,8 +187,8 @@ def service_is_sandboxed(root: Root, policy: Parameters, note: Notes) -> None:
         else:
             note.saw(f"{place}: {key}={value}")
     mask = unit.last("Service", "UMask")
-    value = mask.value if mask else _DEFAULT_UMASK
-    if not value.isdigit() or int(value, 8) & 0o077 != 0o077:
+    value = mask.value if mask else f"{_DEFAULT_UMASK:04o}"
+    if octal(value, _DEFAULT_UMASK) & 0o077 != 0o077:
         place = at(root, mask.path if mask else unit.path, mask.line if mask else 0)
         note.finding(f"{SERVICE} has UMask={value}: keys that it makes can be read by others", at=place, remedy="Set UMask=0077.")
     device_policy = unit.value("Service", "DevicePolicy", "auto")

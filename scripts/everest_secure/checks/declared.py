@@ -8,8 +8,6 @@ from everest_secure.checks.core import Check, Location, Notes, Root, Scope
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
 from everest_secure.parse.accounts import read_accounts
-from everest_secure.parse.everest_config import Module
-from everest_secure.parse.everest_yaml import Value
 from everest_secure.parse.kernel_configs import kernel_configs
 from everest_secure.parse.packages import Package, read_packages
 from everest_secure.parse.versions import satisfies
@@ -131,7 +129,7 @@ def _everest(condition: EverestIs, root: Root, remedy: str, note: Notes) -> None
         places = [("settings", config.setting(condition.key), config.line(condition.key))]
     else:
         modules = [module for module in config.modules if condition.module in (module.id, module.type)]
-        places = [(f"the module '{module.id}'", _value(module, condition.key), config.line_of(module, condition.key)) for module in modules]
+        places = [(f"the module '{module.id}'", module.value(condition.key), config.line_of(module, condition.key)) for module in modules]
     if not places:
         note.finding(f"there is no module '{condition.module}'", at=at(root, config.path), remedy=remedy)
     for name, value, line in places:
@@ -139,12 +137,6 @@ def _everest(condition: EverestIs, root: Root, remedy: str, note: Notes) -> None
             what = f"{name} has {condition.key}: {value} instead of {condition.value}"
             note.finding(what, at=at(root, config.path, line), remedy=remedy)
         note.saw(f"{config.path}:{line}: {condition.key}: {value}")
-
-
-def _value(module: Module, key: str) -> Value:
-    implementation, dot, name = key.partition(".")
-    values = module.implementations.get(implementation) if dot else module.config
-    return values.get(name if dot else key) if isinstance(values, dict) else None
 
 
 @_judge.register

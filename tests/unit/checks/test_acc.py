@@ -114,6 +114,7 @@ MUTATIONS = [
         Mutation(f"the service runs without {key}", "ACC-05", without(key))
         for key in ("NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome", "UMask")
     ),
+    Mutation("a mask is no number, for which systemd takes its own", "ACC-05", lambda fs: fs.replace(DROP_IN, "^UMask=0077", "UMask=0789")),
     Mutation("keys would be readable by the group", "ACC-05", lambda fs: fs.replace(DROP_IN, "^UMask=0077", "UMask=0027")),
     Mutation(
         "the system is only protected in part", "ACC-05", lambda fs: fs.replace(DROP_IN, "ProtectSystem=strict", "ProtectSystem=full")

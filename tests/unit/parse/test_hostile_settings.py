@@ -24,7 +24,6 @@ from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config
 from everest_secure.parse.nft import parse_ruleset
 from everest_secure.parse.nft_inbound import inbound
 from everest_secure.parse.openssl_cnf import OpensslConfig, parse_openssl_config
-from everest_secure.parse.os_release import parse_os_release
 from everest_secure.parse.packages import parse_status
 from everest_secure.parse.pam import parse_pam
 from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config
@@ -89,7 +88,6 @@ PARSERS = [
     Parser("unit", partial(parse_unit_file, path="x"), tuple, "[Service]|[Unit]|ExecStart=|Wants=|a.service|=|#|;|\\|\"|'|%i|[|]"),
     Parser("tmpfiles", _tmpfiles, tuple, "d|D|L+|q|z|/var/x|0755|root|-|~|:|10d|%%|%v|#|\"|'|\\x20"),
     Parser("environment", partial(parse_environment_file, path="x"), dict, "A|=|'|\"|\\|#|;|export |OPENSSL_CONF="),
-    Parser("os-release", partial(parse_os_release, where="x"), dict, "ID=|VERSION_ID|=|'|\"|\\|$|`|#"),
     Parser("command line", parse_cmdline, CommandLine, "ro|rw|root=|=|\"|--|quiet|rauc.slot=A|systemd.verity_root_options=|-|_|,"),
     Parser("keyfile", partial(parse_keyfile, where="x"), KeyFile, GROUPED),
     Parser("rauc", partial(parse_rauc_config, path="x"), RaucConfig, GROUPED),
