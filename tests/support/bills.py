@@ -4,14 +4,27 @@ import json
 from typing import Any
 
 
-def spdx3(*installed: str) -> str:
+VERSIONS = {"everest-core": "2026.02.1", "rauc": "1.15.2"}
+
+
+def spdx3(*installed: str, **versions: str) -> str:
     """Return an SPDX 3.0 file as create-spdx-3.0 makes it, with a recipe's source and a file besides."""
+    of = {**VERSIONS, **versions}
     graph: list[dict[str, Any]] = [
         {"type": "CreationInfo", "@id": "_:CreationInfo1", "specVersion": "3.0.1"},
         {"type": "software_Package", "spdxId": "a", "name": "source-only", "software_primaryPurpose": "source"},
         {"type": "software_File", "spdxId": "b", "name": "etc/passwd"},
     ]
-    graph += [{"type": "software_Package", "spdxId": name, "name": name, "software_primaryPurpose": "install"} for name in installed]
+    graph += [
+        {
+            "type": "software_Package",
+            "spdxId": name,
+            "name": name,
+            "software_primaryPurpose": "install",
+            "software_packageVersion": of.get(name, "1"),
+        }
+        for name in installed
+    ]
     return json.dumps({"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": graph})
 
 

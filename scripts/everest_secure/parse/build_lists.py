@@ -11,7 +11,7 @@ MAX_SCORE = 10.0
 """Of CVSS."""
 MAX_LINE = 1000
 """Characters of a line of /etc/buildinfo that can name a layer."""
-_LAYER = re.compile(r"(?P<name>\S+)\s*= .*:(?P<revision>[^:\s]+)(?P<modified> -- modified)?", re.ASCII)
+_LAYER = re.compile(r"(?P<name>\S+)\s*= (?P<branch>.*):(?P<revision>[^:\s]+)(?P<modified> -- modified)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
