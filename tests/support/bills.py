@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-
 VERSIONS = {"everest-core": "2026.02.1", "rauc": "1.15.2"}
 
 
@@ -28,9 +27,9 @@ def spdx3(*installed: str, **versions: str) -> str:
     return json.dumps({"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": graph})
 
 
-def report(*issues: dict[str, Any]) -> str:
-    """Return a report of vulnerabilities as cve-check makes it, of one package."""
-    package = {"name": "openssl", "layer": "meta", "version": "3.2.1", "products": [], "issue": issues}
+def report(*issues: dict[str, Any], name: str = "openssl", version: str = "3.2.1") -> str:
+    """Return a report of vulnerabilities as cve-check makes it, of one recipe."""
+    package = {"name": name, "layer": "meta", "version": version, "products": [], "issue": issues}
     return json.dumps({"version": "1", "package": [package]})
 
 

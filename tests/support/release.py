@@ -13,7 +13,7 @@ from pathlib import Path
 
 from everest_secure.paths import data
 from support.archive import packed
-from support.bills import issue, report, spdx3
+from support.bills import VERSIONS, issue, report, spdx3
 from support.images import gpt_disk, tool, unified_kernel, verity_image
 from support.kernel import configuration
 from support.reference import require
@@ -153,9 +153,9 @@ def _command_line(values: Mapping[str, str]) -> str:
 
 def lists(folder: Path) -> None:
     """Write what a build leaves beside an image: its packages, their bill of materials and known vulnerabilities, variables, the kernel's configuration."""
-    (folder / f"{IMAGE}.manifest").write_text("rauc core2_64 1.15.2-r0\n")
+    (folder / f"{IMAGE}.manifest").write_text(f"rauc core2_64 {VERSIONS['rauc']}-r0\n")
     (folder / BILL).write_text(spdx3("rauc"))
-    (folder / REPORT).write_text(report(issue(1, "Patched")))
+    (folder / REPORT).write_text(report(issue(1, "Patched"), name="rauc", version=VERSIONS["rauc"]))
     (folder / f"{IMAGE}.testdata.json").write_text(json.dumps({"MACHINE": MACHINE, "DISTRO": "everest-secure"}))
     (folder / f"kernel-config-{MACHINE}").write_text(configuration())
 
