@@ -40,9 +40,10 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     return Release(parts, folder, policy_file(work / "policy.yml", authorities), Authorities.made(work / "workshop", "development"))
 
 
-def outcomes(folder: Path, policy: Path, report: Path, *options: str | Path) -> tuple[int, dict[str, str]]:
-    """What the command ends with, and what it says of each requirement."""
-    done = everest_secure("check", folder, "--policy", policy, "--json", report, *options)
+def outcomes(folder: Path, policy: Path | None, report: Path, *options: str | Path) -> tuple[int, dict[str, str]]:
+    """What the command ends with, and what it says of each requirement; without a policy file by the profile as it is."""
+    held_to = ["--policy", policy] if policy else ["--profile", "production"]
+    done = everest_secure("check", folder, *held_to, "--json", report, *options)
     assert done.stderr == ""
     found = json.loads(report.read_text())
     assert (found["profile"], found["exit_code"]) == ("production", done.returncode)
@@ -55,6 +56,13 @@ def test_a_release_holds_in_every_requirement(release: Release, tmp_path: Path) 
     assert code == ExitCode.OK
     evidence = {name for name, outcome in found.items() if outcome == "evidence present"}
     assert evidence == {"BOOT-04", "FS-04", "RAUC-08"}
+
+
+def test_without_a_policy_file_a_release_lacks_nothing_but_statements(release: Release, tmp_path: Path) -> None:
+    code, found = outcomes(release.folder, None, tmp_path / "report.json")
+    owed = dict.fromkeys(("BOOT-04", "FS-04", "RAUC-08"), "evidence missing")
+    assert {name: outcome for name, outcome in found.items() if outcome not in DECIDED} == owed
+    assert code == ExitCode.FINDINGS
 
 
 @dataclass(frozen=True)
