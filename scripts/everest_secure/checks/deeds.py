@@ -7,10 +7,11 @@ from functools import lru_cache
 from everest_secure.checks.common import started
 from everest_secure.checks.core import Root
 from everest_secure.image.tree import Tree
-from everest_secure.parse.udev_rules import RUNNING, rules
+from everest_secure.parse.udev_rules import rules
 from everest_secure.parse.units import Unit
 
 _SCRIPT_BYTES = 64 * 1024
+_RUNS = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
 
 
 def said_by(root: Root, unit: Unit) -> Iterator[tuple[str, str]]:
@@ -31,7 +32,7 @@ def deeds(root: Root, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
                 yield name, path
                 break
     for path, line, keys in rules(root.tree):
-        if any(RUNNING.fullmatch(key) and pattern.search(value) for key, _, value in keys):
+        if any(_RUNS.fullmatch(key) and pattern.search(value) for key, _, value in keys):
             yield f"udev ({path.rpartition('/')[2]}:{line})", path
 
 

@@ -109,7 +109,7 @@ def _verify(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], c
     else:
         message = content
     try:
-        _check(signer, info["signature"].native, message, algorithm, info)
+        _check(signer, info["signature"].native, message, algorithm, str(info["signature_algorithm"].signature_algo), info)
     except (InvalidSignature, ValueError, TypeError):
         raise ArtefactError(f"{where} has a signature that its signer's certificate does not verify; sign it again") from None
     return Signature(signer, name)
@@ -130,8 +130,10 @@ def _signer(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], w
     raise ArtefactError(f"{where} does not carry its signer's certificate; sign it again with the certificate included")
 
 
-def _check(signer: x509.Certificate, signature: bytes, message: bytes, algorithm: hashes.HashAlgorithm, info: asn1.SignerInfo) -> None:
-    key, scheme = public_key(signer), str(info["signature_algorithm"].signature_algo)
+def _check(
+    signer: x509.Certificate, signature: bytes, message: bytes, algorithm: hashes.HashAlgorithm, scheme: str, info: asn1.SignerInfo
+) -> None:
+    key = public_key(signer)
     if isinstance(key, rsa.RSAPublicKey) and scheme == "rsassa_pss":
         parameters = info["signature_algorithm"]["parameters"]
         salt = int(parameters["salt_length"].native)

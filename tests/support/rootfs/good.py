@@ -1,6 +1,6 @@
 """The good root: everything that the policy asks for, from the layer's own files as far as they are there.
 
-The commands of TPM-06 and CERT-08 and the monitor of LOG-03 are a product's own here: the layer does not have them yet.
+The commands of TPM-06 and CERT-08 are a product's own here: the layer does not have them yet.
 """
 
 import json
