@@ -7,11 +7,12 @@ from functools import cache
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import from_bytes
-from everest_secure.image.enveloped import decrypt
+from everest_secure.image.enveloped import DecryptionKey, decrypt
 from everest_secure.image.posix_acl import acl_from_text
 from everest_secure.parse import certificates as certs
 from everest_secure.parse.chain import build_chain, chain_faults, code_signing_faults, key_faults
@@ -94,23 +95,28 @@ def cms(data: bytes) -> None:
 
 
 @cache
-def _recipient() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
+def _recipients() -> tuple[DecryptionKey, ...]:
+    return rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
 
 
 def _enveloped(work: Path) -> Iterator[bytes]:
-    key = work / "key.pem"
-    key.write_bytes(_recipient().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    tool("openssl", "req", "-x509", "-new", "-key", key, "-out", work / "cert.pem", "-subj", "/CN=test", "-days", "2")
     (work / "content").write_bytes(b"\x30\x03\x02\x01\x05")
-    for cipher in ("-aes-256-cbc", "-aes-128-cbc"):
-        yield tool("openssl", "cms", "-encrypt", cipher, "-binary", "-outform", "DER", "-in", work / "content", work / "cert.pem")
+    for recipient in _recipients():
+        key = work / "key.pem"
+        key.write_bytes(recipient.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        tool("openssl", "req", "-x509", "-new", "-key", key, "-out", work / "cert.pem", "-subj", "/CN=test", "-days", "2")
+        for cipher in ("-aes-256-cbc", "-aes-128-cbc"):
+            yield tool("openssl", "cms", "-encrypt", cipher, "-binary", "-outform", "DER", "-in", work / "content", work / "cert.pem")
 
 
 @target(seeds=_enveloped)
 def enveloped(data: bytes) -> None:
-    """CMS EnvelopedData."""
-    decrypt(data, _recipient(), "input")
+    """CMS EnvelopedData, for a key of either kind."""
+    first, second = _recipients()
+    try:
+        decrypt(data, first, "input")
+    except ArtefactError:
+        decrypt(data, second, "input")
 
 
 def _keys(work: Path) -> Iterator[bytes]:

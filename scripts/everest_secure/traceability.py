@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everest_secure import checks
-from everest_secure.checks.core import Check, registered
+from everest_secure.checks.core import Check, Scope, registered
 from everest_secure.paths import PACKAGE, data
 from everest_secure.policy.catalogue import Catalogue
+from everest_secure.policy.declared import Declared
 from everest_secure.policy.requirement import Requirement
 
 LAYER = "meta-everest-secure"
@@ -59,14 +60,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """A check of a requirement."""
+    """A check of a requirement: a function, or a condition of a policy file."""
 
     name: str
     """What holds, in words."""
     scope: str
     """What it looks at."""
     function: str
-    """Name of the function."""
+    """Name of the function; the condition of a policy file in words."""
     place: Place
 
 
@@ -89,28 +90,33 @@ class Matrix:
     """Directories that this installation does not have."""
 
     def get(self, identifier: str) -> Trace:
-        """Return the trace of a requirement that the catalogue knows."""
+        """Return the trace of a requirement that is among them."""
         return next(trace for trace in self.traces if trace.requirement.id == identifier)
 
 
-def trace(catalogue: Catalogue) -> Matrix:
-    """Trace every requirement of the catalogue."""
+def trace(catalogue: Catalogue, declared: Sequence[Declared] = ()) -> Matrix:
+    """Trace every requirement of the catalogue, and behind them those that a policy file declares."""
     checks.load()
     base = data(LAYER).parent
     places = [(place, identifier) for file in _sources(base) for place, identifier in _named(file, base, "")]
     proofs = [(place, identifier) for kind, file in _tests(base, registered()) for place, identifier in _named(file, base, kind)]
-    return Matrix(
-        tuple(
-            Trace(
-                requirement,
-                tuple(place for place, identifier in places if identifier == requirement.id),
-                tuple(_checker(check, base) for check in registered() if check.requirement == requirement.id),
-                tuple(place for place, identifier in proofs if identifier == requirement.id),
-            )
-            for requirement in catalogue.requirements
-        ),
-        tuple(top for top in (LAYER, "kas", "tests") if not (base / top).is_dir()),
+    traces = tuple(
+        Trace(
+            requirement,
+            tuple(place for place, identifier in places if identifier == requirement.id),
+            tuple(_checker(check, base) for check in registered() if check.requirement == requirement.id),
+            tuple(place for place, identifier in proofs if identifier == requirement.id),
+        )
+        for requirement in catalogue.requirements
     )
+    return Matrix((*traces, *map(_declared, declared)), tuple(top for top in (LAYER, "kas", "tests") if not (base / top).is_dir()))
+
+
+def _declared(entry: Declared) -> Trace:
+    """Trace a requirement of a policy file, of which nothing but its entry is known."""
+    file, _, line = entry.where.rpartition(":")
+    words = map(str, entry.conditions)
+    return Trace(entry.requirement, (), tuple(Checker(each, Scope.ROOT, each, Place(file, (int(line),))) for each in words), ())
 
 
 def _sources(base: Path) -> Iterator[Path]:

@@ -153,11 +153,12 @@ _TYPES = {
 
 
 def gpt_disk(disk: Path, partitions: Mapping[str, Path | None], *, spare: int = 1024 * 1024) -> Path:
-    """Make a GPT disk with a partition per label that holds the file, or zeros for None, and `spare` bytes behind it."""
+    """Make a GPT disk with a partition per label that holds the file, or zeros for None, and `spare` bytes behind it; `efi-a` is an ESP."""
     sizes = {label: (-(-(image.stat().st_size if image else 0) // 512) * 512 + spare) for label, image in partitions.items()}
     with disk.open("wb") as file:
         file.truncate(sum(sizes.values()) + (len(sizes) + 4) * 1024 * 1024)
-    script = "label: gpt\n" + "".join(f'size={size // 512}, name="{label}"\n' for label, size in sizes.items())
+    types = {label: "uefi" if label.startswith("efi") else "linux" for label in sizes}
+    script = "label: gpt\n" + "".join(f'size={size // 512}, type={types[label]}, name="{label}"\n' for label, size in sizes.items())
     tool("sfdisk", "--quiet", disk, stdin=script.encode())
     table = json.loads(tool("sfdisk", "-J", disk))["partitiontable"]["partitions"]
     with disk.open("r+b") as file:
@@ -238,10 +239,11 @@ def rauc_bundle(directory: Path, name: str, images: Mapping[str, Path], *, form:
     return bundle
 
 
-def throw_away_signer(directory: Path) -> tuple[Path, Path]:
-    """Make a self-signed certificate with openssl; return its key and itself, in PEM."""
+def throw_away_signer(directory: Path, *, curve: str = "") -> tuple[Path, Path]:
+    """Make a self-signed certificate with openssl, of RSA or an elliptic curve; return its key and itself, in PEM."""
     key, certificate = directory / "key.pem", directory / "cert.pem"
-    tool("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=test", "-days", "2")
+    kind = ["ec", "-pkeyopt", f"ec_paramgen_curve:{curve}"] if curve else ["rsa:2048"]
+    tool("openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", key, "-out", certificate, "-subj", "/CN=test", "-days", "2")
     return key, certificate
 
 

@@ -1,5 +1,6 @@
 """Accounts and privileges: ACC-01 to ACC-06."""
 
+import re
 from itertools import accumulate
 
 from everest_secure.checks.common import SERVICE, at, configuration, matches, option, present_service, started, words
@@ -7,15 +8,19 @@ from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.parse.accounts import GROUP, GSHADOW, PASSWD, SHADOW, read_accounts
 from everest_secure.parse.capability import ALL as ALL_CAPABILITIES
+from everest_secure.parse.commands import program
 from everest_secure.parse.everest_config import EverestConfig
+from everest_secure.parse.evse_security import STORE
 from everest_secure.parse.pam import read_pam
-from everest_secure.parse.unit_file import boolean, capabilities
+from everest_secure.parse.unit_file import boolean, capabilities, octal
 from everest_secure.parse.units import Unit
 from everest_secure.parse.userdb import read_other_secrets
 from everest_secure.policy.parameters import Parameters
 
 ACCESS_LIST = "system.posix_acl_access"
 """acl(5)."""
+_AUTOLOGIN, _FORCED = re.compile(r"--a\w*(?:=.*)?|-[8cEhiJmnNpRsUw]*a.*"), re.compile("-[hp]*f.*")
+"""Options with which a getty and login ask nobody for a password, cut short or behind others in one word (agetty(8), login(1))."""
 _STARTER = frozenset(("CAP_SETUID", "CAP_SETGID"))
 """What the manager needs to switch to the service user."""
 
@@ -54,13 +59,19 @@ def nothing_logs_in_by_itself(root: Root, policy: Parameters, note: Notes) -> No
     units = started(root)
     for name, start in units.items():
         for command in start.unit.commands:
-            if command[0].endswith("getty") and any(argument.startswith("--autologin") or argument == "-a" for argument in command):
+            if _asks_nobody(command):
                 note.finding(
                     f"{name} logs in without a password",
                     at=at(root, start.unit.path),
                     remedy="Remove the autologin feature and mask the unit.",
                 )
     note.saw(f"commands of {len(units)} units that start")
+
+
+def _asks_nobody(command: tuple[str, ...]) -> bool:
+    name = program(command)
+    silent = _AUTOLOGIN if name.endswith("getty") else _FORCED if name == "login" else None
+    return silent is not None and any(silent.fullmatch(argument) for argument in command[1:])
 
 
 @check("ACC-02", on=Scope.ROOT)
@@ -167,9 +178,7 @@ _SWITCHES = (
     ("ProtectSystem", ("strict",)),
     ("ProtectHome", ("yes", "tmpfs")),
 )
-STORE = "/etc/everest/certs"
-"""The one place below /etc that is on the data partition."""
-_DEFAULT_UMASK = "0022"
+_DEFAULT_UMASK = 0o022
 
 
 @check("ACC-05", on=Scope.ROOT)
@@ -188,8 +197,8 @@ def service_is_sandboxed(root: Root, policy: Parameters, note: Notes) -> None:
         else:
             note.saw(f"{place}: {key}={value}")
     mask = unit.last("Service", "UMask")
-    value = mask.value if mask else _DEFAULT_UMASK
-    if not value.isdigit() or int(value, 8) & 0o077 != 0o077:
+    value = mask.value if mask else f"{_DEFAULT_UMASK:04o}"
+    if octal(value, _DEFAULT_UMASK) & 0o077 != 0o077:
         place = at(root, mask.path if mask else unit.path, mask.line if mask else 0)
         note.finding(f"{SERVICE} has UMask={value}: keys that it makes can be read by others", at=place, remedy="Set UMask=0077.")
     device_policy = unit.value("Service", "DevicePolicy", "auto")

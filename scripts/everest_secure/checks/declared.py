@@ -1,14 +1,13 @@
 """The kinds of checks that a policy file may declare; they run beside the registered ones."""
 
 from collections.abc import Callable, Iterable
+from functools import singledispatch
 
 from everest_secure.checks.common import at, configuration, findings_up_to, matches, package_evidence, started, units_of
 from everest_secure.checks.core import Check, Location, Notes, Root, Scope
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
 from everest_secure.parse.accounts import read_accounts
-from everest_secure.parse.everest_config import Module
-from everest_secure.parse.everest_yaml import Value
 from everest_secure.parse.kernel_configs import kernel_configs
 from everest_secure.parse.packages import Package, read_packages
 from everest_secure.parse.versions import satisfies
@@ -22,57 +21,26 @@ MAX_LINE = 4096
 def declared_checks(declared: Iterable[Declared]) -> tuple[Check, ...]:
     """Return a check for each condition of each declared requirement."""
     return tuple(
-        Check(entry.requirement.id, Scope.ROOT, _function(condition, entry.requirement.remedy), described(condition))
+        Check(entry.requirement.id, Scope.ROOT, _check(condition, entry.requirement.remedy), str(condition))
         for entry in declared
         for condition in entry.conditions
     )
 
 
-def _function(condition: Condition, remedy: str) -> Callable[[Root, Parameters, Notes], None]:
+def _check(condition: Condition, remedy: str) -> Callable[[Root, Parameters, Notes], None]:
     def run(root: Root, policy: Parameters, note: Notes) -> None:
-        match condition:
-            case FileIs():
-                _file(root, condition, remedy, note)
-            case NoFile():
-                _no_file(root, condition, remedy, note)
-            case PackageIs():
-                _package(root, condition, remedy, note)
-            case NoPackage():
-                _no_package(root, condition, remedy, note)
-            case UnitIs():
-                _unit(root, condition, remedy, note)
-            case KernelIs():
-                _kernel(root, condition, remedy, note)
-            case EverestIs():
-                _everest(root, condition, remedy, note)
-            case TextIs():
-                _text(root, condition, remedy, note)
+        _judge(condition, root, remedy, note)
 
     return run
 
 
-def described(condition: Condition) -> str:
-    """Say what has to hold, in a few words."""
-    match condition:
-        case FileIs():
-            return f"{condition.path} is there"
-        case NoFile():
-            return f"nothing is called {condition.path}"
-        case PackageIs():
-            return f"{condition.name} is installed"
-        case NoPackage():
-            return f"no package is called {condition.name}"
-        case UnitIs():
-            return f"{condition.name} is {condition.state}"
-        case KernelIs():
-            return f"CONFIG_{condition.option} is {condition.value}"
-        case EverestIs():
-            return f"{condition.module or 'settings'}: {condition.key} is {condition.value}"
-        case TextIs():
-            return f"{condition.path} {'contains' if condition.wanted else 'lacks'} {condition.expression.pattern}"
+@singledispatch
+def _judge(condition: Condition, root: Root, remedy: str, note: Notes) -> None:
+    raise TypeError(f"nobody judges '{condition}'")
 
 
-def _file(root: Root, condition: FileIs, remedy: str, note: Notes) -> None:
+@_judge.register
+def _file(condition: FileIs, root: Root, remedy: str, note: Notes) -> None:
     node = root.tree.resolve(condition.path)
     if node is None:
         note.finding(f"{condition.path} does not exist", at=at(root, condition.path), remedy=remedy)
@@ -90,7 +58,8 @@ def _file(root: Root, condition: FileIs, remedy: str, note: Notes) -> None:
     note.saw(f"{node.path}: mode {node.mode:04o}, {node.uid}:{node.gid}")
 
 
-def _no_file(root: Root, condition: NoFile, remedy: str, note: Notes) -> None:
+@_judge.register
+def _no_file(condition: NoFile, root: Root, remedy: str, note: Notes) -> None:
     nodes = root.tree.nodes()
     found = [(f"{printable(node.path)} exists", at(root, node.path)) for node in nodes if matches(node.path, (condition.path,))]
     findings_up_to(note, found, remedy=remedy)
@@ -105,7 +74,8 @@ def _packages(root: Root) -> tuple[Package, ...]:
     return packages
 
 
-def _package(root: Root, condition: PackageIs, remedy: str, note: Notes) -> None:
+@_judge.register
+def _package(condition: PackageIs, root: Root, remedy: str, note: Notes) -> None:
     found = [package for package in _packages(root) if package.name == condition.name]
     if not found:
         note.finding(f"the package {condition.name} is not installed", at=at(root), remedy=remedy)
@@ -116,7 +86,8 @@ def _package(root: Root, condition: PackageIs, remedy: str, note: Notes) -> None
         note.saw(f"{package.path}:{package.line}: {package.name} {package.version}")
 
 
-def _no_package(root: Root, condition: NoPackage, remedy: str, note: Notes) -> None:
+@_judge.register
+def _no_package(condition: NoPackage, root: Root, remedy: str, note: Notes) -> None:
     for package in _packages(root):
         if matches(package.name, (condition.name,)):
             what = f"the package {package.name} {package.version} is installed"
@@ -124,7 +95,8 @@ def _no_package(root: Root, condition: NoPackage, remedy: str, note: Notes) -> N
     note.saw(package_evidence(root))
 
 
-def _unit(root: Root, condition: UnitIs, remedy: str, note: Notes) -> None:
+@_judge.register
+def _unit(condition: UnitIs, root: Root, remedy: str, note: Notes) -> None:
     unit, start = units_of(root.tree).unit(condition.name), started(root).get(units_of(root.tree).real_name(condition.name))
     state = "masked" if unit.masked else "absent" if not unit.exists else "enabled" if start else "disabled"
     if state == condition.state:
@@ -135,7 +107,8 @@ def _unit(root: Root, condition: UnitIs, remedy: str, note: Notes) -> None:
         note.finding(what, at=at(root, start.path if start else unit.path), remedy=remedy)
 
 
-def _kernel(root: Root, condition: KernelIs, remedy: str, note: Notes) -> None:
+@_judge.register
+def _kernel(condition: KernelIs, root: Root, remedy: str, note: Notes) -> None:
     configs = kernel_configs(root.artefact, root.tree, root.container)
     if not configs:
         raise ArtefactError(f"{root.artefact.name} does not say how its kernel was configured; install /usr/lib/modules/VERSION/config")
@@ -147,7 +120,8 @@ def _kernel(root: Root, condition: KernelIs, remedy: str, note: Notes) -> None:
         note.saw(f"{place}: CONFIG_{condition.option} is {value}")
 
 
-def _everest(root: Root, condition: EverestIs, remedy: str, note: Notes) -> None:
+@_judge.register
+def _everest(condition: EverestIs, root: Root, remedy: str, note: Notes) -> None:
     config = configuration(root, note)
     if config is None:
         return
@@ -155,7 +129,7 @@ def _everest(root: Root, condition: EverestIs, remedy: str, note: Notes) -> None
         places = [("settings", config.setting(condition.key), config.line(condition.key))]
     else:
         modules = [module for module in config.modules if condition.module in (module.id, module.type)]
-        places = [(f"the module '{module.id}'", _value(module, condition.key), config.line_of(module, condition.key)) for module in modules]
+        places = [(f"the module '{module.id}'", module.value(condition.key), config.line_of(module, condition.key)) for module in modules]
     if not places:
         note.finding(f"there is no module '{condition.module}'", at=at(root, config.path), remedy=remedy)
     for name, value, line in places:
@@ -165,13 +139,8 @@ def _everest(root: Root, condition: EverestIs, remedy: str, note: Notes) -> None
         note.saw(f"{config.path}:{line}: {condition.key}: {value}")
 
 
-def _value(module: Module, key: str) -> Value:
-    implementation, dot, name = key.partition(".")
-    values = module.implementations.get(implementation) if dot else module.config
-    return values.get(name if dot else key) if isinstance(values, dict) else None
-
-
-def _text(root: Root, condition: TextIs, remedy: str, note: Notes) -> None:
+@_judge.register
+def _text(condition: TextIs, root: Root, remedy: str, note: Notes) -> None:
     if root.tree.resolve(condition.path) is None:
         note.finding(f"{condition.path} does not exist", at=at(root, condition.path), remedy=remedy)
         return

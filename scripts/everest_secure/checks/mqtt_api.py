@@ -9,7 +9,7 @@ from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Sco
 from everest_secure.checks.net import broker_config
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.mosquitto import BrokerConfig, Listener
+from everest_secure.parse.mosquitto import BrokerConfig, Listener, is_true
 from everest_secure.parse.timespan import seconds
 from everest_secure.parse.topics import parse_acl, passages, within
 from everest_secure.parse.units import Unit
@@ -95,9 +95,9 @@ def _tls_faults(broker: Broker, listener: Listener) -> Iterator[tuple[str, str]]
     for name, alternatives in _FILES.items():
         if not any(listener.option(each) for each in alternatives):
             yield f"has no {name}, so that TLS is off or nobody is verified", f"Set {name} to the file from the certificate store."
-    if not _true(listener.option("require_certificate")):
+    if not is_true(listener.option("require_certificate")):
         yield "does not require a certificate", "Set 'require_certificate true'."
-    if not _true(listener.option("use_identity_as_username")) and not _true(listener.option("use_subject_as_username")):
+    if not is_true(listener.option("use_identity_as_username")) and not is_true(listener.option("use_subject_as_username")):
         yield "does not know a client by its certificate", "Set 'use_identity_as_username true'."
     if listener.allow_anonymous:
         yield "lets anonymous clients in", "Set 'allow_anonymous false'."
@@ -200,7 +200,3 @@ def _minutes(root: Root, unit: Unit) -> float | None:
             ends.append(seconds(timer.value("Timer", "OnActiveSec")))
     found = [end for end in ends if end]
     return min(found) / 60 if found else None
-
-
-def _true(value: str | None) -> bool:
-    return (value or "").lower() in ("true", "1")

@@ -31,7 +31,7 @@ from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, re
 from everest_secure.parse.nft import RuleSet, read_ruleset
 from everest_secure.parse.nft_command import parse_nft
 from everest_secure.parse.nft_inbound import OTHER, inbound
-from everest_secure.parse.unit_file import effective
+from everest_secure.parse.unit_file import effective, octal
 from everest_secure.parse.unit_graph import Start, bus_services
 from everest_secure.parse.units import Unit, template
 from everest_secure.policy.parameters import Parameters
@@ -82,8 +82,8 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
 def _open_to_everyone(unit: Unit, socket: str) -> bool:
     """Whether others may enter the socket's directory, if the unit makes it, and write to the socket; systemd's defaults are 0755 and 0022."""
     made = {f"/run/{name.partition(':')[0]}" for name in unit.words("Service", "RuntimeDirectory")}
-    directory = int(unit.value("Service", "RuntimeDirectoryMode", "0755"), 8) if socket.rpartition("/")[0] in made else 0o755
-    return bool(directory & 0o001) and not int(unit.value("Service", "UMask", "0022"), 8) & 0o002
+    directory = octal(unit.value("Service", "RuntimeDirectoryMode"), 0o755) if socket.rpartition("/")[0] in made else 0o755
+    return bool(directory & 0o001) and not octal(unit.value("Service", "UMask"), 0o022) & 0o002
 
 
 def broker_config(root: Root, command: tuple[str, ...]) -> tuple[str, BrokerConfig]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from everest_secure.checks.common import place_of
 from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Scope, check
-from everest_secure.errors import ArtefactError
+from everest_secure.errors import ArtefactError, UserError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.fdt import DeviceTree
@@ -19,6 +20,7 @@ from everest_secure.image.uki import Uki
 from everest_secure.parse.boot_entries import BootEntry, boot_entries
 from everest_secure.parse.certificates import Certificates, parse_certificates, public_key, subject
 from everest_secure.parse.chain import build_chain
+from everest_secure.pki.files import read_bounded
 from everest_secure.pki.marking import is_development
 from everest_secure.policy.parameters import Parameters
 
@@ -91,12 +93,17 @@ def _judge(container: Artefact, policy: Parameters, note: Notes) -> bool:
 def _anchors(policy: Parameters) -> Iterator[x509.Certificate]:
     for file in policy.secure_boot_certificates:
         try:
-            found = parse_certificates(file.read_bytes(), str(file))
-        except OSError as error:
-            raise ArtefactError(f"{file}, one of secure_boot_certificates, cannot be read: {error.strerror}; correct the policy") from None
-        if not found:
-            raise ArtefactError(f"{file}, one of secure_boot_certificates, holds no certificate in PEM; correct the policy")
-        yield from found
+            yield from certificates_in(file)
+        except UserError as error:
+            raise ArtefactError(f"secure_boot_certificates: {error}") from None
+
+
+def certificates_in(file: Path) -> Certificates:
+    """Return the certificates of a file that policy or command line name; raises UserError when it cannot be read or holds none."""
+    found = parse_certificates(read_bounded(file), str(file))
+    if not found:
+        raise ArtefactError(f"{file} holds no certificate in PEM; name that of the product's db, or of the key that its U-Boot requires")
+    return found
 
 
 @dataclass
@@ -176,7 +183,7 @@ def _judge_fit(artefact: Artefact, fit: Fit, keys: list[list[_Key]], note: Notes
 
     if not keys:
         raise ArtefactError(
-            f"nothing says which key the U-Boot that starts {artefact.name} requires; name its certificate under secure_boot_certificates"
+            f"nothing says which key the U-Boot that starts {artefact.name} requires; name its certificate under secure_boot_certificates, or with --secure-boot-cert"
         )
     if not fit.configurations:
         note.finding("it is a FIT without configurations", at=Location(artefact.name), remedy=_SIGN)

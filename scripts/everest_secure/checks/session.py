@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ def check_artefacts(
     *,
     profile: str | None = None,
     policy_file: Path | None = None,
+    secure_boot_certificates: Sequence[Path] = (),
     decryption_key: Path | None = None,
     jobs: int | None = None,
     cache: Path | None = None,
@@ -42,16 +44,17 @@ def check_artefacts(
 ) -> Report:
     """Open all artefacts and verify them together against a profile, or against a policy file that extends one.
 
-    A directory that is no root file system is a deploy folder: everything in it that can be checked is. `decryption_key` opens encrypted bundles.
+    A directory that is no root file system is a deploy folder: everything in it that can be checked is. `secure_boot_certificates`, where
+    any are given, take the place of those that the policy names. `decryption_key` opens encrypted bundles.
     `jobs` is the number of processes, as many as the machine can use when it is not given; `progress` is told how far the checks have come;
     `cache` is a directory in which results are kept and found again.
-    Raises PolicyError for a wrong policy, UserError for a key that cannot be used, and ArtefactError for an artefact that cannot be opened or holds
+    Raises PolicyError for a wrong policy, UserError for a key or certificate that cannot be used, and ArtefactError for an artefact that cannot be opened or holds
     nothing to check.
     """
     given = [path for path in paths if _is_file(path)]
     with _hashing(given if cache is None else [], jobs) as digests:
         catalogue = load_catalogue()
-        policy = _policy(profile, policy_file, catalogue)
+        policy = _trusting(_policy(profile, policy_file, catalogue), secure_boot_certificates)
         catalogue = catalogue.extended([entry.requirement for entry in policy.declared])
         checks.load()
         key = load_decryption_key(decryption_key) if decryption_key else None
@@ -94,8 +97,9 @@ def _known(digests: Callable[[], Mapping[str, str] | str]) -> Mapping[str, str]:
 
 
 def _decided(policy: Policy) -> Mapping[str, Any]:
-    """Return all of a policy that results depend on."""
-    return {"parameters": plain(policy.parameters), "declared": [repr(entry) for entry in policy.declared]}
+    """Return all of a policy that results depend on, with what is in the files that it names."""
+    certificates = [_digests([file]) for file in policy.parameters.secure_boot_certificates]
+    return {"parameters": plain(policy.parameters), "declared": [repr(entry) for entry in policy.declared], "certificates": certificates}
 
 
 def _remembering(
@@ -128,6 +132,17 @@ def _policy(profile: str | None, file: Path | None, catalogue: Catalogue) -> Pol
     if file:
         return load_policy(file, catalogue=catalogue)
     return load_profile(profile or DEFAULT_PROFILE, catalogue=catalogue)
+
+
+def _trusting(policy: Policy, certificates: Sequence[Path]) -> Policy:
+    """Return the policy with these certificates for what boots, which must be some; as it is without any."""
+    if not certificates:
+        return policy
+    from everest_secure.checks.secure_boot import certificates_in
+
+    for file in certificates:
+        certificates_in(file)
+    return replace(policy, parameters=replace(policy.parameters, secure_boot_certificates=tuple(certificates)))
 
 
 def _digests(files: Sequence[Path]) -> Mapping[str, str] | str:

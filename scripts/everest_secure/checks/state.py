@@ -7,7 +7,6 @@ from everest_secure.checks.common import at, configuration, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.image.tree import Node
 from everest_secure.parse.everest_config import EverestConfig, Module
-from everest_secure.parse.everest_yaml import Value
 from everest_secure.parse.evse_security import certificate_store
 from everest_secure.parse.mounts import VOLATILE, lasting, mount_of, read_mounts
 from everest_secure.parse.tmpfiles import Directory, read_directories
@@ -76,18 +75,10 @@ def everest_writes_to_the_data_partition_only(root: Root, policy: Parameters, no
 def _paths(config: EverestConfig) -> Iterator[tuple[Module, str, str]]:
     for module in config.modules:
         for key, default in _WRITTEN.get(module.type, {}).items():
-            yield module, key, str(_lookup(module, key) or default)
+            yield module, key, str(module.value(key) or default)
         if module.type == "EvseManager" and module.config.get("session_logging") is True:
             key = "session_logging_path"
             yield module, key, str(module.config.get(key, "/tmp"))  # noqa: S108 - EVerest's default, which is the finding
-
-
-def _lookup(module: Module, key: str) -> Value:
-    implementation, dot, name = key.partition(".")
-    if not dot:
-        return module.config.get(key)
-    values = module.implementations.get(implementation)
-    return values.get(name) if isinstance(values, dict) else None
 
 
 @check("CERT-01", on=Scope.ROOT)

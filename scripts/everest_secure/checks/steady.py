@@ -9,8 +9,6 @@ from everest_secure.parse.mounts import mount_of, read_mounts
 
 API = ("/dev", "/proc", "/run", "/sys", "/tmp")  # noqa: S108 - names of mount points
 """Mounted by systemd itself over whatever the image holds there (file-hierarchy(7))."""
-
-
 _MAX_LINKS = 16
 
 

@@ -10,12 +10,12 @@ from everest_secure.checks.kern import place_of as place_of_config
 from everest_secure.checks.steady import search_path_on_the_root
 from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import places
-from everest_secure.parse.generated import UDEV_RULES
 from everest_secure.parse.kconfig import KernelConfig
 from everest_secure.parse.kernel_configs import kernel_configs, module_directories
 from everest_secure.parse.kernel_modules import SUFFIXES
 from everest_secure.parse.modprobe import module_name, module_options, refused_modules
 from everest_secure.parse.tmpfiles import read_writes
+from everest_secure.parse.udev_rules import DIRECTORIES as UDEV_RULES
 from everest_secure.parse.udev_rules import authorisations
 from everest_secure.policy.kernel_rules import KernelRule, kernel_rules
 from everest_secure.policy.parameters import Parameters

@@ -24,7 +24,17 @@ def arguments(parser: ArgumentParser) -> None:
     policy = parser.add_mutually_exclusive_group()
     policy.add_argument("--profile", metavar="NAME", help="production (the default), development or reference")
     policy.add_argument("--policy", metavar="FILE", type=Path, help="your own policy file, which extends a profile")
-    parser.add_argument("--decryption-key", metavar="FILE", type=Path, help="private RSA key of a recipient, which opens encrypted bundles")
+    parser.add_argument(
+        "--secure-boot-cert",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="certificate of the db, or of the key that U-Boot requires, in place of the policy's; may be repeated (BOOT-01)",
+    )
+    parser.add_argument(
+        "--decryption-key", metavar="FILE", type=Path, help="private key of a recipient (RSA or ECDSA), which opens encrypted bundles"
+    )
     for name, entry in renderers().items():
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
@@ -57,12 +67,13 @@ def run(options: Namespace) -> ExitCode:
 
     files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
     named = [file for file in (options.policy, options.decryption_key) if file]
-    prepare(files.values(), inputs=[*options.artefacts, *named])
+    prepare(files.values(), inputs=[*options.artefacts, *named, *options.secure_boot_cert])
     with progress(wanted=options.detail >= 0) as told:
         report = check_artefacts(
             options.artefacts,
             profile=options.profile,
             policy_file=options.policy,
+            secure_boot_certificates=options.secure_boot_cert,
             decryption_key=options.decryption_key,
             jobs=options.jobs,
             cache=options.cache,

@@ -6,13 +6,13 @@ Both copies of the table must be sound and equal: a disk that boots from its bac
 import struct
 import uuid
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, open_part, opens
 from everest_secure.image.blob import Blob
+from everest_secure.image.partitions import Extent, refuse_overlaps
 from everest_secure.image.tree import printable
 
 _SIGNATURE = b"EFI PART"
@@ -22,19 +22,13 @@ _MAX_ENTRY = 4096
 _PROTECTIVE = 0xEE
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition(Extent):
     """One entry in use."""
 
-    number: int
-    """From 1, as the kernel counts."""
     label: str
     type: uuid.UUID
     uuid: uuid.UUID
-    offset: int
-    """Bytes from the beginning of the disk."""
-    size: int
-    """Bytes."""
     attributes: int
 
 
@@ -92,7 +86,7 @@ def read_table(blob: Blob) -> PartitionTable | None:
     if (backup.alternate, backup.entries, backup.disk) != (1, primary.entries, primary.disk):
         raise ArtefactError(f"{blob.name} is corrupt: the primary and the backup copy of its GPT differ; build or fetch it again")
     partitions = tuple(_partitions(blob, sector, primary))
-    _refuse_overlaps(blob, partitions)
+    refuse_overlaps(blob, partitions)
     return PartitionTable(sector, uuid.UUID(bytes_le=primary.disk), partitions)
 
 
@@ -139,14 +133,6 @@ def _partitions(blob: Blob, sector: int, header: _Header) -> list[Partition]:
             )
         )
     return found
-
-
-def _refuse_overlaps(blob: Blob, partitions: Sequence[Partition]) -> None:
-    end = 0
-    for partition in sorted(partitions, key=lambda found: found.offset):
-        if partition.offset < end:
-            raise ArtefactError(f"{blob.name} is corrupt: its partition {partition.number} overlaps another; build or fetch it again")
-        end = partition.offset + partition.size
 
 
 def _damaged(blob: Blob, which: str) -> ArtefactError:

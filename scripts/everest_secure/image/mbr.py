@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, open_part, opens
 from everest_secure.image.blob import Blob
+from everest_secure.image.partitions import Extent, refuse_overlaps
 
 _SECTOR = 512
 _SIGNATURE = b"\x55\xaa"
@@ -18,18 +19,13 @@ _PROTECTIVE = 0xEE
 _MAX_LOGICAL = 128
 
 
-@dataclass(frozen=True, slots=True)
-class MbrPartition:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MbrPartition(Extent):
     """One entry in use; an extended partition is none."""
 
-    number: int
     type: int
     """0x0c FAT32, 0x83 Linux ..."""
     active: bool
-    offset: int
-    """Bytes from the beginning of the disk."""
-    size: int
-    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ def read_mbr(blob: Blob) -> MbrTable | None:
     if any(entry.type == _PROTECTIVE for entry in used):
         return None
     partitions = list(_partitions(blob, entries))
-    _refuse_overlaps(blob, partitions)
+    refuse_overlaps(blob, partitions)
     return MbrTable(struct.unpack_from("<I", sector, 440)[0], tuple(partitions))
 
 
@@ -121,15 +117,7 @@ def _logical(blob: Blob, extended: _Entry) -> Iterator[MbrPartition]:
 def _partition(blob: Blob, number: int, entry: _Entry, first: int) -> MbrPartition:
     if not first or not entry.count or (first + entry.count) * _SECTOR > blob.size:
         raise _outside(blob, number)
-    return MbrPartition(number, entry.type, entry.status == 0x80, first * _SECTOR, entry.count * _SECTOR)
-
-
-def _refuse_overlaps(blob: Blob, partitions: list[MbrPartition]) -> None:
-    end = 0
-    for each in sorted(partitions, key=lambda found: found.offset):
-        if each.offset < end:
-            raise ArtefactError(f"{blob.name} is corrupt: its partition {each.number} overlaps another; build or fetch it again")
-        end = each.offset + each.size
+    return MbrPartition(number=number, offset=first * _SECTOR, size=entry.count * _SECTOR, type=entry.type, active=entry.status == 0x80)
 
 
 def _outside(blob: Blob, number: int) -> ArtefactError:

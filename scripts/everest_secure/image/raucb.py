@@ -6,14 +6,12 @@ What is read here is not authenticated: whoever judges a bundle verifies the CMS
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
 from everest_secure.errors import ArtefactError
 from everest_secure.image import squashfs
 from everest_secure.image.artefact import Artefact, open_part, opens
 from everest_secure.image.blob import Blob
 from everest_secure.image.dmcrypt import decrypted
-from everest_secure.image.enveloped import decrypt
+from everest_secure.image.enveloped import DecryptionKey, decrypt
 from everest_secure.image.hashtree import HashTree, VerityResult, hash_tree
 from everest_secure.image.manifest import Manifest, parse_manifest
 from everest_secure.image.tree import Tree, printable
@@ -86,7 +84,7 @@ def open_bundle(blob: Blob, depth: int) -> Artefact | None:
     return _opened(blob, facts, content, manifest, depth)
 
 
-def with_key(artefact: Artefact, key: RSAPrivateKey) -> Artefact:
+def with_key(artefact: Artefact, key: DecryptionKey) -> Artefact:
     """Return a crypt bundle opened down to its images with a recipient's key, and anything else as it is.
 
     Raises ArtefactError when the key is no recipient's, or what it opens is corrupt.

@@ -38,8 +38,6 @@ class Layer:
     """A layer of the build."""
 
     name: str
-    branch: str
-    """`HEAD` when a commit is checked out and no branch."""
     revision: str
     modified: bool
     """Whether it held changes that are in no commit, or is no repository."""
@@ -72,11 +70,9 @@ def parse_buildinfo(text: str) -> BuildInfo:
         elif section == "Layer Revisions":
             found = _LAYER.fullmatch(line) if len(line) <= MAX_LINE else None
             layers.append(
-                Layer(found["name"], found["branch"], found["revision"], found["modified"] is not None, number)
+                Layer(found["name"], found["revision"], found["modified"] is not None, number)
                 if found
-                else Layer(
-                    line.partition("=")[0].strip()[:MAX_LINE], "", line.partition("=")[2].strip()[:MAX_LINE], modified=True, line=number
-                )
+                else Layer(line.partition("=")[0].strip()[:MAX_LINE], line.partition("=")[2].strip()[:MAX_LINE], modified=True, line=number)
             )
         else:
             name, _, value = line.partition(" = ")

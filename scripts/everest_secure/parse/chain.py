@@ -34,7 +34,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a chain is not accepted."""
+    """Why a chain, or a revocation list for it, is not accepted."""
 
     what: str
     remedy: str

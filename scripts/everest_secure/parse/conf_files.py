@@ -36,6 +36,12 @@ def _has_content(tree: Tree, entry: Node) -> bool:
     return node is not None and node.is_file and node.size > 0
 
 
+def read_with_drop_ins(tree: Tree, file: Node, directories: tuple[str, ...]) -> tuple[Assignment, ...]:
+    """Read a file of these directories, then the drop-ins of `NAME.d` by name."""
+    drop_ins = conf_files(tree, tuple(f"{directory}/{file.name}.d" for directory in directories))
+    return tuple(each for node in (file, *drop_ins) for each in parse_unit_file(tree.text(node.path), node.path))
+
+
 def read_daemon_conf(tree: Tree, name: str) -> tuple[Assignment, ...]:
     """Read the configuration of one of systemd's daemons, `journald.conf`: the first file of that name, then the drop-ins of `NAME.d` by name."""
     main = first_file(tree, places(f"systemd/{name}"))

@@ -26,6 +26,14 @@ class Module:
     capabilities_line: int
     """Line of `capabilities:`, or of the module when it has none."""
 
+    def value(self, key: str) -> Value:
+        """Return a key of `config_module`, or `IMPLEMENTATION.key` of `config_implementation`; None when it is not set."""
+        implementation, dot, name = key.partition(".")
+        if not dot:
+            return self.config.get(key)
+        values = self.implementations.get(implementation)
+        return values.get(name) if isinstance(values, dict) else None
+
 
 @dataclass(frozen=True, slots=True)
 class EverestConfig:

@@ -1,10 +1,9 @@
-"""Units that are started by other means than unit files: systemd's generators, System V scripts, /etc/rc.local, udev rules."""
+"""Units that are started by other means than unit files: systemd's generators, System V scripts, /etc/rc.local."""
 
 import re
 from collections.abc import Iterator
 
 from everest_secure.image.tree import Node, Tree
-from everest_secure.parse.conf_files import places
 
 GENERATORS = (
     "/run/systemd/system-generators",
@@ -17,9 +16,7 @@ GENERATORS = (
 OF_SYSTEMD = "/usr/lib/systemd/system-generators/systemd-"
 RC_LOCAL = "/etc/rc.local"
 RUNLEVELS = ("/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d")
-UDEV_RULES = places("udev/rules.d")
 _START = re.compile(r"S[0-9]{2}(?P<name>.+)")
-_WANTS = re.compile(r'ENV\{SYSTEMD_WANTS\}\s*(?::=|\+=|=(?!=))\s*"(?P<units>[^"]*)"')
 
 
 def generators(tree: Tree) -> tuple[Node, ...]:
@@ -53,25 +50,3 @@ def init_scripts(tree: Tree) -> Iterator[tuple[str, str]]:
         start = _START.fullmatch(node.name)
         if start and _runs(tree, node.path):
             yield f"{start['name'].removesuffix('.sh')}.service", node.path
-
-
-def udev_rule_files(tree: Tree) -> Iterator[str]:
-    """Yield the paths of udev's rules by name, the first directory's file of each name; one that is masked or leads nowhere is left out."""
-    files: dict[str, str] = {}
-    for node in (node for directory in UDEV_RULES for node in tree.children(directory) if node.name.endswith(".rules")):
-        files.setdefault(node.name, node.path)
-    for _, path in sorted(files.items()):
-        file = tree.resolve(path)
-        if file is None or not file.is_file:
-            continue
-        yield path
-
-
-def wanted_by_devices(tree: Tree) -> Iterator[tuple[str, str]]:
-    """Yield the units that udev rules start (systemd.device(5), SYSTEMD_WANTS); what a device fills in stands as it is in the rule."""
-    for path in udev_rule_files(tree):
-        lines = [line for line in tree.text(path).replace("\\\n", " ").split("\n") if not line.lstrip().startswith("#")]
-        for line in lines:
-            for wants in _WANTS.finditer(line):
-                for name in wants["units"].split():
-                    yield name, path

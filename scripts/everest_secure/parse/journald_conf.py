@@ -19,7 +19,6 @@ class JournaldConf:
     """`Storage=`; without one it is `auto`: persistent only if somebody made /var/log/journal."""
     system_max_use: Assignment | None
     """`SystemMaxUse=`; without one it is a tenth of the file system."""
-
     max_level_store: Assignment | None
     """`MaxLevelStore=`; without one everything is kept."""
     max_retention: Assignment | None

@@ -213,7 +213,7 @@ class _Reader:
             self.default = self.default or _Draft(DEFAULT_PORT, "", "", setting.path, setting.line)
 
     def _per_listener(self) -> bool:
-        return _true(_last(self.general, "per_listener_settings"))
+        return is_true(_last(self.general, "per_listener_settings"))
 
     def finish(self, path: str) -> BrokerConfig:
         drafts = list(self.listeners)
@@ -232,15 +232,16 @@ class _Reader:
     def _anonymous(self, draft: _Draft, implicit: bool) -> bool:
         """Anonymous clients are let in by default only while no listener is configured (config__check)."""
         said = _last(draft.options if self._per_listener() and not implicit else self.general, "allow_anonymous")
-        return implicit if said is None else _true(said)
+        return implicit if said is None else is_true(said)
 
 
 def _last(settings: list[Setting], name: str) -> str | None:
     return next((setting.value for setting in reversed(settings) if setting.name == name), None)
 
 
-def _true(value: str | None) -> bool:
-    return value is not None and value.lower() in ("true", "1")
+def is_true(value: str | None) -> bool:
+    """Whether a boolean option is set and true, in the one spelling that mosquitto takes."""
+    return value in ("true", "1")
 
 
 def _port(setting: Setting) -> int:

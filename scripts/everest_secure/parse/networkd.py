@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from everest_secure.image.tree import Node, Tree
-from everest_secure.parse.conf_files import conf_files, places
-from everest_secure.parse.unit_file import Assignment, boolean, effective, parse_unit_file
+from everest_secure.image.tree import Tree
+from everest_secure.parse.conf_files import conf_files, places, read_with_drop_ins
+from everest_secure.parse.unit_file import Assignment, boolean, effective
 
 DIRECTORIES = places("systemd/network")
 _VIRTUAL = frozenset(["bridge", "tun", "veth"])
@@ -72,18 +72,16 @@ def _fits(name: str, patterns: list[str]) -> bool:
 
 def read_networks(tree: Tree) -> tuple[Network, ...]:
     """Read all .network files in the order in which the first match counts: by name, the first directory's file of each."""
-    return tuple(_network(tree, node) for node in conf_files(tree, DIRECTORIES, ".network"))
+    return _networks(tree, ".network")
 
 
-def _network(tree: Tree, node: Node) -> Network:
-    drop_ins = conf_files(tree, tuple(f"{directory}/{node.name}.d" for directory in DIRECTORIES))
-    return Network(node.path, tuple(each for file in (node, *drop_ins) for each in parse_unit_file(tree.text(file.path), file.path)))
+def _networks(tree: Tree, suffix: str) -> tuple[Network, ...]:
+    return tuple(Network(node.path, read_with_drop_ins(tree, node, DIRECTORIES)) for node in conf_files(tree, DIRECTORIES, suffix))
 
 
 def made_interfaces(tree: Tree) -> frozenset[str]:
     """Return the names of the virtual interfaces that networkd makes: `Name=` of .netdev files (systemd.netdev(5))."""
-    found = (_network(tree, node) for node in conf_files(tree, DIRECTORIES, ".netdev"))
-    return frozenset(name.value for netdev in found if (name := netdev.last("NetDev", "Name")))
+    return frozenset(name.value for netdev in _networks(tree, ".netdev") if (name := netdev.last("NetDev", "Name")))
 
 
 def networks_of(interface: str, networks: tuple[Network, ...]) -> tuple[Network, ...]:

@@ -9,12 +9,12 @@ from functools import lru_cache
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree, printable
 from everest_secure.parse.everest_config import Module
+from everest_secure.parse.everest_yaml import Value
 
 SHARE = "/usr/share/everest/modules"
 """Below it, in a directory of the module's type, relative paths of a module lie (OCPP.cpp, OCPP201.cpp)."""
 MAX_BYTES = 1 << 20
 _WORD = re.compile(r'"([^"\\]{1,128})"')
-Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 
 @dataclass(frozen=True, slots=True)

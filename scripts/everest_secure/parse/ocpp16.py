@@ -16,8 +16,6 @@ _NAMES = (
     "Internal.SeccLeafSubjectOrganization",
     "Security.CpoName",
 )
-
-
 SCHEMAS = f"{SHARE}/OCPP/profile_schemas"
 """libocpp's JSON Schemas, one for each section, without which OCPP 1.6 does not start (charge_point_configuration.cpp)."""
 _SECTIONS = ("Internal", "Core", "Security")

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree, printable
 from everest_secure.parse.everest_config import Module
-from everest_secure.parse.ocpp import Ocpp, Setting, Value, absolute, mapping, parse_json, read_json, unset
+from everest_secure.parse.everest_yaml import Value
+from everest_secure.parse.ocpp import Ocpp, Setting, absolute, mapping, parse_json, read_json, unset
 
 MAX_COMPONENTS, MAX_TOTAL = 500, 4 << 20
 """Files of a directory, and their bytes together; EVerest's own are 24 with 150 KB."""

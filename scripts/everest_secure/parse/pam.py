@@ -29,7 +29,7 @@ class Rule:
 
 
 def parse_pam(text: str, path: str) -> tuple[Rule, ...]:
-    """Parse a service file; includes (`@include`) are rules of the file they name."""
+    """Parse a service file; of an `@include` nothing is said here: what it names is a service file itself."""
     rules = []
     for number, line in enumerate(text.split("\n"), start=1):
         found = _LINE.match(line.split("#", 1)[0].strip())

@@ -32,7 +32,6 @@ class RaucConfig:
     path: str
     file: KeyFile
     compatible: str
-    bootloader: str
     bundle_formats: frozenset[str]
     """Formats that the device accepts."""
     check_purpose: str
@@ -42,8 +41,6 @@ class RaucConfig:
     keyring_directory: str
     """Absolute path of the keyring directory, or empty."""
     allow_partial_chain: bool
-    data_directory: str
-    """Absolute path, or empty."""
     statusfile: str
     """Absolute path of the central status file, or `per-slot`."""
     slots: tuple[Slot, ...]
@@ -68,13 +65,11 @@ def parse_rauc_config(text: str, path: str) -> RaucConfig:
         path=path,
         file=file,
         compatible=compatible,
-        bootloader=file.value("system", "bootloader"),
         bundle_formats=_formats(file.get("system", "bundle-formats"), path),
         check_purpose=file.value("keyring", "check-purpose", "smimesign"),
         keyring=_absolute(path, file.value("keyring", "path")),
         keyring_directory=_absolute(path, file.value("keyring", "directory")),
         allow_partial_chain=file.boolean("keyring", "allow-partial-chain", default=False),
-        data_directory=data,
         statusfile=status if status == "per-slot" else _absolute(path, status),
         slots=tuple(_slot(name, entries, path) for name, entries in file.groups.items() if name.startswith("slot.")),
     )

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.image.tree import Tree
-from everest_secure.parse.conf_files import places
-from everest_secure.parse.unit_file import parse_unit_file
+from everest_secure.parse.conf_files import conf_files, places, read_with_drop_ins
 
 DIRECTORIES = places("repart.d")
 DEFAULT_LEAST = 10 << 20
@@ -28,30 +27,11 @@ class Partition:
 
 def partitions(tree: Tree) -> Iterator[Partition]:
     """Yield the partitions of all files with their drop-ins, the first directory's file of each name."""
-    for path, texts in _definitions(tree).items():
-        assignments = [each for text in texts for each in parse_unit_file(text, path) if each.section == "Partition"]
-        values = {each.key: each.value for each in assignments}
-        yield Partition(path, values.get("Label", ""), _size(values.get("SizeMinBytes", "")), _encryption(values.get("Encrypt", "")))
-
-
-def _definitions(tree: Tree) -> dict[str, list[str]]:
-    files: dict[str, str] = {}
-    extras: dict[tuple[str, str], str] = {}
-    for directory in DIRECTORIES:
-        for node in tree.children(directory):
-            if node.name.endswith(".conf"):
-                files.setdefault(node.name, node.path)
-            elif node.name.endswith(".conf.d"):
-                for extra in tree.children(node.path):
-                    if extra.name.endswith(".conf"):
-                        extras.setdefault((node.name.removesuffix(".d"), extra.name), extra.path)
-    wanted = {path: [path, *(extra for (of, _), extra in sorted(extras.items()) if of == name)] for name, path in sorted(files.items())}
-    return {path: [tree.text(each) for each in each_file if _is_file(tree, each)] for path, each_file in wanted.items()}
-
-
-def _is_file(tree: Tree, path: str) -> bool:
-    node = tree.resolve(path)
-    return node is not None and node.is_file
+    for node in conf_files(tree, DIRECTORIES):
+        assignments = read_with_drop_ins(tree, node, DIRECTORIES)
+        values = {each.key: each.value for each in assignments if each.section == "Partition"}
+        least, encrypt = _size(values.get("SizeMinBytes", "")), _encryption(values.get("Encrypt", ""))
+        yield Partition(node.path, values.get("Label", ""), least, encrypt)
 
 
 def _size(text: str) -> int:

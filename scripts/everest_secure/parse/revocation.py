@@ -1,7 +1,6 @@
 """Certificate revocation lists (RFC 5280, 5) and what OpenSSL asks of them when it checks the whole chain (X509_V_FLAG_CRL_CHECK_ALL)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -9,18 +8,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.certificates import public_key, subject
+from everest_secure.parse.chain import Fault
 
 MAX_LISTS = 100
 _BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
 RevocationList = x509.CertificateRevocationList
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a revocation list does not serve, or what it says of a certificate."""
-
-    what: str
-    remedy: str
 
 
 def parse_revocation_lists(data: bytes, where: str) -> tuple[RevocationList, ...]:

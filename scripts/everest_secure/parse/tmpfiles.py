@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from everest_secure.image.tree import Tree
-from everest_secure.parse.conf_files import places
+from everest_secure.parse.conf_files import conf_files, places
 
 DIRECTORIES = places("tmpfiles.d")
 _ADJUSTING_TYPES = frozenset("zZm")
@@ -34,14 +34,8 @@ class Directory:
     """Age at which what lies in it is removed; empty when it never is."""
 
 
-def parse_tmpfiles(text: str, source: str) -> Iterator[Directory]:
-    """Yield the directories that a file makes; lines of other types, and those that cannot be split, are passed over as systemd does."""
-    for kind, each in _lines(text, source):
-        if kind in _DIRECTORY_TYPES:
-            yield each
-
-
 def _lines(text: str, source: str) -> Iterator[tuple[str, Directory]]:
+    """Yield the type of each line with what it says; those that cannot be split are passed over, as systemd passes over them."""
     for number, line in enumerate(text.split("\n"), start=1):
         try:
             fields = shlex.split(line, comments=True)
@@ -81,7 +75,7 @@ class Write:
 
 
 def read_writes(tree: Tree) -> Iterator[Write]:
-    """Yield the lines of the types `w`, `w+` and `f+`, which write their argument."""
+    """Yield the lines of the types `w`, `w+`, `f+` and `F`, which write their argument."""
     for text, source in _files(tree):
         for number, line in enumerate(text.split("\n"), start=1):
             fields = line.split(None, 6)
@@ -139,16 +133,8 @@ def _read(tree: Tree) -> tuple[tuple[str, Directory], ...]:
 
 
 def _files(tree: Tree) -> Iterator[tuple[str, str]]:
-    """Yield text and path of every file, the first directory's of each name."""
-    files: dict[str, str] = {}
-    for directory in DIRECTORIES:
-        for node in tree.children(directory):
-            if node.name.endswith(".conf"):
-                files.setdefault(node.name, node.path)
-    for _, path in sorted(files.items()):
-        file = tree.resolve(path)
-        if file is not None and file.is_file:
-            yield tree.text(path), path
+    """Yield text and path of every file."""
+    return ((tree.text(file.path), file.path) for file in conf_files(tree, DIRECTORIES))
 
 
 def _changed(directory: Directory, changes: list[tuple[str, Directory]]) -> Directory:

@@ -1,12 +1,14 @@
-"""udev's rules (udev(7)), and the USB devices that they let in (`authorized` of Documentation/usb/authorization.rst)."""
+"""udev's rules (udev(7)), the units that they start, and the USB devices that they let in (`authorized` of Documentation/usb/authorization.rst)."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from everest_secure.image.tree import Tree
-from everest_secure.parse.generated import udev_rule_files
+from everest_secure.parse.conf_files import conf_files, places
 
+DIRECTORIES = places("udev/rules.d")
 MATCHING = ("==", "!=")
 """Operators that ask; all others assign."""
 _KEY = re.compile(r'\s*(?P<key>[A-Z_]+(?:\{[^}]*\})?)\s*(?P<operator>==|!=|:=|\+=|-=|=)\s*[ei]?"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
@@ -27,19 +29,35 @@ class Authorisation:
     """`VENDOR:PRODUCT` as lsusb writes it; empty when the rule is not for one kind of device alone."""
 
 
-def rules(tree: Tree) -> Iterator[tuple[str, int, Keys]]:
-    """Yield path, line and keys of each rule: files by name, the first directory's file of each name, continued lines joined."""
-    for path in udev_rule_files(tree):
+@lru_cache(maxsize=4)
+def rules(tree: Tree) -> tuple[tuple[str, int, Keys], ...]:
+    """Return path, line and keys of each rule: files by name, the first directory's file of each name, continued lines joined.
+
+    Those of the last few trees are kept, as several checks ask for them.
+    """
+    return tuple(_rules(tree))
+
+
+def _rules(tree: Tree) -> Iterator[tuple[str, int, Keys]]:
+    for file in conf_files(tree, DIRECTORIES, ".rules"):
         held, start = "", 0
-        for number, line in enumerate(tree.text(path).split("\n"), start=1):
+        for number, line in enumerate(tree.text(file.path).split("\n"), start=1):
             if not held and line.lstrip().startswith("#"):
                 continue
             start = start or number
             if line.endswith("\\"):
                 held += line[:-1]
                 continue
-            yield path, start, [(each["key"], each["operator"], each["value"]) for each in _KEY.finditer(held + line)]
+            yield file.path, start, [(each["key"], each["operator"], each["value"]) for each in _KEY.finditer(held + line)]
             held, start = "", 0
+
+
+def wanted_by_devices(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield the units that rules start and their paths (systemd.device(5), SYSTEMD_WANTS); what a device fills in stands as it is in the rule."""
+    for path, _, keys in rules(tree):
+        for key, operator, value in keys:
+            if key == "ENV{SYSTEMD_WANTS}" and operator not in (*MATCHING, "-="):
+                yield from ((name, path) for name in value.split())
 
 
 def authorisations(tree: Tree) -> Iterator[Authorisation]:

@@ -87,6 +87,11 @@ def boolean(value: str) -> bool:
     return value.lower() in _TRUE
 
 
+def octal(value: str, default: int) -> int:
+    """Return a mode; the default for what systemd takes for none, with a warning (parse_mode)."""
+    return int(value, 8) if re.fullmatch("0*[0-7]{1,4}", value) else default
+
+
 def capabilities(assignments: Iterable[Assignment], every: frozenset[str]) -> frozenset[str]:
     """Return the set that `CapabilityBoundingSet=` lines leave.
 

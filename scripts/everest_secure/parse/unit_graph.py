@@ -7,9 +7,10 @@ from types import MappingProxyType
 
 from everest_secure.image.tree import Tree
 from everest_secure.parse.commands import program
-from everest_secure.parse.conf_files import places
-from everest_secure.parse.generated import RC_LOCAL, init_scripts, rc_local, wanted_by_devices
+from everest_secure.parse.conf_files import conf_files, places
+from everest_secure.parse.generated import RC_LOCAL, init_scripts, rc_local
 from everest_secure.parse.keyfile import parse_keyfile
+from everest_secure.parse.udev_rules import wanted_by_devices
 from everest_secure.parse.unit_file import boolean
 from everest_secure.parse.units import TYPES, Unit, Units
 
@@ -147,20 +148,12 @@ class Preset:
 
 def read_presets(tree: Tree) -> tuple[Preset, ...]:
     """Read the preset files in the order in which the first match counts: by file name, the first directory's file of each name."""
-    files: dict[str, str] = {}
-    for directory in PRESETS:
-        for node in tree.children(directory):
-            if node.name.endswith(".preset"):
-                files.setdefault(node.name, node.path)
     found: list[Preset] = []
-    for _, path in sorted(files.items()):
-        file = tree.resolve(path)
-        if file is None or not file.is_file:
-            continue
-        for number, line in enumerate(tree.text(path).split("\n"), start=1):
+    for file in conf_files(tree, PRESETS, ".preset"):
+        for number, line in enumerate(tree.text(file.path).split("\n"), start=1):
             fields = line.split()
             if len(fields) >= 2 and fields[0] in ("enable", "disable", "ignore"):
-                found.append(Preset(fields[0], fields[1], path, number))
+                found.append(Preset(fields[0], fields[1], file.path, number))
     return tuple(found)
 
 

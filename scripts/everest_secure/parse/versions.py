@@ -1,6 +1,8 @@
 """Versions of packages, compared as dpkg and opkg compare them (deb-version(7)); of the marks that rpm knows besides, `^` sorts as a letter."""
 
+import operator
 import re
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 
 _PARTS = re.compile(r"([^0-9]*)([0-9]*)")
@@ -10,13 +12,18 @@ MAX_LENGTH = 256
 """Characters of a version that are looked at."""
 
 
-RELATIONS = ("<", "<=", "=", ">=", ">")
+RELATIONS: Mapping[str, Callable[[int, int], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
 
 
 def satisfies(version: str, relation: str, wanted: str) -> bool:
     """Whether a whole version, with epoch and revision, stands in one of the `RELATIONS` to another."""
-    order = _compare_whole(version[:MAX_LENGTH], wanted[:MAX_LENGTH])
-    return {"<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">": order > 0}[relation]
+    return RELATIONS[relation](_compare_whole(version[:MAX_LENGTH], wanted[:MAX_LENGTH]), 0)
 
 
 def _compare_whole(one: str, other: str) -> int:

@@ -26,12 +26,20 @@ class FileIs:
     """Name or number of the user; empty for any."""
     group: str
 
+    def __str__(self) -> str:
+        mode = "" if self.mode is None else f"{self.mode:04o}"
+        wanted = {"mode": mode, "owner": self.owner, "group": self.group}
+        return ", ".join([f"{self.path} is there", *(f"{name} {value}" for name, value in wanted.items() if value)])
+
 
 @dataclass(frozen=True, slots=True)
 class NoFile:
     """No path fits a pattern (fnmatch(3), in which a star also takes slashes)."""
 
     path: str
+
+    def __str__(self) -> str:
+        return f"nothing is called {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +51,18 @@ class PackageIs:
     """`>=`, `=`, `<` ...; empty for any version."""
     version: str
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.relation} {self.version} is installed" if self.relation else f"{self.name} is installed"
+
 
 @dataclass(frozen=True, slots=True)
 class NoPackage:
     """No installed package fits a pattern."""
 
     name: str
+
+    def __str__(self) -> str:
+        return f"no package is called {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,9 @@ class UnitIs:
 
     name: str
     state: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.state}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,9 @@ class KernelIs:
     """Without `CONFIG_`."""
     value: str
     """`y`, `m`, `n`, a number, or a text without its quotes."""
+
+    def __str__(self) -> str:
+        return f"CONFIG_{self.option} is {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,9 @@ class EverestIs:
     """`key`, or `IMPLEMENTATION.key` of a module's implementation."""
     value: Value
 
+    def __str__(self) -> str:
+        return f"{f'module {self.module}' if self.module else 'settings'}: {self.key} is {self.value!r}"
+
 
 @dataclass(frozen=True, slots=True)
 class TextIs:
@@ -88,7 +111,11 @@ class TextIs:
     expression: re.Pattern[str]
     wanted: bool
 
+    def __str__(self) -> str:
+        return f"{self.path} {'contains' if self.wanted else 'lacks'} {self.expression.pattern}"
 
+
+# Each says in words all that it asks for: reports and `explain` show it, and results in a cache are found by it.
 Condition = FileIs | NoFile | PackageIs | NoPackage | UnitIs | KernelIs | EverestIs | TextIs
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from everest_secure.report.fingerprint import fingerprint
@@ -99,11 +100,11 @@ def _statement(statement: Statement) -> dict[str, Any]:
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
-    """Return dataclasses, mappings and tuples as JSON values."""
+    """Return dataclasses, mappings, tuples and paths as JSON values."""
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [plain(item) for item in value]
-    return value
+    return str(value) if isinstance(value, Path) else value

@@ -63,7 +63,7 @@ def _page(matrix: "Matrix") -> Iterator[str]:
     checked = sum(bool(trace.checked_by) for trace in matrix.traces)
     yield "# What is checked"
     yield ""
-    yield "<!-- Written by `make docs` from conf/policy/requirements.yml and the checks; a change here is lost. -->"
+    yield "<!-- Written by `everest-secure explain --page` (`make docs`) from the catalogue and the checks; a change here is lost. -->"
     yield ""
     yield f"{len(matrix.traces)} requirements; {checked} are checked on the artefact. `everest-secure explain ID` says the same of one, with the lines that build it"
     yield "in and the tests that prove it; `everest-secure matrix` is the table of all."

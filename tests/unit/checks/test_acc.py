@@ -114,6 +114,7 @@ MUTATIONS = [
         Mutation(f"the service runs without {key}", "ACC-05", without(key))
         for key in ("NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome", "UMask")
     ),
+    Mutation("a mask is no number, for which systemd takes its own", "ACC-05", lambda fs: fs.replace(DROP_IN, "^UMask=0077", "UMask=0789")),
     Mutation("keys would be readable by the group", "ACC-05", lambda fs: fs.replace(DROP_IN, "^UMask=0077", "UMask=0027")),
     Mutation(
         "the system is only protected in part", "ACC-05", lambda fs: fs.replace(DROP_IN, "ProtectSystem=strict", "ProtectSystem=full")
@@ -155,9 +156,21 @@ def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
     check_mutation(mutation)
 
 
-def test_an_account_that_may_log_in_by_itself_is_found() -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "agetty --autologin root",
+        "agetty --auto=root",
+        "agetty -a root",
+        "agetty -aroot",
+        "agetty -8Jaroot",
+        "login -f root",
+        "login -pf root",
+    ],
+)
+def test_an_account_that_may_log_in_by_itself_is_found(command: str) -> None:
     fs = good_root()
-    fs.file(f"{UNITS}/kiosk.service", "[Service]\nExecStart=/sbin/agetty --autologin root tty7\n")
+    fs.file(f"{UNITS}/kiosk.service", f"[Service]\nExecStart=/sbin/{command} tty7\n")
     fs.link(f"{LOCAL}/multi-user.target.wants/kiosk.service", f"{UNITS}/kiosk.service")
     assert set(failing(fs)) == {"ACC-01", "NET-06", "NET-07"}
 

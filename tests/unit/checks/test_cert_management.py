@@ -128,7 +128,7 @@ def test_a_stand_in_makes_no_requests() -> None:
 def on_disk(label: str, size: int) -> CheckResult:
     """What is said of a disk with one more partition."""
     root = good_root().remove(REPART).root
-    partition = Partition(3, label, uuid.UUID(int=1), uuid.UUID(int=2), 0, size, 0)
+    partition = Partition(number=3, label=label, type=uuid.UUID(int=1), uuid=uuid.UUID(int=2), offset=0, size=size, attributes=0)
     disk = Artefact("disk.raw", "gpt", facts=PartitionTable(512, uuid.UUID(int=3), (partition,)), children=(root.artefact,))
     checks.load()
     (entry,) = (each for each in registered() if each.requirement == "CERT-06")

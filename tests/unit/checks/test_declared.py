@@ -124,3 +124,18 @@ def test_what_a_policy_declares_stands_in_the_report_behind_the_catalogue(tmp_pa
     assert (last.requirement.id, last.outcome, last.reason) == ("METER-01", Outcome.FAIL, "1 finding")
     assert [part.check for part in last.parts] == ["nothing is called /x", "/y is there"]
     assert report.groups[-1] == last.requirement.group == "The product's own"
+
+
+def test_conditions_that_differ_in_anything_differ_in_words_by_which_a_cache_tells_them_apart(tmp_path: Path) -> None:
+    conditions = [
+        *(f"kind: file, path: /a{more}" for more in ("", ', mode: "0644"', ', mode: "0600"', ", owner: root", ", group: root")),
+        *(f"kind: package, name: a{more}" for more in ("", ', version: ">= 1"', ', version: "< 2"')),
+        *(f"kind: everest, key: a, value: {value}" for value in ("1", '"1"', "true", '"True"')),
+        "kind: everest, module: settings, key: a, value: 1",
+        *(f"kind: text, path: /a, {more}" for more in ("contains: a", "lacks: a")),
+        *(f"kind: {kind}, {name}: a*" for kind, name in (("no-file", "path"), ("no-package", "name"))),
+    ]
+    path = tmp_path / "my.yml"
+    path.write_text(HEAD + "".join(f"  - {{{each}}}\n" for each in conditions).replace("path: a*", "path: /a*"))
+    checks = declared_checks(load_policy(path, catalogue=load_catalogue()).declared)
+    assert len(checks) == len({each.title for each in checks}) == len(conditions)

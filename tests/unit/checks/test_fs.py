@@ -157,6 +157,7 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
         "the certificate towards the csms says who the charger is",
         "certificate requests carry the names of the policy",
         "libocpp knows every key of ocpp 1 6",
+        "polkit lets no service act as root",
         "the data partition is encrypted with a key of the tpm",
         "nothing of the data lies beside the encrypted volume",
         "clients of the mqtt api show a certificate",

@@ -5,7 +5,6 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from everest_secure.image.raucb import RaucBundle
 from everest_secure.parse.versions import is_built_from
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult, Outcome
+from support.bills import VERSIONS, issue, report, spdx3
 from support.bundle import incompressible
 from support.images import throw_away_signer, tool
 from support.mutation import Mutation, check_mutation, sentence
@@ -56,30 +56,6 @@ def test_a_reference_image_is_no_build_of_oe_core_and_one_that_is_is_held_to_it(
 def test_changes_in_layers_are_for_the_bench() -> None:
     fs = good_root().replace(INFO, "(main:a+)$", r"\1 -- modified")
     assert failing(fs, replace(production(), modified_layers=True)) == {}
-
-
-VERSIONS = {"everest-core": "2026.02.1", "rauc": "1.15.2"}
-
-
-def spdx3(*installed: str, **versions: str) -> str:
-    """Return an SPDX 3.0 file as create-spdx-3.0 makes it, with a recipe's source and a file besides."""
-    of = {**VERSIONS, **versions}
-    graph: list[dict[str, Any]] = [
-        {"type": "CreationInfo", "@id": "_:CreationInfo1", "specVersion": "3.0.1"},
-        {"type": "software_Package", "spdxId": "a", "name": "source-only", "software_primaryPurpose": "source"},
-        {"type": "software_File", "spdxId": "b", "name": "etc/passwd"},
-    ]
-    graph += [
-        {
-            "type": "software_Package",
-            "spdxId": name,
-            "name": name,
-            "software_primaryPurpose": "install",
-            "software_packageVersion": of.get(name, "1"),
-        }
-        for name in installed
-    ]
-    return json.dumps({"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": graph})
 
 
 def spdx2(directory: Path, *installed: str, also: tuple[str, ...] = ()) -> Path:
@@ -256,15 +232,6 @@ def test_a_bill_that_is_none_is_an_error_and_no_pass(tmp_path: Path, text: str) 
 def test_an_image_whose_packages_nobody_lists_is_an_error_and_no_pass(tmp_path: Path) -> None:
     assert judged("SUP-01", build(tmp_path, manifest="", spdx=spdx3("rauc"))).outcome is Outcome.ERROR
     assert judged("SUP-01", build(tmp_path, manifest="a b\n", spdx=spdx3("rauc"))).outcome is Outcome.ERROR
-
-
-def report(*issues: dict[str, Any]) -> str:
-    package = {"name": "openssl", "layer": "meta", "version": "3.2.1", "products": [], "issue": issues}
-    return json.dumps({"version": "1", "package": [package]})
-
-
-def issue(number: int, status: str = "Unpatched", v3: str = "0.0", v4: str = "0.0") -> dict[str, Any]:
-    return {"id": f"CVE-2024-{number}", "status": status, "scorev2": "0.0", "scorev3": v3, "scorev4": v4, "summary": "x"}
 
 
 def test_a_report_in_which_nothing_is_open_holds(tmp_path: Path) -> None:

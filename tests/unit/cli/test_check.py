@@ -78,6 +78,19 @@ def test_the_policy_file_is_not_overwritten_by_a_report(tree: Path, tmp_path: Pa
     assert own.read_text() == "extends: production\n"
 
 
+@pytest.mark.parametrize(("content", "said"), [(None, "cannot be read"), ("", "is empty"), ("words", "holds no certificate in PEM")])
+def test_a_certificate_that_is_none_is_refused_before_anything_is_opened(
+    tree: Path, tmp_path: Path, content: str | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "db.pem"
+    if content is not None:
+        file.write_text(content)
+    assert main(["check", str(tree), "--secure-boot-cert", str(file)]) == ExitCode.FAILED
+    written = capsys.readouterr()
+    assert (written.out, written.err.count("\n")) == ("", 1)
+    assert f"{file} {said}" in written.err
+
+
 def test_a_decryption_key_that_others_can_read_is_refused_before_anything_is_opened(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

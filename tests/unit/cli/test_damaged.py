@@ -1,36 +1,21 @@
 """The whole command on damaged artefacts: an exit code that is documented, one sentence or a report, and nothing passes that cannot be read."""
 
-import io
 import json
 import random
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 
 from everest_secure.cli.main import main
 from everest_secure.errors import ExitCode
-from everest_secure.image.tree import NodeType
+from support.archive import packed
 from support.images import gpt_disk, rauc_bundle, signed_program, tool, tree_of, unified_kernel, verity_image
-from support.rootfs import RootFs, good_root
+from support.rootfs import good_root
 
 FORMATS = ["squashfs", "verity", "gpt", "raucb", "uki"]
 FLIPS = 4
-_KINDS = {NodeType.DIRECTORY: tarfile.DIRTYPE, NodeType.SYMLINK: tarfile.SYMTYPE}
-
-
-def packed(fs: RootFs) -> bytes:
-    """A tar archive of a root."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as file:
-        for path, (node, content) in sorted(fs.nodes.items()):
-            info = tarfile.TarInfo(f".{path}")
-            info.type, info.mode, info.uid, info.gid = _KINDS.get(node.type, tarfile.REGTYPE), node.mode, node.uid, node.gid
-            info.linkname, info.size = node.target, len(content)
-            file.addfile(info, io.BytesIO(content))
-    return archive.getvalue()
 
 
 @pytest.fixture(scope="module")

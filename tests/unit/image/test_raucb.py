@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import open_artefact
-from everest_secure.image.enveloped import load_decryption_key
+from everest_secure.image.enveloped import DecryptionKey, load_decryption_key
 from everest_secure.image.raucb import RaucBundle, with_key
 from everest_secure.parse.cms import verify_signed_data
 from support.images import rauc_bundle, throw_away_signer, tool
@@ -147,7 +146,7 @@ def test_a_bundle_of_a_great_many_images_is_refused(tmp_path: Path) -> None:
         open_artefact(bundle)
 
 
-def key_of(bundle: Path) -> RSAPrivateKey:
+def key_of(bundle: Path) -> DecryptionKey:
     bundle.with_name("key.pem").chmod(0o600)
     return load_decryption_key(bundle.with_name("key.pem"))
 
@@ -209,11 +208,11 @@ def test_a_key_is_of_no_use_for_other_bundles_and_changes_nothing(verity: Path, 
     assert with_key(artefact, key_of(crypt)) is artefact
 
 
-def test_any_of_several_recipients_opens_a_bundle(crypt: Path, tmp_path: Path) -> None:
+def test_any_of_several_recipients_opens_a_bundle_with_rsa_or_an_elliptic_curve(crypt: Path, tmp_path: Path) -> None:
     second, third = tmp_path / "second", tmp_path / "third"
-    for place in (second, third):
+    for place, curve in ((second, ""), (third, "P-256")):
         place.mkdir()
-        throw_away_signer(place)
+        throw_away_signer(place, curve=curve)
     tool("rauc", "encrypt", "--keyring", crypt.with_name("cert.pem"), f"--to={second / 'cert.pem'}", f"--to={third / 'cert.pem'}",
          crypt.with_name("signed.raucb"), tmp_path / "update.raucb")  # fmt: skip
     for place in (second, third):

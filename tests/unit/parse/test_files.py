@@ -3,9 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import from_bytes
-from everest_secure.parse.os_release import parse_os_release
 from everest_secure.parse.packages import parse_status, read_packages
 from everest_secure.parse.pieces import CHUNK
 from everest_secure.parse.private_keys import KeyKind, find_keys
@@ -68,10 +66,3 @@ def test_opkg_lists_are_read_too() -> None:
     assert found is not None
     assert [(each.name, each.version) for each in found] == [("bash", "5")]
     assert read_packages(RootFs().directory("/").tree) is None
-
-
-def test_os_release_is_read_as_a_shell_would() -> None:
-    assert parse_os_release('# x\nNAME="A \\"B\\""\nID=a\nEMPTY=\n', "x") == {"NAME": 'A "B"', "ID": "a", "EMPTY": ""}
-    for text in ("ID=a b\n", "word\n", 'ID="open\n'):
-        with pytest.raises(ArtefactError, match="x:1"):
-            parse_os_release(text, "x")

@@ -3,7 +3,7 @@ import pytest
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.fstab import parse_fstab
 from everest_secure.parse.mounts import lasting, mount_of, read_mounts
-from everest_secure.parse.tmpfiles import parse_tmpfiles, read_directories
+from everest_secure.parse.tmpfiles import read_directories
 from everest_secure.parse.unit_graph import starts
 from everest_secure.parse.units import Units
 from support.rootfs import RootFs, good_root
@@ -48,4 +48,5 @@ def test_the_first_line_of_tmpfiles_counts_for_a_path() -> None:
 
 
 def test_lines_that_make_no_directory_are_passed_over() -> None:
-    assert not list(parse_tmpfiles('f /x 0644\nL /y - - - - /z\n"open\n\n# d /a\n', "x"))
+    fs = RootFs().file("/usr/lib/tmpfiles.d/x.conf", 'f /x 0644\nL /y - - - - /z\n"open\n\n# d /a\n')
+    assert read_directories(fs.tree) == ()

@@ -1,4 +1,4 @@
-from everest_secure.parse.generated import generators, init_scripts, rc_local, wanted_by_devices
+from everest_secure.parse.generated import generators, init_scripts, rc_local
 from support.rootfs import RootFs
 
 VENDOR = "/usr/lib/systemd/system-generators"
@@ -19,14 +19,3 @@ def test_without_its_generator_no_script_is_a_service() -> None:
     assert rc_local(fs.tree)
     assert list(init_scripts(fs.tree)) == [("a.service", "/etc/rc3.d/S01a")]
     assert not rc_local(fs.chmod("/etc/rc.local", 0o644).tree)
-
-
-def test_a_rule_file_of_the_same_name_replaces_the_vendors_and_comparisons_want_nothing() -> None:
-    rule = 'ENV{{SYSTEMD_WANTS}}{}"{}"\n'
-    fs = RootFs().file("/usr/lib/udev/rules.d/1.rules", rule.format("+=", "vendor.service"))
-    fs.file(
-        "/etc/udev/rules.d/2.rules",
-        "#" + rule.format("=", "no.service") + rule.format("==", "no.service") + rule.format("=", "a.target b.service"),
-    )
-    assert [name for name, _ in wanted_by_devices(fs.tree)] == ["vendor.service", "a.target", "b.service"]
-    assert [name for name, _ in wanted_by_devices(fs.link("/etc/udev/rules.d/1.rules", "/dev/null").tree)] == ["a.target", "b.service"]

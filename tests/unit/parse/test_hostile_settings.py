@@ -18,18 +18,18 @@ from everest_secure.parse.commands import expanded, program, separated
 from everest_secure.parse.dbus_policy import may_call, read_bus_policy
 from everest_secure.parse.environment import parse_environment_file
 from everest_secure.parse.fstab import parse_fstab
-from everest_secure.parse.generated import init_scripts, rc_local, wanted_by_devices
+from everest_secure.parse.generated import init_scripts, rc_local
 from everest_secure.parse.keyfile import KeyFile, parse_keyfile
 from everest_secure.parse.modprobe import blacklisted_modules, module_options, refused_modules
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config
 from everest_secure.parse.nft import parse_ruleset
 from everest_secure.parse.nft_inbound import inbound
 from everest_secure.parse.openssl_cnf import OpensslConfig, parse_openssl_config
-from everest_secure.parse.os_release import parse_os_release
 from everest_secure.parse.packages import parse_recipes, parse_status, read_packages
 from everest_secure.parse.pam import parse_pam
 from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config
-from everest_secure.parse.tmpfiles import parse_tmpfiles, read_ages, read_links, read_removals
+from everest_secure.parse.tmpfiles import read_ages, read_directories, read_links, read_removals
+from everest_secure.parse.udev_rules import wanted_by_devices
 from everest_secure.parse.unit_file import boolean, parse_unit_file, words
 from everest_secure.parse.unit_graph import bus_services, preset_for, read_presets, starts
 from everest_secure.parse.units import Units
@@ -64,6 +64,10 @@ def _ruleset(text: str) -> object:
     return inbound(rules, ("eth0", "lo"))
 
 
+def _tmpfiles(text: str) -> object:
+    return read_directories(RootFs().file("/etc/tmpfiles.d/x.conf", text.encode("utf-8", "surrogatepass")).tree)
+
+
 def _shell(text: str) -> object:
     found = [list(expanded(command)) for command in separated(tuple(text.split(" "))) if command]
     for commands in found:
@@ -83,9 +87,8 @@ PARSERS = [
     Parser("fstab", parse_fstab, tuple, "/dev/root|/|ext4|ro,noexec|0|\\040|#|bind|none|tmpfs|\\|\\777"),
     Parser("pam", partial(parse_pam, path="x"), tuple, "auth|[success=1|default=ignore]|pam_unix.so|nullok|@include|-|#|[|]|common-auth"),
     Parser("unit", partial(parse_unit_file, path="x"), tuple, "[Service]|[Unit]|ExecStart=|Wants=|a.service|=|#|;|\\|\"|'|%i|[|]"),
-    Parser("tmpfiles", lambda text: list(parse_tmpfiles(text, "x")), list, "d|D|L+|q|z|/var/x|0755|root|-|~|:|10d|%%|%v|#|\"|'|\\x20"),
+    Parser("tmpfiles", _tmpfiles, tuple, "d|D|L+|q|z|/var/x|0755|root|-|~|:|10d|%%|%v|#|\"|'|\\x20"),
     Parser("environment", partial(parse_environment_file, path="x"), dict, "A|=|'|\"|\\|#|;|export |OPENSSL_CONF="),
-    Parser("os-release", partial(parse_os_release, where="x"), dict, "ID=|VERSION_ID|=|'|\"|\\|$|`|#"),
     Parser("command line", parse_cmdline, CommandLine, "ro|rw|root=|=|\"|--|quiet|rauc.slot=A|systemd.verity_root_options=|-|_|,"),
     Parser("keyfile", partial(parse_keyfile, where="x"), KeyFile, GROUPED),
     Parser("rauc", partial(parse_rauc_config, path="x"), RaucConfig, GROUPED),

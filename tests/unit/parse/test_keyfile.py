@@ -45,7 +45,7 @@ def test_formats_that_rauc_refuses_are_refused(value: str) -> None:
 
 def test_paths_are_relative_to_the_file() -> None:
     found = config("data-directory=data", "path=../keys/k.pem")
-    assert (found.keyring, found.data_directory, found.statusfile) == ("/etc/keys/k.pem", "/etc/rauc/data", "/etc/rauc/data/central.raucs")
+    assert (found.keyring, found.statusfile) == ("/etc/keys/k.pem", "/etc/rauc/data/central.raucs")
     assert config("").statusfile == "per-slot"
     assert config("").check_purpose == "smimesign"
 

@@ -28,3 +28,10 @@ def test_a_file_of_the_administrator_and_a_drop_in_count_before_the_layers() -> 
     assert [each.least for each in partitions(fs.tree)] == [32 << 20]
     fs.file("/etc/repart.d/50-data.conf", "[Partition]\nLabel=other\nSizeMinBytes=1G\n")
     assert [(each.label, each.least) for each in partitions(fs.tree)] == [("other", 32 << 20)]
+
+
+@pytest.mark.parametrize("mask", ["", None])
+def test_an_empty_file_of_the_administrator_takes_the_layers_away(mask: str | None) -> None:
+    fs = RootFs().file(PLACE, "[Partition]\nLabel=data\n")
+    masked = fs.link("/etc/repart.d/50-data.conf", "/dev/null") if mask is None else fs.file("/etc/repart.d/50-data.conf", mask)
+    assert list(partitions(masked.tree)) == []

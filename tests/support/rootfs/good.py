@@ -1,189 +1,26 @@
-"""A root file system that satisfies the policy, in memory, from the layer's own files; tests break one thing in it."""
+"""The good root: everything that the policy asks for, from the layer's own files as far as they are there.
+
+The commands of TPM-06 and CERT-08 are a product's own here: the layer does not have them yet.
+"""
 
 import json
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
 
-from everest_secure import checks
-from everest_secure.checks.core import Root, Scope, registered, run_check
-from everest_secure.image.artefact import Artefact
-from everest_secure.image.tree import Node, NodeType, Tree
 from everest_secure.parse.kernel_modules import MAGIC
-from everest_secure.paths import data
-from everest_secure.policy.catalogue import load_catalogue
-from everest_secure.policy.parameters import Parameters
-from everest_secure.policy.profile import load_profile
-from everest_secure.result import Outcome
 from support.authority import issue
 from support.charger import SCHEMA, manifests, ocpp16_schemas, ocpp_components, program
 from support.elf import Program
 from support.kernel import configuration
+from support.rootfs.judge import production
+from support.rootfs.layer_files import EVEREST_CONFIG, everest_configuration, layer
+from support.rootfs.tree import RootFs
 
-KNOBS = {
-    "EVEREST_USB_RULES": "# no device is accepted",
-    "EVEREST_WATCHDOG_SECONDS": "30",
-    "EVEREST_REBOOT_WATCHDOG_SECONDS": "120",
-    "EVEREST_PLC_INTERFACE": "eth1",
-    "EVEREST_PLC_TCP_RULE": 'iifname "eth1" tcp dport { 50000, 61341, 64109 } accept',
-    "EVEREST_MANAGEMENT_TCP_RULE": "# no TCP port is open",
-    "EVEREST_MANAGEMENT_IPV6_RULES": "# no IPv6",
-    "EVEREST_MANAGEMENT_INTERFACE": "eth0",
-    "EVEREST_MANAGEMENT_DHCP": "ipv4",
-    "EVEREST_MANAGEMENT_LINK_LOCAL": "no",
-    "EVEREST_MANAGEMENT_ROUTER": "no",
-    "EVEREST_MQTT_API_PORT": "8883",
-    "EVEREST_MQTT_API_MINUTES": "30",
-    "EVEREST_MQTT_API_BRIDGE": "topic everest_api/1/evse_manager_consumer/+/e2m/# in 1\ntopic everest_api/1/x/+/m2e/# out 1",
-    "EVEREST_MQTT_API_ACL": "pattern read everest_api/1/evse_manager_consumer/+/e2m/#\nuser operator\ntopic write everest_api/1/x/+/m2e/#",
-    "EVEREST_HAWKBIT_SERVER": "updates.example.com",
-    "EVEREST_HAWKBIT_TENANT": "DEFAULT",
-    "EVEREST_HAWKBIT_RESTART_WORD": "false",
-    "EVEREST_HAWKBIT_CAPABILITIES": "",
-    "EVEREST_HAWKBIT_SYSTEM_CALLS": "@system-service",
-    "EVEREST_HEALTH_CHECKS": "data broker service tpm clock",
-    "EVEREST_UPDATE_TRIAL": "10min",
-    "EVEREST_JOURNAL_MAX": "64",
-    "EVEREST_MQTT_API_SET": "# no MQTT API",
-    "EVEREST_MQTT_API_RULE": "# no MQTT API",
-    "EVEREST_COMPATIBLE": "everest-secure-qemux86-64",
-    "EVEREST_RAUC_BOOTLOADER": "efi",
-    "EVEREST_BUNDLE_FORMATS": "verity",
-    "EVEREST_MIN_BUNDLE_VERSION": "1.0.0",
-    "EVEREST_LATE_FALLBACK": "",
-    "EVEREST_CHECK_CRL_WORD": "false",
-    "EVEREST_PRODUCT_HANDLERS": "",
-    "EVEREST_SERVICE_CAPABILITIES": "CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_NET_RAW",
-    "EVEREST_V2G_TLS": "allow",
-    "EVEREST_SERVICE_DEVICES": "DeviceAllow=/dev/tpmrm0 rw\nDeviceAllow=char-ttyS rw",
-    "EVEREST_DATA_PARTITION_TYPE": "bce2dee9-06eb-46e4-a88d-db0a88b38bf1",
-    "EVEREST_DATA_ENCRYPT": "off",
-    "EVEREST_DATA_MIN_SIZE": "512",
-    "EVEREST_CSMS_URL": "wss://csms.example.com/ocpp",
-    "EVEREST_CHARGE_POINT_ID": "unprovisioned",
-    "EVEREST_CHARGE_POINT_VENDOR": "Acme",
-    "EVEREST_CHARGE_POINT_MODEL": "AC22",
-    "EVEREST_ORGANIZATION": "Acme Charging",
-    "EVEREST_COUNTRY": "DE",
-    "EVEREST_IMAGE_VERSION": "1.0.0",
-    "EVEREST_OCPP_CIPHERS": "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384",
-    "EVEREST_OCPP_CIPHERS_JSON": '["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"]',
-    "EVEREST_OCPP_CIPHERSUITES": "TLS_AES_256_GCM_SHA384",
-    "EVEREST_OCPP_CIPHERSUITES_JSON": '["TLS_AES_256_GCM_SHA384"]',
-    "EVEREST_CERT_CHAIN_SIZE": "10000",
-    "EVEREST_CERT_STORE_LENGTH": "100",
-    "EVEREST_OCPP_LOG_BYTES": "5000000",
-    "EVEREST_OCPP_LOG_COUNT": "10",
-    "EVEREST_SESSION_LOG_DAYS": "30",
-    "EVEREST_ADDRESS_FAMILIES": "AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET",
-}
 UNITS = "/usr/lib/systemd/system"
 LOCAL = "/etc/systemd/system"
 MODULES = "/usr/lib/modules/6.6.144"
 KERNEL_CONFIG = f"{MODULES}/config"
 USB_RULES = "/usr/lib/udev/rules.d/60-everest-usb.rules"
 WATCHDOG = "/usr/lib/systemd/system.conf.d/50-everest-watchdog.conf"
-
-
-class MemoryTree(Tree):
-    """A tree whose nodes and contents are given."""
-
-    def __init__(self, nodes: dict[str, tuple[Node, bytes]], kind: str = "squashfs") -> None:
-        super().__init__("rootfs", kind)
-        self._given = nodes
-
-    def _scan(self) -> Iterator[tuple[Node, object]]:
-        yield from self._given.values()
-
-    def _read(self, handle: object, offset: int, length: int) -> bytes:
-        assert isinstance(handle, bytes)
-        return handle[offset : offset + length]
-
-
-@dataclass
-class RootFs:
-    """A root file system being built; directories appear as needed, owned by root with mode 0755. Calls can be chained."""
-
-    kind: str = "squashfs"
-    nodes: dict[str, tuple[Node, bytes]] = field(default_factory=dict)
-
-    def directory(self, path: str, *, mode: int = 0o755, uid: int = 0, gid: int = 0) -> "RootFs":
-        if path != "/":
-            self._parents(path)
-        self.nodes[path] = (Node(path, NodeType.DIRECTORY, mode, uid, gid, 0), b"")
-        return self
-
-    def file(
-        self, path: str, text: str | bytes = "", *, mode: int = 0o644, uid: int = 0, gid: int = 0, xattrs: dict[str, bytes] | None = None
-    ) -> "RootFs":
-        content = text.encode() if isinstance(text, str) else text
-        self._parents(path)
-        self.nodes[path] = (Node(path, NodeType.FILE, mode, uid, gid, len(content), xattrs=xattrs or {}), content)
-        return self
-
-    def link(self, path: str, target: str) -> "RootFs":
-        self._parents(path)
-        self.nodes[path] = (Node(path, NodeType.SYMLINK, 0o777, 0, 0, 0, target=target), b"")
-        return self
-
-    def remove(self, path: str) -> "RootFs":
-        assert path in self.nodes, f"{path} is not there to be removed"
-        self.nodes = {name: node for name, node in self.nodes.items() if name != path and not name.startswith(f"{path}/")}
-        return self
-
-    def replace(self, path: str, pattern: str, new: str) -> "RootFs":
-        """Put `new` for each match of a regular expression; it must match."""
-        node, content = self.nodes[path]
-        text, count = re.subn(pattern, new, content.decode(), flags=re.MULTILINE)
-        assert count, f"{pattern} matches nothing in {path}"
-        self.file(path, text, mode=node.mode, uid=node.uid, gid=node.gid)
-        return self
-
-    def append(self, path: str, text: str) -> "RootFs":
-        node, content = self.nodes[path]
-        self.file(path, content + text.encode(), mode=node.mode, uid=node.uid, gid=node.gid)
-        return self
-
-    def chmod(self, path: str, mode: int) -> "RootFs":
-        node, content = self.nodes[path]
-        self.nodes[path] = (node._replace(mode=mode), content)
-        return self
-
-    def chown(self, path: str, uid: int, gid: int) -> "RootFs":
-        node, content = self.nodes[path]
-        self.nodes[path] = (node._replace(uid=uid, gid=gid), content)
-        return self
-
-    def _parents(self, path: str) -> None:
-        parent = path.rpartition("/")[0] or "/"
-        if parent not in self.nodes:
-            self.directory(parent)
-
-    @property
-    def tree(self) -> MemoryTree:
-        return MemoryTree(dict(self.nodes), self.kind)
-
-    @property
-    def root(self) -> Root:
-        tree = self.tree
-        artefact = Artefact("rootfs", self.kind, tree=tree)
-        return Root(artefact, tree, artefact)
-
-
-def layer(path: str) -> str:
-    """Return a file of the layer with its knobs filled in."""
-    text = (data("meta-everest-secure") / path).read_text()
-    return re.sub(r"@(EVEREST_[A-Z0-9_]+)@", lambda found: KNOBS[found[1]], text)
-
-
-EVEREST_CONFIG = "recipes-core/everest-config/files"
-
-
-@cache
-def everest_configuration(iso15118: str = "2", ocpp: str = "2.0.1") -> str:
-    """Return EVerest's configuration as its recipe puts it together, by default as by its knobs' defaults."""
-    return "".join(layer(f"{EVEREST_CONFIG}/{name}.yaml") for name in ("config", f"iso15118-{iso15118}", f"ocpp-{ocpp}"))
 
 
 @cache
@@ -201,12 +38,6 @@ def _everests_own() -> dict[str, str]:
 @cache
 def _device_model() -> dict[str, str]:
     return ocpp_components([layer(f"{EVEREST_CONFIG}/{name}.json") for name in ("device-model", "device-model-2.0.1")])
-
-
-@cache
-def production() -> Parameters:
-    """Return the parameters of the profile `production`."""
-    return load_profile("production", catalogue=load_catalogue()).parameters
 
 
 @cache
@@ -436,49 +267,3 @@ def _network(fs: RootFs) -> None:
         fs.file(f"{UNITS}/{name}", f"[Service]\nExecStart=/usr/lib/systemd/{name.removesuffix('.service')}\n")
     fs.link(f"{UNITS}/sysinit.target.wants/systemd-sysctl.service", "../systemd-sysctl.service")
     fs.link(f"{LOCAL}/multi-user.target.wants/systemd-networkd.service", f"{UNITS}/systemd-networkd.service")
-
-
-def mqtt_api(fs: RootFs) -> RootFs:
-    """Install the MQTT API as its recipe does."""
-    files = "recipes-connectivity/everest-mqtt-api/files"
-    fs.file("/etc/mosquitto/everest-mqtt-api.conf", layer(f"{files}/everest-mqtt-api.conf"))
-    fs.file("/etc/mosquitto/everest-mqtt-api.acl", layer(f"{files}/everest-mqtt-api.acl"), mode=0o600)
-    for name in ("", "-back", "-front", "-off"):
-        fs.file(f"{UNITS}/everest-mqtt-api{name}.service", layer(f"{files}/everest-mqtt-api{name}.service"))
-    for name in ("back.socket", "front.socket", "off.timer"):
-        fs.file(f"{UNITS}/everest-mqtt-api-{name}", layer(f"{files}/everest-mqtt-api-{name}"))
-    return fs
-
-
-def hawkbit(fs: RootFs) -> RootFs:
-    """Install the hawkBit updater as its recipes do."""
-    files = "recipes-connectivity/everest-hawkbit/files"
-    fs.file("/etc/rauc-hawkbit-updater/config.conf", layer(f"{files}/config.conf"))
-    fs.file("/etc/rauc-hawkbit-updater/openssl.cnf", layer(f"{files}/openssl.cnf"))
-    fs.file(
-        f"{UNITS}/rauc-hawkbit-updater.service",
-        "[Service]\nExecStart=/usr/bin/rauc-hawkbit-updater -s -c /etc/rauc-hawkbit-updater/config.conf\n",
-    )
-    fs.file(f"{UNITS}/rauc-hawkbit-updater.service.d/50-everest-hawkbit.conf", layer(f"{files}/50-everest-hawkbit.conf"))
-    return fs.link(f"{LOCAL}/multi-user.target.wants/rauc-hawkbit-updater.service", f"{UNITS}/rauc-hawkbit-updater.service")
-
-
-def outcomes(fs: RootFs, policy: Parameters | None = None) -> dict[str, tuple[str, ...]]:
-    """Run every check of a root file system; by requirement, what failed: the findings, or the reason of an error. Empty when it holds."""
-    checks.load()
-    root = fs.root
-    found: dict[str, tuple[str, ...]] = {}
-    for entry in registered():
-        if entry.scope is not Scope.ROOT:
-            continue
-        result = run_check(entry, root, "rootfs", policy or production())
-        wrong = tuple(finding.what for finding in result.findings)
-        if result.outcome is Outcome.ERROR:
-            wrong = (f"error: {result.reason}",)
-        found[entry.requirement] = found.get(entry.requirement, ()) + wrong
-    return found
-
-
-def failing(fs: RootFs, policy: Parameters | None = None) -> dict[str, tuple[str, ...]]:
-    """Return only the requirements that do not hold."""
-    return {requirement: wrong for requirement, wrong in outcomes(fs, policy).items() if wrong}
