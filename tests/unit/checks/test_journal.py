@@ -4,7 +4,7 @@ from everest_secure.parse.journald_conf import size
 from everest_secure.policy.catalogue import load_catalogue
 from everest_secure.policy.profile import load_profile
 from support.mutation import Mutation, check_mutation, move_behind, sentence
-from support.rootfs import LOCAL, UNITS
+from support.rootfs import LOCAL, UNITS, failing, good_root
 
 OURS = "/usr/lib/systemd/journald.conf.d/50-everest.conf"
 MONITOR = "everest-security-monitor"
