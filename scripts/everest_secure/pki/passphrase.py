@@ -36,7 +36,26 @@ def read(source: PassphraseSource, *, purpose: str, new: bool = False) -> str:
     With `new` it is asked for twice and must have 12 characters. Raises PkiError when there is none, it is too short or too long, or both
     answers differ.
     """
-    given, word = _given(source, purpose=purpose, new=new), source.word
+    return _judged(_given(source, purpose=purpose, new=new), source.word, new=new)
+
+
+@dataclass(slots=True)
+class Secrets:
+    """The passphrases or PINs of one command: from a variable or descriptor one for all of them, at a terminal one for each purpose."""
+
+    source: PassphraseSource
+    _given: str | None = None
+
+    def read(self, purpose: str, *, new: bool = False) -> str:
+        """Return the one for a purpose as `read` does, and as it was given before where it cannot be given again."""
+        if self.source.descriptor is None:
+            return read(self.source, purpose=purpose, new=new)
+        if self._given is None:
+            self._given = read(self.source, purpose=purpose, new=new)
+        return _judged(self._given, self.source.word, new=new)
+
+
+def _judged(given: str, word: str, *, new: bool) -> str:
     if not given:
         raise PkiError(f"the {word} is empty; give one that is not")
     if not given.isprintable() or len(given.encode()) > MAX_BYTES:

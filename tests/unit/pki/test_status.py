@@ -58,6 +58,7 @@ def test_a_swapped_key_is_a_problem(pki: Store) -> None:
 
 def test_a_certificate_without_its_issuer_is_a_problem(pki: Store) -> None:
     pki.certificate("intermediate").unlink()
+    pki.key("intermediate").unlink()
     assert status.read(pki.directory, now=support.now()).problems == ("signer: the certificate of its issuer is not here",)
 
 
