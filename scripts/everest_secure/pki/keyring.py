@@ -31,8 +31,8 @@ def _own_roots(found: Inventory) -> tuple[str, ...]:
     keyring = found.store.keyring
     if not keyring.is_file():
         raise PkiError(f"{found.store.directory} has no keyring of its own; name its roots with --root")
-    held = certificates.load_all(keyring)
-    return tuple(name for name, entry in found.entries.items() if entry.certificate in held)
+    names = {entry.certificate: name for name, entry in found.entries.items()}
+    return tuple(names[each] for each in certificates.load_all(keyring) if each in names)
 
 
 def _anchor(found: Inventory, name: str, now: datetime) -> x509.Certificate:

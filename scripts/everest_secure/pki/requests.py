@@ -51,13 +51,13 @@ def _load(path: Path) -> x509.CertificateSigningRequest:
 
 def _require_signature(request: x509.CertificateSigningRequest, path: Path) -> None:
     try:
-        digest, valid = request.signature_hash_algorithm, request.is_signature_valid
-    except (UnsupportedAlgorithm, ValueError, TypeError):
-        digest, valid = None, False
-    if not valid:
-        raise PkiError(f"{path} is not signed by the key in it, so that nobody has shown to hold that key; refuse it and ask for another")
+        digest = request.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        digest = None
     if digest is None or digest.name in WEAK_DIGESTS:
         raise PkiError(f"{path} is signed over {digest.name.upper() if digest else 'an unknown digest'}; let it be made anew with SHA-256")
+    if not request.is_signature_valid:
+        raise PkiError(f"{path} is not signed by the key in it, so that nobody has shown to hold that key; refuse it and ask for another")
 
 
 def _require_extensions(request: x509.CertificateSigningRequest, path: Path, spec: CertificateSpec) -> None:

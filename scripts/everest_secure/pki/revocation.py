@@ -119,15 +119,13 @@ def _write_list(
     now: datetime,
     days: int | None,
 ) -> RevocationList:
-    before, store = found.lists.get(authority.name), found.store
-    entries = [*(before or ()), *(_revoked(certificate, reason, now) for certificate in added)]
-    next_number = 1 + max(number(before) if before else 0, _last_retired(store, authority.name))
+    store, last = found.store, last_number(found, authority.name)
+    entries = [*found.lists.get(authority.name, ()), *(_revoked(certificate, reason, now) for certificate in added)]
     issuer = access.issuer(store, authority)
-    made = build(issuer, entries, number=next_number, now=now, lifetime=None if days is None else timedelta(days=days))
-    path = store.revocation_list(authority.name)
-    if before:
-        edit.retire(path, f"{authority.name}.{number(before)}{LIST_SUFFIX}")
-    edit.replace(path, certificates.list_pem(made), mode=CERTIFICATE_MODE)
+    made = build(issuer, entries, number=last + 1, now=now, lifetime=None if days is None else timedelta(days=days))
+    pem = certificates.list_pem(made)
+    edit.add(_kept(store, authority.name, last + 1), pem, mode=CERTIFICATE_MODE)
+    edit.replace(store.revocation_list(authority.name), pem, mode=CERTIFICATE_MODE)
     return made
 
 
@@ -156,9 +154,20 @@ def _revoked(certificate: x509.Certificate, reason: x509.ReasonFlags, now: datet
     return builder.build()
 
 
-def _last_retired(store: Store, name: str) -> int:
-    """Return the highest number of the lists that were retired, for the case that the current one was lost."""
-    found = [
-        path.name.removeprefix(f"{name}.").removesuffix(LIST_SUFFIX) for path in (store.directory / RETIRED).glob(f"{name}.*{LIST_SUFFIX}")
+def last_number(found: Inventory, name: str) -> int:
+    """Return the number of an authority's last list; raises PkiError when the current list is another, and what it said would be forgotten."""
+    kept = [
+        path.name.removeprefix(f"{name}.").removesuffix(LIST_SUFFIX)
+        for path in _kept(found.store, name, 0).parent.glob(f"{name}.*{LIST_SUFFIX}")
     ]
-    return max((int(each) for each in found if each.isdecimal()), default=0)
+    last = max((int(each) for each in kept if each.isdecimal()), default=0)
+    current = number(found.lists[name]) if name in found.lists else 0
+    if current != last:
+        path, newest = found.store.revocation_list(name), _kept(found.store, name, last)
+        raise PkiError(f"{path} is not the last list of '{name}', which has number {last}; restore it from {newest}")
+    return last
+
+
+def _kept(store: Store, name: str, number: int) -> Path:
+    """Return where a list stays for ever, also the current one."""
+    return store.directory / RETIRED / f"{name}.{number}{LIST_SUFFIX}"

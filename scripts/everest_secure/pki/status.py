@@ -14,7 +14,7 @@ from everest_secure.pki.errors import PkiError
 from everest_secure.pki.files import KEY_MODE, read_bounded
 from everest_secure.pki.inventory import Entry, Inventory
 from everest_secure.pki.marking import is_development
-from everest_secure.pki.revocation import is_listed, number
+from everest_secure.pki.revocation import is_listed, last_number, number
 from everest_secure.pki.store import KEY_SUFFIX
 
 EXPIRES_SOON = timedelta(days=60)
@@ -110,6 +110,8 @@ def _status(entry: Entry, found: Inventory, *, now: datetime, soon: timedelta) -
             problems.append(f"{what} {past} on {end:%Y-%m-%d}")
         elif end - now < soon and not revoked:
             warnings.append(f"{what} {future} on {end:%Y-%m-%d}")
+    if entry.is_authority:
+        problems += _lost_list(entry, found)
     if entry.issuer is None and not entry.is_self_signed:
         problems.append("the certificate of its issuer is not here")
     return CertificateStatus(
@@ -124,10 +126,17 @@ def _status(entry: Entry, found: Inventory, *, now: datetime, soon: timedelta) -
         revoked=revoked,
         expires=expires,
         expires_soon=expires - now < soon,
-        revocation_list=ListStatus(number(current), len(list(current)), current.next_update_utc) if current else None,
+        revocation_list=ListStatus(number(current), len(list(current)), current.next_update_utc) if current is not None else None,
         problems=tuple(problems),
         warnings=tuple(warnings),
     )
+
+
+def _lost_list(entry: Entry, found: Inventory) -> Iterator[str]:
+    try:
+        last_number(found, entry.name)
+    except PkiError as error:
+        yield str(error)
 
 
 def _key(entry: Entry, found: Inventory) -> tuple[KeyPlace, str | None, list[str]]:

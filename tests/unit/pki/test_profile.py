@@ -68,8 +68,16 @@ def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
         ("keyring: [root]", "keyring: []", "mine.yml:5: keyring"),
         ("usage: bundle-signing", "usage: any", "mine.yml:9: certificates.signer.usage"),
         ("key: rsa-4096, validity_days: 80", "key: rsa-1024, validity_days: 80", "mine.yml:9: certificates.signer.key"),
-        ("key: rsa-4096, validity_days: 80", "key: rsa-4096, validity_days: 80, dns_names: [a..b]", "certificates.signer: 'a..b' is no DNS name"),
-        ("key: rsa-4096, validity_days: 80", "key: rsa-4096, validity_days: 80, ip_addresses: [1.2.3]", "certificates.signer: '1.2.3' is no IP"),
+        (
+            "key: rsa-4096, validity_days: 80",
+            "key: rsa-4096, validity_days: 80, dns_names: [a..b]",
+            "certificates.signer: 'a..b' is no DNS name",
+        ),
+        (
+            "key: rsa-4096, validity_days: 80",
+            "key: rsa-4096, validity_days: 80, ip_addresses: [1.2.3]",
+            "certificates.signer: '1.2.3' is no IP",
+        ),
         ("path_length: 1, ", "", "mine.yml:7: certificates.root: the key 'path_length' is missing"),
         ("summary: x", "summary: x\nextra: 1", "mine.yml:2: extra: unknown key"),
         ("  signer:", "  ../signer:", 'mine.yml:6: certificates: "../signer" is not a name such as secure-boot-db'),
