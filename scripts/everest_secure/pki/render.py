@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from everest_secure.pki import uri
 from everest_secure.pki.status import CertificateStatus, PkiStatus
 from everest_secure.text import printable
 
@@ -26,7 +27,7 @@ def show(status: PkiStatus, *, console: Console) -> None:
             Text(printable(entry.subject) + (f" (also by {printable(entry.cross_issuer)})" if entry.cross_issuer else "")),
             "development" if entry.development else "release",
             entry.key,
-            Text(printable(entry.key_uri or str(entry.key_place))),
+            Text(printable(_place(entry))),
             _expiry(entry),
         ]
         table.add_row(*row, *([_list(entry)] if lists else []))
@@ -34,6 +35,11 @@ def show(status: PkiStatus, *, console: Console) -> None:
     for kind, sentences, style in (("warning", status.warnings, "yellow"), ("problem", status.problems, "red")):
         for sentence in sentences:
             console.print(Text(f"{kind}: {printable(sentence)}", style=style), soft_wrap=True)
+
+
+def _place(entry: CertificateStatus) -> str:
+    label = uri.parse(entry.key_uri).token if entry.key_uri else None
+    return f"{entry.key_place} '{label}'" if label else str(entry.key_place)
 
 
 def _expiry(entry: CertificateStatus) -> Text:
