@@ -55,6 +55,14 @@ def killed(delay: float, *argv: str) -> bool:
     return process.returncode != 0
 
 
+def delays(takes: float, seed: str) -> Iterator[float]:
+    """At once, and at random times of the second half, in which the work is done after the program has started."""
+    dice = random.Random(seed)
+    yield 0.0
+    for _ in range(ROUNDS):
+        yield dice.uniform(0.5, 1.1) * takes
+
+
 def public_keys(pki: Store) -> set[bytes]:
     """Every private key that lies anywhere in the directory under its name or as retired, by its public half."""
     paths = [*pki.directory.glob("*.key.pem"), *(pki.directory / "retired").glob("*.key.pem")]
@@ -77,11 +85,11 @@ def require_whole(pki: Store) -> None:
 def test_a_command_that_is_killed_at_any_time_leaves_all_of_its_work_or_nothing(pki: Store, argv: tuple[str, ...]) -> None:
     name, *rest = argv
     whole = (name, str(pki.directory), *rest)
-    takes, dice, unfinished = duration(*whole), random.Random(name), 0
+    takes, unfinished = duration(*whole), 0
     assert len(public_keys(pki)) == 7
-    for _ in range(ROUNDS):
+    for delay in delays(takes, name):
         before = public_keys(pki)
-        unfinished += killed(dice.uniform(0.5, 1.1) * takes, *whole)
+        unfinished += killed(delay, *whole)
         require_whole(pki)
         assert before <= public_keys(pki)
     assert unfinished
@@ -93,10 +101,10 @@ def test_a_command_that_is_killed_at_any_time_leaves_all_of_its_work_or_nothing(
 def test_an_init_that_is_killed_at_any_time_leaves_a_whole_directory_or_none(tmp_path: Path) -> None:
     profile = tmp_path / "small.yml"
     profile.write_text(PROFILE)
-    dice, takes, unfinished = random.Random("init"), duration("init", str(tmp_path / "measured"), "--profile", str(profile)), 0
-    for attempt in range(ROUNDS):
+    takes, unfinished = duration("init", str(tmp_path / "measured"), "--profile", str(profile)), 0
+    for attempt, delay in enumerate(delays(takes, "init")):
         made = tmp_path / f"{attempt}"
-        unfinished += killed(dice.uniform(0.5, 1.1) * takes, "init", str(made), "--profile", str(profile))
+        unfinished += killed(delay, "init", str(made), "--profile", str(profile))
         assert not made.exists() or main(["pki", "status", str(made)]) == ExitCode.OK
     assert unfinished
 
