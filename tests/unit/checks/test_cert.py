@@ -85,9 +85,7 @@ MUTATIONS = [
         "CERT-04",
         lambda fs: fs.file("/var/lib/everest/certs/ca/mo/MO_ROOT_CA.pem", SMALL.pem),
     ),
-    Mutation(
-        "a root is of a PKI for tests", "CERT-04", lambda fs: bundle(fs, issue("V2GRootCA", authority=True, unit=DEVELOPMENT).pem)
-    ),
+    Mutation("a root is of a PKI for tests", "CERT-04", lambda fs: bundle(fs, issue("V2GRootCA", authority=True, unit=DEVELOPMENT).pem)),
     Mutation("a root has expired", "CERT-04", lambda fs: bundle(fs, issue("Old", authority=True, days=1, age=9).pem)),
     Mutation("a root is not valid yet", "CERT-04", lambda fs: bundle(fs, issue("New", authority=True, age=-9).pem)),
     Mutation("a root expires soon", "CERT-04", lambda fs: bundle(fs, issue("Ending", authority=True, days=20).pem)),
