@@ -42,7 +42,11 @@ class Store:
         return self.directory / f"{name}{CERTIFICATE_SUFFIX}"
 
     def chain(self, name: str) -> Path:
-        """Chain file: the authorities between a certificate and its root, nearest first, without both: what `rauc bundle --intermediate` wants."""
+        """Chain file: the authorities between a certificate and its root, nearest first, without both.
+
+        Behind a root that took over from another stands its certificate by that one. `rauc bundle --intermediate` reads the first certificate of a
+        file and not the next.
+        """
         return self.directory / f"{name}.chain.pem"
 
     def key_uri(self, name: str) -> Path:

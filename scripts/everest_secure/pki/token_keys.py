@@ -24,7 +24,9 @@ _RSA = {"sha256": Mechanism.SHA256_RSA_PKCS, "sha384": Mechanism.SHA384_RSA_PKCS
 class Signer(Protocol):
     """The private half, as the library of PKCS#11 gives it."""
 
-    def sign(self, data: bytes, *, mechanism: Mechanism) -> bytes: ...
+    def sign(self, data: bytes, *, mechanism: Mechanism) -> bytes:
+        """Return a signature over data by one of the standard's mechanisms."""
+        ...
 
 
 class _OnToken:
