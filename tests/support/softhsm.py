@@ -1,6 +1,7 @@
 """Tokens of SoftHSM made at test time."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,16 @@ class SoftHsm:
 
     def _run(self, *argv: str) -> None:
         subprocess.run(argv, env={**os.environ, **self.environment}, check=True, capture_output=True)
+
+
+def locking_module(directory: Path) -> Path:
+    """Compile a library that is SoftHSM's but locks the PIN after three wrong ones (locking.c); skips the test without a compiler."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    made = directory / "locking.so"
+    source = Path(__file__).with_name("locking.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", f'-DSOFTHSM="{MODULE}"', source, "-o", made, "-ldl"], check=True)
+    return made
 
 
 @contextmanager

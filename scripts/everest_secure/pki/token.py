@@ -105,7 +105,7 @@ def _open(token: pkcs11.Token, pin: str | None, *, rw: bool) -> pkcs11.Session:
     try:
         return token.open(rw=rw, user_pin=pin)
     except (pkcs11.PinIncorrect, pkcs11.PinLenRange, pkcs11.PinInvalid):
-        raise PkiError(f"the token '{token.label}' refuses the PIN{_tries(token)}; check it before you try again") from None
+        raise PkiError(f"the token '{token.label}' refuses the PIN{_tries(token)}") from None
     except pkcs11.PinLocked:
         raise PkiError(f"the PIN of the token '{token.label}' is locked; let its security officer set a new one") from None
     except pkcs11.UserPinNotInitialized:
@@ -130,12 +130,13 @@ def _fits(token: pkcs11.Token, uri: TokenUri) -> bool:
 
 
 def _tries(token: pkcs11.Token) -> str:
+    """Say what a wrong PIN has done, and what to do."""
     flags = token.slot.get_token().flags
     if TokenFlag.USER_PIN_LOCKED in flags:
-        return " and has locked it"
+        return " and has locked it; let its security officer set a new one"
     if TokenFlag.USER_PIN_FINAL_TRY in flags:
-        return ", and one more wrong one locks it"
-    return ""
+        return ", and one more wrong one locks it; check it before you try again"
+    return "; check it before you try again"
 
 
 def _only(session: pkcs11.Session, uri: TokenUri, kind: ObjectClass, what: str) -> pkcs11.Object:

@@ -108,6 +108,24 @@ def test_a_wrong_pin_is_refused_and_not_repeated() -> None:
     assert "999999" not in str(refused.value)
 
 
+@pytest.mark.usefixtures("hsm")
+def test_a_token_that_locks_its_pin_says_so_before_and_when_it_does(tmp_path: Path) -> None:
+    module = softhsm.locking_module(tmp_path)
+    said = []
+    pins = iter(("999999", "999999", "999999", PIN))
+    for _ in range(4):
+        with Tokens(lambda _: next(pins), module) as tokens, pytest.raises(PkiError) as refused:
+            tokens.find(RELEASE)
+        said.append(str(refused.value))
+    pkcs11.unload(str(module))
+    assert said == [
+        "the token 'release' refuses the PIN; check it before you try again",
+        "the token 'release' refuses the PIN, and one more wrong one locks it; check it before you try again",
+        "the token 'release' refuses the PIN and has locked it; let its security officer set a new one",
+        "the PIN of the token 'release' is locked; let its security officer set a new one",
+    ]
+
+
 def test_a_token_that_goes_away_is_one_sentence(hsm: SoftHsm, tokens: Tokens) -> None:
     _, made = tokens.generate(RELEASE, KeyType.ECDSA_P256)
     hsm.remove_token("release")
