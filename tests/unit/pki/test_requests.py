@@ -125,6 +125,16 @@ def test_what_is_no_request_is_one_sentence(pki: Store, tmp_path: Path, content:
         certify(pki, tmp_path / "x.csr")
 
 
+@pytest.mark.parametrize(("good", "bad"), [(b"\x0c\x05cp001", b"\x03\x05cp001"), (b"\x82\x0dcp001.example", b"\x83\x0dcp001.example")])
+def test_a_request_with_a_damaged_part_is_one_sentence(pki: Store, tmp_path: Path, good: bytes, bad: bytes) -> None:
+    path = by_openssl(tmp_path, "-addext", "subjectAltName=DNS:cp001.example", "-outform", "DER")
+    content = path.read_bytes()
+    assert good in content
+    path.write_bytes(content.replace(good, bad))
+    with pytest.raises(PkiError, match="is no certificate signing request that can be read"):
+        certify(pki, path)
+
+
 def test_the_certificate_of_a_request_says_where_its_key_is_not(pki: Store, tmp_path: Path) -> None:
     certify(pki, by_openssl(tmp_path))
     assert certificates.load_one(pki.certificate("cp001"))
