@@ -72,7 +72,9 @@ def status_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `pki status`."""
     directory_argument(parser)
     parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
-    parser.add_argument("--warn-days", type=int, default=60, metavar="N", help="warn of what ends within N days (default: 60)")
+    parser.add_argument(
+        "--warn-days", type=int, choices=range(14611), default=60, metavar="N", help="warn of what ends within N days (default: 60)"
+    )
     parser.add_argument("--fail-on-warning", action="store_true", help="exit with 1 for warnings too")
 
 

@@ -80,22 +80,24 @@ class Access:
         encrypted = keys.is_encrypted(read_bounded(path))
         return keys.load(path, passphrase=self.read_passphrase(f"the key {path}", False) if encrypted else None)
 
-    def make(self, name: str, key_type: KeyType, *, on_token: TokenUri | None = None, encrypted: bool = True) -> NewKey:
-        """Make a private key called `name`: in a file, encrypted or not, or on a token.
+    def make(
+        self, name: str, key_type: KeyType, *, on_token: TokenUri | None = None, encrypted: bool = True, label: str | None = None
+    ) -> NewKey:
+        """Make a private key called `name`: in a file, encrypted or not, or on a token, there under `label` if it is given.
 
         A URI that names a key is of one that is on the token already and is to be used. Raises PkiError and ToolError.
         """
         if on_token is not None:
-            named, key = self._on_token(name, key_type, on_token)
+            named, key = self._on_token(label or name, key_type, on_token)
             return NewKey(key, f"{named}\n".encode(), on_token=True)
         passphrase = self.read_passphrase(f"the new key '{name}'", True) if encrypted else None
         key = keys.generate(key_type)
         pem = keys.to_pem(key) if passphrase is None else keys.to_encrypted_pem(key, passphrase=passphrase, tools=self.tools)
         return NewKey(key, pem, on_token=False)
 
-    def _on_token(self, name: str, key_type: KeyType, token: TokenUri) -> tuple[TokenUri, PrivateKey]:
+    def _on_token(self, label: str, key_type: KeyType, token: TokenUri) -> tuple[TokenUri, PrivateKey]:
         if not token.names_key:
-            return self.tokens.generate(replace(token, object=name), key_type)
+            return self.tokens.generate(replace(token, object=label), key_type)
         key = self.tokens.find(token)
         _require_type(key.public_key(), key_type, token)
         return token, key

@@ -18,6 +18,8 @@ from everest_secure.pki.profile import CertificateSpec, Profile, Usage
 
 BACKDATE = timedelta(days=1)
 """How far before now a certificate starts: clocks differ, and a charger without a battery-backed one boots in the past."""
+MAX_DAYS = 14610
+"""As in conf/pki/profile.schema.json."""
 PURPOSES = {
     Usage.BUNDLE_SIGNING: ExtendedKeyUsageOID.CODE_SIGNING,
     Usage.SECURE_BOOT_SIGNING: ExtendedKeyUsageOID.CODE_SIGNING,
@@ -82,6 +84,13 @@ def content_of(certificate: x509.Certificate, *, public_key: CertificatePublicKe
     """Return what a certificate says, for its own key or for a new one, to be issued again."""
     kept = (each for each in certificate.extensions if not isinstance(each.value, _IDENTIFIERS))
     return Content(certificate.subject, public_key or certificate.public_key(), tuple(kept))
+
+
+def lifetime(days: int) -> timedelta:
+    """Return a validity in days; raises PkiError for what no profile could ask for."""
+    if not 1 <= days <= MAX_DAYS:
+        raise PkiError(f"a certificate or list is valid for 1 to {MAX_DAYS} days and not for {days}; correct --days")
+    return timedelta(days=days)
 
 
 def lifetime_of(certificate: x509.Certificate) -> timedelta:

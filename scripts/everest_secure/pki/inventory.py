@@ -67,6 +67,11 @@ class Inventory:
         """Return the name of the authority here that issued a certificate; None when it is not here or the certificate's own key did."""
         return _issuer(certificate, {name: entry.certificate for name, entry in self.entries.items()})
 
+    def is_revoked(self, entry: Entry) -> bool:
+        """Whether the list of an issuer names the certificate of an entry, or the one that an older root issued for it."""
+        held = (each for each in (entry.certificate, entry.cross) if each is not None)
+        return any(is_listed(each, self.lists.get(self.issuer_of(each) or "")) for each in held)
+
     def reachable(self, anchors: Iterable[str]) -> tuple[str, ...]:
         """Return the authorities that a device with these anchors may meet in a chain, anchors included, cross-signed roots too."""
         found = dict.fromkeys(anchors)
@@ -120,6 +125,11 @@ def read(directory: Path) -> Inventory:
     lists = {_name(path, LIST_SUFFIX): _list(path) for path in directory.glob(f"*{LIST_SUFFIX}")}
     entries = {name: _entry(name, found, crosses.get(name)) for name in found}
     return Inventory(Store(directory), entries, lists, {name: _retired(directory, name) for name in found})
+
+
+def is_listed(certificate: x509.Certificate, revoked: RevocationList | None) -> bool:
+    """Whether a list of its issuer names a certificate."""
+    return revoked is not None and revoked.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
 
 
 def _name(path: Path, suffix: str) -> str:

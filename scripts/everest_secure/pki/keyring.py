@@ -10,7 +10,7 @@ from everest_secure.pki import certificates, inventory
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.files import CERTIFICATE_MODE, publish
 from everest_secure.pki.inventory import Inventory
-from everest_secure.pki.revocation import RevocationList, is_listed
+from everest_secure.pki.revocation import RevocationList
 
 
 def export(directory: Path, file: Path, *, roots: Sequence[str] = (), with_lists: bool, now: datetime) -> tuple[str, ...]:
@@ -47,9 +47,8 @@ def _anchor(found: Inventory, name: str, now: datetime) -> x509.Certificate:
 def _lists(found: Inventory, roots: Sequence[str], now: datetime) -> list[RevocationList]:
     lists = []
     for name in found.reachable(roots):
-        certificate, current = found.entry(name).certificate, found.lists.get(name)
-        issuer = found.entry(name).issuer
-        if certificate.not_valid_after_utc < now or (issuer and is_listed(certificate, found.lists.get(issuer))):
+        entry, current = found.entry(name), found.lists.get(name)
+        if entry.certificate.not_valid_after_utc < now or (entry.issuer is not None and found.is_revoked(entry)):
             continue  # no chain goes through it any more
         if current is None:
             raise PkiError(

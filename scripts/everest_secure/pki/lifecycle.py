@@ -52,12 +52,10 @@ def issue(
             raise PkiError(f"{directory} has a certificate '{spec.name}' already; choose another name, or renew or rotate that one")
         above = found.authority(spec.issuer or "")
         _require_room(above, spec)
-        issuer = access.issuer(found.store, above)
-        public, made = _key_of(
-            found, spec, access=access, wish=wish or KeyWish(), request=request, development=is_development(above.certificate)
-        )
+        issuer = _ready(found, above, access=access, now=now)
+        public, made = _key_of(found, spec, access=access, wish=wish or KeyWish(), request=request)
         content = Content(_subject_below(above.certificate, spec), public, tuple(certificates.extensions(spec)))
-        signed = certificates.sign(content, by=issuer, lifetime=timedelta(days=spec.validity_days), now=now)
+        signed = certificates.sign(content, by=issuer, lifetime=certificates.lifetime(spec.validity_days), now=now)
         if made:
             made.add(edit, found.store, spec.name)
         _add(edit, found, Entry(spec.name, signed, above.name))
@@ -82,11 +80,13 @@ def renew(
             )
         if entry.cross is not None:
             raise PkiError(f"'{name}' took over from another root, whose certificate for it would not follow; rotate it instead")
-        issuer = _issuer(found, entry, access=access)
+        if found.is_revoked(entry):
+            raise PkiError(f"'{name}' is revoked, and would be again; make a successor with 'everest-secure pki rotate'")
+        issuer = _issuer(found, entry, access=access, now=now)
         made = (
             None
             if new_key is None
-            else _make(name, _key_type(entry), access=access, wish=new_key, development=is_development(entry.certificate))
+            else _make(found, name, _key_type(entry), access=access, wish=new_key, label=f"{name} {now:%Y-%m-%dT%H:%M:%S.%fZ}")
         )
         content = certificates.content_of(entry.certificate, public_key=made.key.public_key() if made else None)
         by = issuer or (made.key if made else access.load(found.store, entry))
@@ -123,10 +123,10 @@ def rotate(
         if issuer is not None and entry.issuer is None:
             raise PkiError(f"'{name}' is its own issuer; rotate it without --issuer")
         above = found.authority(issuer) if issuer is not None else None
-        by = access.issuer(found.store, above) if above else _issuer(found, entry, access=access)
-        old = Issuer(entry.certificate, access.load(found.store, entry)) if by is None and entry.is_authority else None
+        by = _ready(found, above, access=access, now=now) if above else _issuer(found, entry, access=access, now=now)
+        old = _ready(found, entry, access=access, now=now) if by is None and entry.is_authority else None
         successor = _successor(found, name)
-        made = _make(successor, _key_type(entry), access=access, wish=wish or KeyWish(), development=is_development(entry.certificate))
+        made = _make(found, successor, _key_type(entry), access=access, wish=wish or KeyWish())
         content = replace(certificates.content_of(entry.certificate, public_key=made.key.public_key()), subject=_next_subject(found, entry))
         lifetime = _lifetime(entry.certificate, days)
         signed = certificates.sign(content, by=by or made.key, lifetime=lifetime, now=now)
@@ -153,23 +153,34 @@ def _require_room(above: Entry, spec: CertificateSpec) -> None:
 
 
 def _key_of(
-    found: Inventory, spec: CertificateSpec, *, access: Access, wish: KeyWish, request: Path | None, development: bool
+    found: Inventory, spec: CertificateSpec, *, access: Access, wish: KeyWish, request: Path | None
 ) -> tuple[CertificatePublicKeyTypes, NewKey | None]:
+    """Return the public key to certify, and the key where it is one that was made for this."""
     if request is None:
-        made = _make(spec.name, spec.key, access=access, wish=wish, development=development)
+        made = _make(found, spec.name, spec.key, access=access, wish=wish)
         return made.key.public_key(), made
+    if wish != KeyWish():
+        raise PkiError("the key of a request is made already; leave --on-token and --plain-key out")
     public = requests.approved_key(request, spec=spec)
-    owner = next((each.name for each in found.entries.values() if each.certificate.public_key() == public), None)
-    if owner is not None:
-        raise PkiError(
-            f"{request} has the key of '{owner}', which has a certificate already; renew that one, or ask for a request with a new key"
-        )
+    _require_new(found, public, str(request))
     return public, None
 
 
-def _make(name: str, key_type: KeyType, *, access: Access, wish: KeyWish, development: bool) -> NewKey:
+def _make(found: Inventory, name: str, key_type: KeyType, *, access: Access, wish: KeyWish, label: str | None = None) -> NewKey:
+    """Make a key, encrypted unless the PKI is for development; `label` is what a token calls it if not by its name."""
+    development = all(is_development(each.certificate) for each in found.entries.values())
     encrypted = not development if wish.encrypted is None else wish.encrypted
-    return access.make(name, key_type, on_token=wish.on_token, encrypted=encrypted)
+    made = access.make(name, key_type, on_token=wish.on_token, encrypted=encrypted, label=label)
+    _require_new(found, made.key.public_key(), str(wish.on_token))
+    return made
+
+
+def _require_new(found: Inventory, public: CertificatePublicKeyTypes, where: str) -> None:
+    """Raise PkiError when a key has a certificate already, so that its loss would be that of another too."""
+    held = ((name, each) for name, entry in found.entries.items() for each in (entry.certificate, *found.retired[name]))
+    owner = next((name for name, certificate in held if certificate.public_key() == public), None)
+    if owner is not None:
+        raise PkiError(f"{where} has the key of '{owner}', which has a certificate already; renew that one, or use a new key")
 
 
 def _key_type(entry: Entry) -> KeyType:
@@ -179,17 +190,26 @@ def _key_type(entry: Entry) -> KeyType:
     return KeyType(described)
 
 
-def _issuer(found: Inventory, entry: Entry, *, access: Access) -> Issuer | None:
+def _issuer(found: Inventory, entry: Entry, *, access: Access, now: datetime) -> Issuer | None:
     """Return the issuer of an entry, ready to sign; None when it signs itself."""
     if entry.issuer is not None:
-        return access.issuer(found.store, found.entry(entry.issuer))
+        return _ready(found, found.entry(entry.issuer), access=access, now=now)
     if not entry.is_self_signed:
         raise PkiError(f"the certificate of the issuer of '{entry.name}' is not in {found.store.directory}; put it there")
     return None
 
 
+def _ready(found: Inventory, authority: Entry, *, access: Access, now: datetime) -> Issuer:
+    """Return an authority ready to sign; raises PkiError when what it signs would count for nothing, or its key cannot be reached."""
+    if authority.certificate.not_valid_after_utc <= now:
+        raise PkiError(f"the authority '{authority.name}' has expired; renew it, or name another with --issuer")
+    if found.is_revoked(authority):
+        raise PkiError(f"the authority '{authority.name}' is revoked; name another with --issuer")
+    return access.issuer(found.store, authority)
+
+
 def _lifetime(certificate: x509.Certificate, days: int | None) -> timedelta:
-    return certificates.lifetime_of(certificate) if days is None else timedelta(days=days)
+    return certificates.lifetime_of(certificate) if days is None else certificates.lifetime(days)
 
 
 def _subject_below(authority: x509.Certificate, spec: CertificateSpec) -> x509.Name:
@@ -285,5 +305,5 @@ def _rewrite_keyring(
     anchors = [successors.get(each, each) for each in held]
     content = certificates.to_pem(*anchors, *([added] if added else []))
     if content != store.keyring.read_bytes():
-        edit.retire(store.keyring, f"keyring.{now:%Y%m%dT%H%M%SZ}.pem")
+        edit.retire(store.keyring, f"keyring.{now:%Y%m%dT%H%M%S.%fZ}.pem")
         edit.replace(store.keyring, content, mode=CERTIFICATE_MODE)

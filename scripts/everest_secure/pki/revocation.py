@@ -16,7 +16,7 @@ from everest_secure.pki.certificates import BACKDATE, Issuer
 from everest_secure.pki.change import RETIRED, Change, change
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.files import CERTIFICATE_MODE
-from everest_secure.pki.inventory import Entry, Inventory
+from everest_secure.pki.inventory import Entry, Inventory, is_listed
 from everest_secure.pki.keys import signature_hash
 from everest_secure.pki.store import LIST_SUFFIX, Store
 
@@ -92,11 +92,6 @@ def _to_revoke(found: Inventory, entry: Entry, now: datetime) -> Iterator[tuple[
             yield certificate, issuer
 
 
-def is_listed(certificate: x509.Certificate, revoked: RevocationList | None) -> bool:
-    """Whether a list of its issuer names a certificate."""
-    return revoked is not None and revoked.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
-
-
 def _nothing_to_revoke(found: Inventory, entry: Entry) -> str:
     if entry.is_self_signed and entry.cross is None:
         return (
@@ -120,9 +115,11 @@ def _write_list(
     days: int | None,
 ) -> RevocationList:
     store, last = found.store, last_number(found, authority.name)
+    if authority.certificate.not_valid_after_utc <= now:
+        raise PkiError(f"'{authority.name}' has expired, and no list of it counts any more; renew or rotate it")
     entries = [*found.lists.get(authority.name, ()), *(_revoked(certificate, reason, now) for certificate in added)]
     issuer = access.issuer(store, authority)
-    made = build(issuer, entries, number=last + 1, now=now, lifetime=None if days is None else timedelta(days=days))
+    made = build(issuer, entries, number=last + 1, now=now, lifetime=None if days is None else certificates.lifetime(days))
     pem = certificates.list_pem(made)
     edit.add(_kept(store, authority.name, last + 1), pem, mode=CERTIFICATE_MODE)
     edit.replace(store.revocation_list(authority.name), pem, mode=CERTIFICATE_MODE)

@@ -14,7 +14,7 @@ from everest_secure.pki.errors import PkiError
 from everest_secure.pki.files import KEY_MODE, read_bounded
 from everest_secure.pki.inventory import Entry, Inventory
 from everest_secure.pki.marking import is_development
-from everest_secure.pki.revocation import is_listed, last_number, number
+from everest_secure.pki.revocation import last_number, number
 from everest_secure.pki.store import KEY_SUFFIX
 
 EXPIRES_SOON = timedelta(days=60)
@@ -99,7 +99,7 @@ def _status(entry: Entry, found: Inventory, *, now: datetime, soon: timedelta) -
     place, uri, problems = _key(entry, found)
     certificate, warnings = entry.certificate, list[str]()
     expires, current = certificate.not_valid_after_utc, found.lists.get(entry.name)
-    revoked = any(is_listed(each, found.lists.get(found.issuer_of(each) or "")) for each in (certificate, entry.cross) if each)
+    revoked = found.is_revoked(entry)
     ending = [(expires, "it", "expired", "expires")]
     if entry.cross is not None:
         ending.append((entry.cross.not_valid_after_utc, f"its certificate by '{entry.cross_issuer}'", "expired", "expires"))
@@ -145,7 +145,8 @@ def _key(entry: Entry, found: Inventory) -> tuple[KeyPlace, str | None, list[str
         mode = stat.S_IMODE(path.lstat().st_mode)
     except FileNotFoundError:
         return _token(uri)
-    problems = [] if mode == KEY_MODE else [f"its key has mode {mode:04o}; chmod it to {KEY_MODE:04o}"]
+    problems = ["it has two keys, one in a file and one on a token; move away the one that is not its own"] if uri.is_file() else []
+    problems += [] if mode == KEY_MODE else [f"its key has mode {mode:04o}; chmod it to {KEY_MODE:04o}"]
     if keys.is_encrypted(read_bounded(path)):
         return KeyPlace.ENCRYPTED_FILE, None, problems
     problems += _foreign(entry.certificate, path)

@@ -7,14 +7,12 @@ from typing import TypeVar
 
 from cryptography import x509
 
-from everest_secure.pki import inventory, keys
+from everest_secure.pki import certificates, inventory, keys
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.keys import KeyType
 from everest_secure.pki.profile import CertificateSpec, Usage, general_names
 from everest_secure.pki.revocation import REASONS
 
-MAX_DAYS = 14610
-"""As in conf/pki/profile.schema.json."""
 MAX_COMMON_NAME = 64
 """RFC 5280, appendix A.1 (ub-common-name)."""
 _E = TypeVar("_E", bound=StrEnum)
@@ -38,8 +36,7 @@ def spec(
     authority = wanted is Usage.AUTHORITY
     if path_length is not None and not authority:
         raise PkiError(f"a certificate for '{usage}' issues no others and has no path length; leave --path-length out")
-    if not 1 <= days <= MAX_DAYS:
-        raise PkiError(f"a certificate is valid for 1 to {MAX_DAYS} days and not for {days}; correct --days")
+    certificates.lifetime(days)
     if not 1 <= len(common_name) <= MAX_COMMON_NAME or not common_name.isprintable():
         raise PkiError(f"a common name has 1 to {MAX_COMMON_NAME} printable characters; correct --common-name")
     names = general_names(dns_names, addresses)

@@ -129,6 +129,10 @@ def test_every_command_says_what_it_did_in_one_line(pki: Store, tmp_path: Path, 
         (["issue", "cp001", *LEAF, "--on-token", "token=release"], "is no PKCS#11 URI"),
         (["issue", "cp001", *LEAF, "--on-token", "pkcs11:token=release"], "name it with --pkcs11-module"),
         (["renew", "signer", "--plain-key"], "add --new-key or leave them out"),
+        (["renew", "signer", "--days", "-1"], "valid for 1 to 14610 days and not for -1"),
+        (["rotate", "signer", "--days", "20000"], "valid for 1 to 14610 days and not for 20000"),
+        (["crl", "root", "--days", "0"], "valid for 1 to 14610 days and not for 0"),
+        (["issue", "cp001", *LEAF, "--csr", "/x.csr", "--plain-key"], "leave --on-token and --plain-key out"),
         (["renew", "nobody"], "has no certificate 'nobody'; it has root, signer"),
         (["rotate", "root", "--issuer", "root"], "rotate it without --issuer"),
         (["revoke", "root"], "is its own issuer"),
@@ -149,7 +153,14 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_2_and_changes_nothing
 
 
 @pytest.mark.parametrize(
-    "argv", [["issue", "x"], ["rotate", "signer", "--key", "root"], ["status", "--warn-days", "soon"], ["init", "--on-token", "x"]]
+    "argv",
+    [
+        ["issue", "x"],
+        ["rotate", "signer", "--key", "root"],
+        ["status", "--warn-days", "soon"],
+        ["status", "--warn-days", "99999999999"],
+        ["init", "--on-token", "x"],
+    ],
 )
 def test_a_wrong_command_line_is_exit_code_64(pki: Store, argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -4,9 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
-from everest_secure.pki import certificates, inventory, keys, lifecycle, status
+from everest_secure.pki import certificates, inventory, keys, lifecycle, revocation, status
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.keys import KeyType
 from everest_secure.pki.lifecycle import KeyWish
@@ -15,6 +16,7 @@ from everest_secure.pki.profile import CertificateSpec, Usage, general_names
 from everest_secure.pki.store import Store
 from support import pki as support
 
+UNSPECIFIED = x509.ReasonFlags.unspecified
 SIGNER = CertificateSpec("field", "Field Signer", Usage.BUNDLE_SIGNING, KeyType.ECDSA_P256, 100, "intermediate")
 
 
@@ -249,3 +251,32 @@ def test_every_certificate_stands_in_the_log_and_nothing_in_it_changes(pki: Stor
     line = log(pki)[7]
     assert (line["serial"], line["subject"]) == (f"{made.serial_number:x}", made.subject.rfc4514_string())
     assert "PRIVATE" not in pki.log.read_text()
+
+
+def test_an_authority_that_has_expired_or_is_revoked_issues_nothing(pki: Store) -> None:
+    before = contents(pki.directory)
+    late = support.now() + timedelta(days=1500)  # the intermediate lives 1461 days, the root 1826
+    for attempt in (
+        lambda: lifecycle.issue(pki.directory, SIGNER, access=support.access(), now=late),
+        lambda: lifecycle.rotate(pki.directory, "signer", access=support.access(), now=late),
+        lambda: revocation.issue_list(pki.directory, "intermediate", access=support.access(), now=late),
+    ):
+        with pytest.raises(PkiError, match="'intermediate' has expired"):
+            attempt()
+    assert contents(pki.directory) == before
+    lifecycle.renew(pki.directory, "intermediate", access=support.access(), now=late)
+    lifecycle.rotate(pki.directory, "signer", access=support.access(), now=late)
+    with pytest.raises(PkiError, match="'root' has expired"):
+        lifecycle.rotate(pki.directory, "root", access=support.access(), now=late + timedelta(days=400))
+
+
+def test_what_is_revoked_is_not_renewed_and_issues_nothing(pki: Store) -> None:
+    for name in ("signer", "intermediate"):
+        revocation.revoke(pki.directory, name, reason=UNSPECIFIED, access=support.access(), now=support.now())
+        with pytest.raises(PkiError, match=f"'{name}' is revoked, and would be again"):
+            lifecycle.renew(pki.directory, name, access=support.access(), now=support.now())
+    with pytest.raises(PkiError, match="the authority 'intermediate' is revoked; name another with --issuer"):
+        issue(pki)
+    rotate(pki, "intermediate")
+    rotate(pki, "signer", issuer="intermediate-2")
+    assert support.verify(pki, "signer-2", keyring=pki.keyring) == ""

@@ -109,6 +109,23 @@ def test_a_key_moves_from_a_file_to_a_token_by_renewal_with_a_new_one(pki: Store
     assert status.read(pki.directory, now=support.now()).problems == ()
 
 
+def test_a_certificate_gets_a_new_key_on_the_token_that_holds_its_old_one(held: Store, tokens: Tokens) -> None:
+    access = support.access(tokens=tokens)
+    before = access.load(held, inventory.read(held.directory).entry("signer")).public_key()
+    lifecycle.renew(held.directory, "signer", access=access, now=support.now(), new_key=KeyWish(RELEASE))
+    after = access.load(held, inventory.read(held.directory).entry("signer")).public_key()
+    assert before != after == certificates.load_one(held.certificate("signer")).public_key()
+    retired = next((held.directory / "retired").glob("signer.*.key.uri"))
+    assert tokens.find(uri.parse(retired.read_text().strip())).public_key() == before
+
+
+def test_a_successor_does_not_get_a_key_that_another_has(held: Store, tokens: Tokens) -> None:
+    for taken in ("signer", "intermediate"):
+        wish = KeyWish(TokenUri(token="release", object=taken))
+        with pytest.raises(PkiError, match=f"has the key of '{taken}', which has a certificate already"):
+            lifecycle.rotate(held.directory, "signer", access=support.access(tokens=tokens), now=support.now(), wish=wish)
+
+
 def test_a_key_that_is_on_the_token_already_is_used_when_the_uri_names_it(pki: Store, tokens: Tokens) -> None:
     named, key = tokens.generate(TokenUri(token="release", object="made by the officer"), KeyType.ECDSA_P256)
     assert lifecycle.rotate(pki.directory, "signer", access=support.access(tokens=tokens), now=support.now(), wish=KeyWish(named))

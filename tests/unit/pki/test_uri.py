@@ -1,4 +1,8 @@
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from everest_secure.pki import uri
 from everest_secure.pki.errors import PkiError
@@ -50,3 +54,12 @@ def test_a_uri_with_a_pin_is_refused_and_not_repeated(secret: str) -> None:
 def test_what_is_no_uri_of_a_key_is_refused_in_one_sentence(text: str, words: str) -> None:
     with pytest.raises(PkiError, match=words):
         uri.parse(text)
+
+
+WORDS = "pkcs11:|token=|object=|id=|type=|private|module-path=|pin-value=|;|?|&|=|%|%41|%ff|/|release"
+
+
+@given(st.lists(st.sampled_from(WORDS.split("|")) | st.text(max_size=3), max_size=20).map("".join))
+def test_whatever_is_given_is_a_uri_that_reads_as_it_is_written_or_one_sentence(text: str) -> None:
+    with suppress(PkiError):
+        assert uri.parse(str(uri.parse(text))) == uri.parse(text)
