@@ -87,12 +87,17 @@ def _locked(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise PkiError(f"{directory} cannot be opened: {error.strerror}; name a directory that 'everest-secure pki init' made") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, directory)
         yield
-    except BlockingIOError:
-        raise PkiError(f"another command is changing {directory}; try again when it has ended") from None
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise PkiError(f"another command is changing {directory}; try again when it has ended") from None
 
 
 def _finish(directory: Path) -> None:

@@ -82,7 +82,10 @@ class Inventory:
         return tuple(found)
 
     def intermediates(self, name: str) -> tuple[x509.Certificate, ...]:
-        """Return the authorities above an entry up to its root, nearest first, without the root; a root that took over follows as the older one cross-signed it."""
+        """Return the authorities above an entry up to its root, nearest first, without the root.
+
+        Of a root that took over, the certificate by the older one follows, which leads to that one.
+        """
         return tuple(self._above(self.entry(name)))
 
     def _above(self, entry: Entry) -> Iterator[x509.Certificate]:
@@ -101,14 +104,11 @@ class Inventory:
 
     def below(self, name: str) -> int:
         """Return how many authorities follow one another below an authority."""
-        return max((1 + self.below(each.name) for each in self.entries.values() if each.issuer == name and each.is_authority), default=0)
-
-    def root_of(self, name: str) -> str | None:
-        """Return the name of the root above an entry, its own when it is one; None when its root is not here."""
-        entry = self.entry(name)
-        while entry.issuer is not None:
-            entry = self.entries[entry.issuer]
-        return entry.name if entry.is_self_signed else None
+        level, depth = {name}, -1
+        while level and depth < len(self.entries):
+            level = {each.name for each in self.entries.values() if each.issuer in level and each.is_authority}
+            depth += 1
+        return depth
 
 
 def read(directory: Path) -> Inventory:
