@@ -57,10 +57,10 @@ PKI = PROJECT / "docs" / "pki.md"
 
 
 def test_the_rehearsals_of_the_pki_run_as_they_stand(tmp_path: Path) -> None:
-    """Every block of docs/pki.md that is marked as shell, one after the other as a reader types them."""
+    """Every block of docs/pki.md that is marked as one, one after the other as a reader types them."""
     if shutil.which("softhsm2-util") is None:
         pytest.skip("needs softhsm2")
-    blocks = re.findall(r"^```sh\n(.*?)^```", PKI.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```sh rehearsal\n(.*?)^```", PKI.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 3
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(

@@ -14,7 +14,7 @@ from everest_secure.text import printable
 
 
 def show(status: PkiStatus, *, console: Console) -> None:
-    """Write a table of certificates, indented below their issuers, and the warnings and problems after it."""
+    """Write a table of certificates, indented below their issuers, and after it where keys on tokens are, warnings and problems."""
     lists = any(entry.revocation_list for entry in status.certificates)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("certificate", "subject", "for", "key", "private key", "expires", *(["revocation list"] if lists else [])):
@@ -32,6 +32,9 @@ def show(status: PkiStatus, *, console: Console) -> None:
         ]
         table.add_row(*row, *([_list(entry)] if lists else []))
     console.print(table)
+    for entry in status.certificates:
+        if entry.key_uri:
+            console.print(Text(f"key of {printable(entry.name)}: {printable(entry.key_uri)}"), soft_wrap=True)
     for kind, sentences, style in (("warning", status.warnings, "yellow"), ("problem", status.problems, "red")):
         for sentence in sentences:
             console.print(Text(f"{kind}: {printable(sentence)}", style=style), soft_wrap=True)

@@ -182,6 +182,7 @@ def test_the_commands_take_the_pin_from_a_variable_or_a_descriptor(
     assert main(["pki", "status", pki, "--json"]) == ExitCode.OK
     written = capsys.readouterr()
     assert "token 'offline'" in written.out
+    assert "\nkey of root: pkcs11:token=offline;object=root;id=" in written.out
     assert '"key_uri": "pkcs11:token=offline;object=root;id=' in written.out
     assert PIN not in written.out + written.err
     assert set(inventory.read(tmp_path / "made").entries) == {"root", "signer", "signer-2"}
