@@ -20,6 +20,10 @@ from everest_secure.parse.cms import verify_signed_data
 from everest_secure.parse.private_keys import find_keys
 from everest_secure.parse.revocation import list_faults, parse_revocation_lists
 from everest_secure.parse.rpm_database import DATABASES, read_rpm_database
+from everest_secure.pki.errors import PkiError
+from everest_secure.pki.keys import KeyType
+from everest_secure.pki.profile import CertificateSpec, Usage, general_names
+from everest_secure.pki.requests import approved_key_of
 from fuzz.target import target
 from support.authority import issue, revocation_list
 from support.images import throw_away_signer, tool
@@ -49,6 +53,23 @@ def certificates(data: bytes) -> None:
         list(chain_faults(chain, at=now))
         list(code_signing_faults(chain))
         list(key_faults(chain, rsa_bits=2048))
+
+
+def _requests(work: Path) -> Iterator[bytes]:
+    names = "subjectAltName=DNS:cp001.example,IP:192.0.2.7"
+    made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", work / "key", "-out", work / "csr")
+    for form in ("PEM", "DER"):
+        tool("openssl", "req", "-new", *made, "-subj", "/CN=cp001", "-addext", names, "-outform", form)
+        yield (work / "csr").read_bytes()
+
+
+@target(seeds=_requests)
+def requests(data: bytes) -> None:
+    """Certificate signing requests."""
+    names = general_names(["cp001.example"], ["192.0.2.7"])
+    spec = CertificateSpec("cp001", "cp001", Usage.TLS_CLIENT, KeyType.ECDSA_P256, 1, names=names)
+    with suppress(PkiError):
+        approved_key_of(data, "input", spec=spec)
 
 
 def _lists(_work: Path) -> Iterator[bytes]:

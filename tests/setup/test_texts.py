@@ -1,6 +1,10 @@
 """What the texts of the repository tell a reader to type exists."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ PROJECT = LAYER.parent
 TEXTS = sorted({*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), *PROJECT.glob("meta-*/README.md"), *PROJECT.glob("templates/**/*.md")})
 METADATA = sorted(path for path in LAYER.rglob("*") if path.suffix in {".bb", ".bbclass", ".conf", ".inc"})
 CODE = re.compile(r"```.*?```|^ {4}[^\n]*$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
-TYPED = re.compile(r"^[ `]*everest-secure +([a-z]+)(?: +([a-z]+)\b)?", re.MULTILINE)
+TYPED = re.compile(r"^[ `]*everest-secure +([a-z]+)(?: +([a-z][a-z-]*))?", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -47,3 +51,27 @@ def test_the_layer_s_readme_names_every_recipe() -> None:
     recipes = {path.stem.partition("_")[0] for path in LAYER.rglob("*.bb*") if path.suffix in {".bb", ".bbappend"}}
     assert len(recipes) > 40
     assert sorted(recipe for recipe in recipes if f"`{recipe}`" not in readme) == []
+
+
+PKI = PROJECT / "docs" / "pki.md"
+
+
+def test_the_rehearsals_of_the_pki_run_as_they_stand(tmp_path: Path) -> None:
+    """Every block of docs/pki.md that is marked as one, one after the other as a reader types them."""
+    if shutil.which("softhsm2-util") is None:
+        pytest.skip("needs softhsm2")
+    blocks = re.findall(r"^```sh rehearsal\n(.*?)^```", PKI.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", "".join(blocks)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("certificate revoked") == 1
+    assert done.stderr.count("unable to get local issuer certificate") == 1
+    assert done.stderr.count("unable to get certificate CRL") == 1

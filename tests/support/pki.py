@@ -8,12 +8,15 @@ from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
 
 from everest_secure.pki import certificates, keys, profile, store
+from everest_secure.pki.access import Access
 from everest_secure.pki.certificates import Issuer
 from everest_secure.pki.files import KEY_MODE, write_new
 from everest_secure.pki.keys import KeyType
 from everest_secure.pki.profile import CertificateSpec, Profile, Usage
 from everest_secure.pki.store import Store
-from everest_secure.run import HostTools
+from everest_secure.pki.token import Tokens
+from everest_secure.run import Argument, HostTools, attempt
+from support.softhsm import MODULE, PIN
 
 PASSPHRASE = "correct horse battery"
 LONG_AGO = timedelta(days=4000)
@@ -44,6 +47,24 @@ def make(directory: Path, *, chosen: Profile | None = None, at: datetime | None 
     return store.create(directory, profile=chosen or small(), tools=HostTools(), now=at or now(), passphrase=passphrase)
 
 
+def access(*, passphrase: str = PASSPHRASE, tokens: Tokens | None = None, **elsewhere: str) -> Access:
+    """Reach keys as a command does that is told one passphrase, one PIN, and where keys are that are not in the directory."""
+    return Access(HostTools(), tokens or Tokens(lambda _: PIN, MODULE), lambda _purpose, _new: passphrase, elsewhere)
+
+
+def verify(pki: Store, name: str, *, keyring: Path, crl: bool = False, purpose: str = "any", chain: Path | None = None) -> str:
+    """Ask OpenSSL for its judgement of a certificate: empty when it accepts, else the reason."""
+    authorities = chain or pki.chain(name)
+    offered: list[Argument] = ["-untrusted", authorities] if authorities.is_file() else []
+    lists: list[Argument] = ["-crl_check_all"] if crl else []
+    argv: list[Argument] = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", keyring, *offered, *lists]
+    done = attempt([*argv, pki.certificate(name)])
+    said = (done.errors + done.output).decode()
+    assert (done.code == 0) == (": OK" in said)
+    reasons = [line.partition("lookup: ")[2] for line in said.splitlines() if "lookup: " in line]
+    return "" if done.code == 0 else reasons[0]
+
+
 def issuer(pki: Store, name: str) -> Issuer:
     """Return an authority of a PKI, ready to sign."""
     return Issuer(certificates.load_one(pki.certificate(name)), keys.load(pki.key(name)))
@@ -66,7 +87,7 @@ def add_odd_signer(
     usage = x509.KeyUsage(digital_signature, not digital_signature, False, False, False, authority, False, False, False)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(certificates.subject_name(f"Odd {name}", profile=small()))
+        .subject_name(certificates.name(f"Odd {name}", organization="Test"))
         .issuer_name(above.certificate.subject)
         .public_key(made.public_key())
         .serial_number(x509.random_serial_number())

@@ -21,6 +21,7 @@ from everest_secure.parse.certificates import (
     weak_digest,
 )
 from everest_secure.parse.evse_security import STORE, CertificateStore
+from everest_secure.pki.marking import is_development
 from everest_secure.policy.parameters import Parameters
 
 EXTENSIONS = (".pem", ".der", ".crt", ".cer")
@@ -136,6 +137,17 @@ def _strength_faults(certificate: x509.Certificate, policy: Parameters) -> Itera
     kind, bits = key_bits(certificate)
     if kind not in _EDWARDS and (kind not in policy.certificate_key_bits or bits < policy.certificate_key_bits[kind]):
         yield f"the key of '{name}' is {f'{kind} {bits}' if bits else kind}", "Issue it for an EC P-256 key or stronger."
+
+
+@check("CERT-04", on=Scope.ROOT)
+def no_certificate_is_for_tests(root: Root, policy: Parameters, note: Notes) -> None:
+    """Nothing that a PKI for development or tests issued, whose keys anybody may have."""
+    for each in _held(root):
+        for certificate in each.certificates if not policy.development_authorities else ():
+            if is_development(certificate):
+                what = f"'{subject(certificate)}' is of a PKI for development and tests"
+                note.finding(what, at=each.file.at, remedy="Install certificates of the operator's authorities.")
+        note.saw(f"{each.file.at}: {len(each.certificates)} certificates")
 
 
 @check("CERT-04", on=Scope.ROOT)

@@ -44,6 +44,15 @@ def write_new(path: Path, content: bytes, *, mode: int) -> None:
         os.fsync(descriptor)
 
 
+def publish(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file that must not exist yet; it appears under its name with all its content or not at all. Raises PkiError."""
+    refuse_existing(path)
+    with staging(path, error=PkiError) as directory:
+        write_new(directory / path.name, content, mode=mode)
+        refuse_existing(path)
+        _rename(directory / path.name, path)
+
+
 @contextmanager
 def new_directory(final: Path) -> Iterator[Path]:
     """Yield a 0700 directory to fill; it becomes `final` when the block ends and vanishes when the block fails.
@@ -65,12 +74,17 @@ def refuse_existing(path: Path) -> None:
         raise PkiError(f"{path} exists already and is never overwritten; name a new directory or move it away")
 
 
-def _rename(directory: Path, final: Path) -> None:
+def _rename(made: Path, final: Path) -> None:
     try:
-        directory.rename(final)
+        made.rename(final)
     except OSError as error:
         raise PkiError(f"{final} could not be put in place: {error.strerror}; nothing was created") from None
-    descriptor = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_directory(final.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring the names in a directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

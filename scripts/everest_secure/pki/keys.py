@@ -59,6 +59,11 @@ def to_pem(key: PrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
+def public_pem(key: PublicKeyTypes) -> bytes:
+    """Return a public key as PEM (SubjectPublicKeyInfo)."""
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def to_encrypted_pem(key: PrivateKey, *, passphrase: str, tools: Tools) -> bytes:
     """Return a key as PKCS#8 encrypted with AES-256 under a key derived by scrypt.
 

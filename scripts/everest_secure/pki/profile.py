@@ -1,10 +1,14 @@
 """PKI profiles: which authorities and certificates there are, as data (conf/pki/*.yml)."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
 
 from everest_secure import dataschema, paths
 from everest_secure.datafile import Document
@@ -12,6 +16,7 @@ from everest_secure.pki.errors import PkiError
 from everest_secure.pki.keys import KeyType
 
 SCHEMA = "profile.schema.json"
+DNS_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*")
 
 
 class Usage(StrEnum):
@@ -21,6 +26,8 @@ class Usage(StrEnum):
     BUNDLE_SIGNING = "bundle-signing"
     SECURE_BOOT_AUTHORITY = "secure-boot-authority"
     SECURE_BOOT_SIGNING = "secure-boot-signing"
+    TLS_SERVER = "tls-server"
+    TLS_CLIENT = "tls-client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,12 @@ class CertificateSpec:
     """Name of the authority that signs it; None when self-signed."""
     path_length: int | None = None
     """For an authority, how many authorities may follow below it."""
+    names: tuple[x509.GeneralName, ...] = ()
+    """What a TLS peer may call it: DNS names and IP addresses."""
+    domain_component: str | None = None
+    """Role in the subject that ISO 15118-2 asks for (annex F): V2G, CPO, MO or OEM."""
+    encrypted_key: bool = True
+    """Whether its key is encrypted where the profile encrypts keys; a broker reads its own without anybody to type a passphrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,7 @@ class Profile:
     """Whether every subject carries `marking.DEVELOPMENT`."""
     encrypted_keys: bool
     keyring: tuple[str, ...]
-    """Names of the roots that a device trusts for updates."""
+    """Names of the roots that a device trusts, for updates or whatever the profile is for; there may be none."""
     certificates: tuple[CertificateSpec, ...]
     """Issuers before what they issue."""
 
@@ -79,14 +92,18 @@ def read(path: Path) -> Profile:
         organization=value["organization"],
         development=value["development"],
         encrypted_keys=value["encrypted_keys"],
-        keyring=tuple(value["keyring"]),
-        certificates=tuple(_spec(name, entry) for name, entry in value["certificates"].items()),
+        keyring=tuple(value.get("keyring", ())),
+        certificates=tuple(_spec(name, entry, document) for name, entry in value["certificates"].items()),
     )
     _refuse_contradictions(profile, document)
     return profile
 
 
-def _spec(name: str, entry: Mapping[str, Any]) -> CertificateSpec:
+def _spec(name: str, entry: Mapping[str, Any], document: Document) -> CertificateSpec:
+    try:
+        names = general_names(entry.get("dns_names", ()), entry.get("ip_addresses", ()))
+    except PkiError as error:
+        raise document.error(("certificates", name), str(error)) from None
     return CertificateSpec(
         name=name,
         common_name=entry["common_name"],
@@ -95,7 +112,25 @@ def _spec(name: str, entry: Mapping[str, Any]) -> CertificateSpec:
         validity_days=entry["validity_days"],
         issuer=entry.get("issuer"),
         path_length=entry.get("path_length"),
+        names=names,
+        domain_component=entry.get("domain_component"),
+        encrypted_key=entry.get("encrypted_key", True),
     )
+
+
+def general_names(dns_names: Iterable[str], addresses: Iterable[str]) -> tuple[x509.GeneralName, ...]:
+    """Return names for a TLS certificate; raises PkiError for what is no DNS name or IP address."""
+    found: list[x509.GeneralName] = []
+    for name in dns_names:
+        if not DNS_NAME.fullmatch(name) or len(name) > 253:
+            raise PkiError(f"'{name}' is no DNS name; write one such as charger.example")
+        found.append(x509.DNSName(name))
+    for address in addresses:
+        try:
+            found.append(x509.IPAddress(ip_address(address)))
+        except ValueError:
+            raise PkiError(f"'{address}' is no IP address; write one such as 192.0.2.1") from None
+    return tuple(found)
 
 
 def _refuse_contradictions(profile: Profile, document: Document) -> None:

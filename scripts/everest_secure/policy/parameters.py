@@ -155,7 +155,7 @@ class Parameters:
     signature_key_bits: int
     """Least RSA modulus size in bits of a bundle signer (RAUC-03)."""
     development_authorities: bool
-    """Whether certificates marked as development may be trust anchors (RAUC-02)."""
+    """Whether certificates marked as development may be trust anchors (RAUC-02) and lie in the certificate store (CERT-04)."""
     dbus_users: tuple[str, ...]
     """Users and `group:NAME` that may call RAUC over D-Bus (RAUC-04)."""
     polkit_rules: tuple[str, ...]

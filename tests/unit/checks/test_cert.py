@@ -8,6 +8,7 @@ from everest_secure.checks.core import Outcome, Root, registered, run_check
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.blob import from_bytes
 from everest_secure.image.cpio import open_cpio
+from everest_secure.pki.marking import DEVELOPMENT
 from support.authority import issue
 from support.mutation import Mutation, check_mutation, sentence
 from support.rootfs import RootFs, failing, good_root, production
@@ -84,6 +85,7 @@ MUTATIONS = [
         "CERT-04",
         lambda fs: fs.file("/var/lib/everest/certs/ca/mo/MO_ROOT_CA.pem", SMALL.pem),
     ),
+    Mutation("a root is of a PKI for tests", "CERT-04", lambda fs: bundle(fs, issue("V2GRootCA", authority=True, unit=DEVELOPMENT).pem)),
     Mutation("a root has expired", "CERT-04", lambda fs: bundle(fs, issue("Old", authority=True, days=1, age=9).pem)),
     Mutation("a root is not valid yet", "CERT-04", lambda fs: bundle(fs, issue("New", authority=True, age=-9).pem)),
     Mutation("a root expires soon", "CERT-04", lambda fs: bundle(fs, issue("Ending", authority=True, days=20).pem)),
@@ -157,6 +159,12 @@ def test_days_and_sizes_are_the_policys() -> None:
     assert set(failing(fs, replace(production(), expiry_warning_days=400))) == {"CERT-04"}
     assert set(failing(fs, replace(production(), certificate_key_bits={"RSA": 2048, "EC": 384}))) == {"CERT-04"}
     assert set(failing(fs, replace(production(), certificate_key_bits={"RSA": 2048}))) == {"CERT-04"}
+
+
+def test_a_pki_for_tests_is_what_a_development_image_may_have() -> None:
+    fs = good_root()
+    bundle(fs, issue("V2GRootCA", authority=True, unit=DEVELOPMENT).pem)
+    assert not failing(fs, replace(production(), development_authorities=True))
 
 
 def test_bundles_and_chains_are_where_evse_security_is_configured_for() -> None:

@@ -39,7 +39,7 @@ def test_only_authorities_may_issue(shared_pki: Store, name: str) -> None:
     constraints, usage = value(shared_pki, name, x509.BasicConstraints), value(shared_pki, name, x509.KeyUsage)
     assert constraints.critical
     assert usage.critical
-    path_length = {"root": 1, "intermediate": 0}.get(name)
+    path_length = {"root": 2, "intermediate": 0}.get(name)
     assert constraints.value == x509.BasicConstraints(ca=name in AUTHORITIES, path_length=path_length)
     authority = name in AUTHORITIES
     assert usage.value == x509.KeyUsage(not authority, False, False, False, False, authority, authority, False, False)

@@ -27,8 +27,8 @@ def read(tmp_path: Path, text: str) -> profile.Profile:
     return profile.load(str(path))
 
 
-def test_the_shipped_profiles_are_development_and_release() -> None:
-    assert profile.names() == ("development", "release")
+def test_the_shipped_profiles_are_for_updates_the_mqtt_api_and_tests() -> None:
+    assert profile.names() == ("charger-test", "development", "mqtt-api", "release")
 
 
 @pytest.mark.parametrize("name", ["development", "release"])
@@ -40,10 +40,10 @@ def test_a_shipped_profile_has_rsa_4096_throughout_and_a_root_alone_in_its_keyri
     assert [spec.issuer for spec in found.certificates if spec.name.startswith("secure-boot")] == [None, None, None]
 
 
-def test_only_development_is_marked_and_unencrypted() -> None:
-    development, release = profile.load("development"), profile.load("release")
-    assert (development.development, development.encrypted_keys) == (True, False)
-    assert (release.development, release.encrypted_keys) == (False, True)
+def test_only_what_never_leaves_the_workshop_is_marked_and_unencrypted() -> None:
+    found = {name: profile.load(name) for name in profile.names()}
+    assert {name for name, each in found.items() if each.development} == {"charger-test", "development"}
+    assert {name for name, each in found.items() if each.encrypted_keys} == {"mqtt-api", "release"}
 
 
 def test_a_profile_of_ones_own_is_read_from_its_path(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_profile_of_ones_own_is_read_from_its_path(tmp_path: Path) -> None:
 
 
 def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(PkiError, match="use development or release or the path"):
+    with pytest.raises(PkiError, match="use charger-test or development or mqtt-api or release or the path"):
         profile.load("production")
 
 
@@ -68,6 +68,16 @@ def test_an_unknown_profile_is_answered_with_the_known_ones() -> None:
         ("keyring: [root]", "keyring: []", "mine.yml:5: keyring"),
         ("usage: bundle-signing", "usage: any", "mine.yml:9: certificates.signer.usage"),
         ("key: rsa-4096, validity_days: 80", "key: rsa-1024, validity_days: 80", "mine.yml:9: certificates.signer.key"),
+        (
+            "key: rsa-4096, validity_days: 80",
+            "key: rsa-4096, validity_days: 80, dns_names: [a..b]",
+            "certificates.signer: 'a..b' is no DNS name",
+        ),
+        (
+            "key: rsa-4096, validity_days: 80",
+            "key: rsa-4096, validity_days: 80, ip_addresses: [1.2.3]",
+            "certificates.signer: '1.2.3' is no IP",
+        ),
         ("path_length: 1, ", "", "mine.yml:7: certificates.root: the key 'path_length' is missing"),
         ("summary: x", "summary: x\nextra: 1", "mine.yml:2: extra: unknown key"),
         ("  signer:", "  ../signer:", 'mine.yml:6: certificates: "../signer" is not a name such as secure-boot-db'),

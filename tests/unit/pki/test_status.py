@@ -51,6 +51,23 @@ def test_a_directory_that_others_can_enter_is_a_problem(pki: Store) -> None:
     ]
 
 
+def test_a_key_in_a_file_and_one_on_a_token_are_one_too_many(pki: Store) -> None:
+    pki.key_uri("signer").write_text("pkcs11:token=release;object=signer\n")
+    assert [problem.partition(",")[0] for problem in status.read(pki.directory, now=support.now()).problems] == ["signer: it has two keys"]
+
+
+def test_a_uri_that_is_none_and_a_key_without_a_certificate_are_problems(pki: Store) -> None:
+    pki.key("signer").unlink()
+    pki.key_uri("signer").write_text("pkcs11:token=release?pin-value=123456\n")
+    pki.key("stray").write_bytes(pki.key("root").read_bytes())
+    found = status.read(pki.directory, now=support.now()).problems
+    assert ["does not say where its key is" in found[0], "belongs to no certificate here" in found[1], "123456" in "".join(found)] == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_a_swapped_key_is_a_problem(pki: Store) -> None:
     pki.key("signer").write_bytes(pki.key("root").read_bytes())
     assert status.read(pki.directory, now=support.now()).problems == ("signer: its key does not belong to it",)
@@ -58,6 +75,7 @@ def test_a_swapped_key_is_a_problem(pki: Store) -> None:
 
 def test_a_certificate_without_its_issuer_is_a_problem(pki: Store) -> None:
     pki.certificate("intermediate").unlink()
+    pki.key("intermediate").unlink()
     assert status.read(pki.directory, now=support.now()).problems == ("signer: the certificate of its issuer is not here",)
 
 
