@@ -160,7 +160,6 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
         "polkit lets no service act as root",
         "the data partition is encrypted with a key of the tpm",
         "nothing of the data lies beside the encrypted volume",
-        "polkit lets no service act as root",
         "clients of the mqtt api show a certificate",
         "access list grants topics of the api only",
         "bridges carry topics of the api only",
