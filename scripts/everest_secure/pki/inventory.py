@@ -142,8 +142,8 @@ def _entry(name: str, found: Mapping[str, x509.Certificate], cross: x509.Certifi
 
 def _issuer(certificate: x509.Certificate, found: Mapping[str, x509.Certificate]) -> str | None:
     """Return the name of the issuer, which is another key than its own: a renewed root has issued the one before it as well."""
-    own = certificate.public_key()
-    return next((name for name, other in found.items() if other.public_key() != own and issued_by(certificate, other)), None)
+    issuers = (name for name, other in found.items() if issued_by(certificate, other) and other.public_key() != certificate.public_key())
+    return next(issuers, None)
 
 
 def _list(path: Path) -> RevocationList:
