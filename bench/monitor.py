@@ -79,9 +79,9 @@ def main() -> None:
             time.sleep(SECONDS)
             spent = (sum(map(ticks, monitor())) - before) / os.sysconf("SC_CLK_TCK")
             share = 100 * spent / (time.monotonic() - started)
-            print(
-                f"{len(monitor())} processes, {sum(map(kib, monitor())) / 1024:.1f} MiB, {share:.2f} % of a core at {LINES} lines a second"
-            )
+            taken = len(entries(place / "journal", SYSLOG_IDENTIFIER="everest"))
+            held = sum(map(kib, monitor())) / 1024
+            print(f"{len(monitor())} processes, {held:.1f} MiB, {share:.2f} % of a core at {LINES} lines a second; {taken} lines came")
 
 
 if __name__ == "__main__":
