@@ -7,11 +7,10 @@ from functools import lru_cache
 from everest_secure.checks.common import starts_of
 from everest_secure.checks.core import Root
 from everest_secure.image.tree import Tree
-from everest_secure.parse.udev_rules import rules
+from everest_secure.parse.udev_rules import RUNNING, rules
 from everest_secure.parse.units import Unit
 
 _SCRIPT_BYTES = 64 * 1024
-_RUNS = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
 
 
 def said_by(root: Root, unit: Unit) -> Iterator[tuple[str, str]]:
@@ -43,7 +42,7 @@ def _texts(tree: Tree) -> tuple[tuple[str, str, str], ...]:
     found = [(name, text, path) for name, start in starts_of(tree).items() for text, path in _said_by(tree, start.unit)]
     for path, line, keys in rules(tree):
         who = f"udev ({path.rpartition('/')[2]}:{line})"
-        found += [(who, value, path) for key, _, value in keys if _RUNS.fullmatch(key)]
+        found += [(who, value, path) for key, _, value in keys if RUNNING.fullmatch(key)]
     return tuple(found)
 
 

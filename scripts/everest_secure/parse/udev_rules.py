@@ -13,7 +13,8 @@ MATCHING = ("==", "!=")
 """Operators that ask; all others assign."""
 _KEY = re.compile(r'\s*(?P<key>[A-Z_]+(?:\{[^}]*\})?)\s*(?P<operator>==|!=|:=|\+=|-=|=)\s*[ei]?"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
 _AUTHORISING = re.compile(r"ATTR\{(?:.*/)?authorized(?:_default)?\}")
-_RUNNING = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
+RUNNING = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
+"""Keys whose value is a command."""
 
 Keys = list[tuple[str, str, str]]
 """Key with its attribute, operator and value."""
@@ -73,4 +74,4 @@ def authorisations(tree: Tree) -> Iterator[Authorisation]:
 def _authorises(key: str, operator: str, value: str) -> bool:
     if operator in MATCHING:
         return False
-    return (_AUTHORISING.fullmatch(key) is not None and value != "0") or (_RUNNING.fullmatch(key) is not None and "authorized" in value)
+    return (_AUTHORISING.fullmatch(key) is not None and value != "0") or (RUNNING.fullmatch(key) is not None and "authorized" in value)
