@@ -6,6 +6,7 @@ Both copies of the table must be sound and equal: a disk that boots from its bac
 import struct
 import uuid
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,17 +78,24 @@ def read_table(blob: Blob) -> PartitionTable | None:
         return None
     if not protective:
         raise ArtefactError(f"{blob.name} has a GPT without a protective MBR, which firmware does not accept; make the disk again")
-    if any(kind not in (0, _PROTECTIVE) for kind in head[450:514:16]):
-        raise ArtefactError(
-            f"{blob.name} has a hybrid MBR, by which some firmware finds other partitions than the GPT's; make the disk with a protective one"
-        )
     primary = _header(blob, sector, 1, "primary")
     backup = _header(blob, sector, primary.alternate, "backup")
     if (backup.alternate, backup.entries, backup.disk) != (1, primary.entries, primary.disk):
         raise ArtefactError(f"{blob.name} is corrupt: the primary and the backup copy of its GPT differ; build or fetch it again")
     partitions = tuple(_partitions(blob, sector, primary))
     refuse_overlaps(blob, partitions)
+    _require_same(blob, sector, head[446:510], partitions)
     return PartitionTable(sector, uuid.UUID(bytes_le=primary.disk), partitions)
+
+
+def _require_same(blob: Blob, sector: int, entries: bytes, partitions: Iterable[Partition]) -> None:
+    """Refuse a hybrid MBR, as firmware that knows no GPT wants one, when it shows it something else than partitions of the GPT."""
+    known = {(partition.offset, partition.size) for partition in partitions}
+    for kind, start, length in struct.iter_unpack("<4xB3xII", entries):
+        if kind not in (0, _PROTECTIVE) and (start * sector, length * sector) not in known:
+            raise ArtefactError(
+                f"{blob.name} has a hybrid MBR, by which some firmware finds other partitions than the GPT's; make the disk with a protective one"
+            )
 
 
 def _header(blob: Blob, sector: int, lba: int, which: str) -> _Header:

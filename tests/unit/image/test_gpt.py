@@ -1,6 +1,7 @@
 """GPT disks made by sgdisk and sfdisk."""
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,13 @@ def test_a_hybrid_mbr_with_partitions_of_its_own_is_refused(disk: Path) -> None:
         file.write(bytes([0x80, 0, 2, 0, 0x0C, 0, 3, 0]) + (34).to_bytes(4, "little") + (64).to_bytes(4, "little"))
     with pytest.raises(ArtefactError, match="hybrid MBR"):
         open_artefact(disk)
+
+
+def test_a_hybrid_mbr_that_shows_a_partition_of_the_gpt_is_what_some_firmware_wants(disk: Path) -> None:
+    facts = open_artefact(disk).facts
+    assert isinstance(facts, PartitionTable)
+    first = facts.partitions[0]
+    with disk.open("r+b") as file:
+        file.seek(446 + 16)
+        file.write(struct.pack("<B3xB3xII", 0x80, 0x0C, first.offset // 512, first.size // 512))
+    assert open_artefact(disk).facts == facts
