@@ -18,7 +18,7 @@ OTHER = "*"
 STATES = ("new", "untracked", "invalid")
 MAX_DEPTH = 16
 """Jumps that nftables follows (NFT_JUMP_STACK_SIZE)."""
-MAX_WORK = 100_000
+MAX_WORK = 50_000
 """Comparisons that a packet may meet, times interfaces."""
 SERVICES: Mapping[str, int] = {
     "ssh": 22, "domain": 53, "bootps": 67, "bootpc": 68, "http": 80, "ntp": 123, "https": 443, "dhcpv6-client": 546, "dhcpv6-server": 547,
