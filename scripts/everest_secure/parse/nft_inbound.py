@@ -108,8 +108,8 @@ def _ports_of(match: Match) -> Ports:
 
 
 def _port_range(value: str) -> tuple[int, int]:
-    low, _, high = value.partition("-") if value not in SERVICES else (value, "", "")
-    return _port(low), _port(high or low)
+    low, dash, high = value.partition("-") if value not in SERVICES else (value, "", "")
+    return _port(low), _port(high if dash else low)
 
 
 def _port(word: str) -> int:
