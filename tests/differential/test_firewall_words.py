@@ -136,11 +136,15 @@ def _compared(said: dict[str, Any], named: dict[tuple[str, str], list[Any]]) -> 
         elements["set"] if isinstance(elements, dict) and "set" in elements else elements if isinstance(elements, list) else [elements]
     )
     if sign == "==":
-        yield from ([(key, sign, part) for key, part in zip(keys, _parts(each), strict=True)] for each in elements)
+        yield from ([_words(key, sign, part) for key, part in zip(keys, _parts(each), strict=True)] for each in elements)
     elif len(keys) > 1:
         yield [(" . ".join(keys), sign, "*")]
     else:
         yield [(keys[0], sign, *sorted(_value(each) for each in elements))]
+
+
+def _words(*words: str) -> Words:
+    return words
 
 
 def _keys(left: dict[str, Any]) -> list[str]:
