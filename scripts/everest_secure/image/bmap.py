@@ -66,7 +66,7 @@ class _Texts:
     inside: str = ""
 
     def read(self, raw: bytes) -> None:
-        """Raises ExpatError for what is no XML, and ValueError for a document type: entities are all that makes XML dangerous."""
+        """Parse a whole file. Raises ExpatError for what is no XML, ValueError for a document type: entities are all that makes XML dangerous."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartDoctypeDeclHandler = self._refuse
