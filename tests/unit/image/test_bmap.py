@@ -87,10 +87,10 @@ def test_a_hostile_map_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_elements_that_nobody_reads_take_no_memory(tmp_path: Path) -> None:
     """A tree of them takes a hundred bytes for each byte."""
-    (tmp_path / "x.bmap").write_text(f"<bmap>{NUMBERS}{'<x/>' * 50_000}</bmap>")
+    (tmp_path / "x.bmap").write_text(f"<bmap>{NUMBERS}{'<x/>' * 200_000}</bmap>")
     tracemalloc.start()
     try:
         read_block_map(tmp_path / "x.bmap")
-        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
     finally:
         tracemalloc.stop()
