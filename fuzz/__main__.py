@@ -29,7 +29,8 @@ def fuzz(name: str, seconds: int, directory: Path) -> bool:
             code = -1
     said = log.read_text(errors="replace")
     runs, peak = (next(iter(re.findall(rf"stat::{word}:\s+(\d+)", said)), "?") for word in ("number_of_executed_units", "peak_rss_mb"))
-    verdict = "nothing found" if code == 0 else f"FINDING, see {log}"
+    wrong = "FINDING" if "INITED" in said else "DID NOT START"  # the word of libFuzzer once it has read its seeds
+    verdict = "nothing found" if code == 0 else f"{wrong}, see {log}"
     print(f"{name:<24}{time.monotonic() - started:>6.0f} s{runs:>10} inputs{peak:>6} MiB  {verdict}", flush=True)
     return code == 0
 

@@ -70,6 +70,23 @@ CASES = {
     ),
     "no rule for input": ("eth1", "table inet filter { chain forward { type filter hook forward priority 0; policy drop; }\n}"),
     "IPv6 alone": ("eth1", "table ip6 filter { chain input { type filter hook input priority 0; policy drop; }\n}"),
+    "a map of interfaces to chains": (
+        "eth1",
+        BASE.format(
+            extra='map sides { type ifname : verdict; elements = { "eth0" : accept, "eth1" : jump plc } }\n chain plc { tcp dport { 22, 443 } accept; }\n',
+            rules="iifname vmap @sides; tcp dport 1883 accept",
+        ),
+    ),
+    "interfaces with their ports": ("eth1", BASE.format(extra="", rules='iifname . tcp dport { "eth0" . 22, "eth1" . 443, "eth1" . 60000-62000 } accept')),
+    "a named set of protocols with their ports": (
+        "eth1",
+        BASE.format(extra="set open { type inet_proto . inet_service; elements = { tcp . 22, udp . 15118 }; }\n", rules="meta l4proto . th dport @open accept"),
+    ),
+    "all but interfaces with their ports": ("eth1", BASE.format(extra="", rules='iifname . tcp dport != { "eth1" . 22, "eth0" . 443 } accept').replace("drop", "accept", 1)),
+    "a map of interfaces with their ports": (
+        "eth1",
+        BASE.format(extra="", rules='iifname . udp dport vmap { "eth1" . 15118 : accept, "eth1" . 50000 : drop, "eth0" . 64109 : accept }; udp dport 64109 accept'),
+    ),
     "a return ends the chain": ("eth1", BASE.format(extra="chain x { tcp dport 22 return; accept; }\n", rules="jump x")),
 }  # fmt: skip
 

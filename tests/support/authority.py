@@ -42,8 +42,13 @@ def issue(
     may_sign: bool = True,
     key: Key | None = None,
     digest: hashes.SHA256 | hashes.SHA512 | None = None,
+    purposes: tuple[x509.ObjectIdentifier, ...] = (),
+    more: tuple[x509.ExtensionType, ...] = (),
 ) -> Pair:
-    """Issue a certificate, self-signed without `by`; `days` from `age` days ago."""
+    """Issue a certificate, self-signed without `by`; `days` from `age` days ago, with `more` critical extensions.
+
+    `purposes` are those of the extended key usage; without them leaves have one for code or for clients, and authorities have none.
+    """
     own = key or ec.generate_private_key(ec.SECP256R1())
     attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
     if organization:
@@ -76,9 +81,12 @@ def issue(
             critical=True,
         )
     )
-    if code_signing and not authority:
-        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if for_clients else ExtendedKeyUsageOID.CODE_SIGNING
-        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
+    if code_signing and not authority and not purposes:
+        purposes = (ExtendedKeyUsageOID.CLIENT_AUTH if for_clients else ExtendedKeyUsageOID.CODE_SIGNING,)
+    if purposes:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=True)
+    for each in more:
+        builder = builder.add_extension(each, critical=True)
     return Pair(builder.sign(by.key if by else own, digest or hashes.SHA256()), own)
 
 

@@ -91,14 +91,20 @@ def is_authority(certificate: x509.Certificate) -> bool:
     return constraints is not None and constraints.ca and (usage is None or usage.key_cert_sign)
 
 
+def all_extensions(certificate: x509.Certificate) -> x509.Extensions:
+    """Return the extensions; raises ArtefactError when they cannot be read."""
+    try:
+        return certificate.extensions
+    except (ValueError, x509.DuplicateExtension):
+        raise ArtefactError(f"the extensions of '{subject(certificate)}' cannot be read; issue the certificate again") from None
+
+
 def extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
     """Return an extension, None when it is not there; raises ArtefactError when the extensions cannot be read."""
     try:
-        return certificate.extensions.get_extension_for_class(kind).value
+        return all_extensions(certificate).get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except (ValueError, x509.DuplicateExtension):
-        raise ArtefactError(f"the extensions of '{subject(certificate)}' cannot be read; issue the certificate again") from None
 
 
 def public_key(certificate: x509.Certificate) -> CertificatePublicKeyTypes | None:

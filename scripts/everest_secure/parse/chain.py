@@ -12,7 +12,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.certificates import Certificates, extension, is_authority, issued_by, key_bits, subject, weak_digest
+from everest_secure.parse.certificates import Certificates, extension, is_authority, is_root, issued_by, key_bits, subject, weak_digest
+from everest_secure.parse.constraints import name_faults, unknown_critical
 
 MAX_LENGTH = 10
 """Certificates of a chain."""
@@ -41,25 +42,32 @@ class Fault:
     """What to do about it, beginning with a small letter."""
 
 
-def build_chain(leaf: x509.Certificate, *, intermediates: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]) -> Chain:
+def build_chain(
+    leaf: x509.Certificate, *, intermediates: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate], partial: bool = False
+) -> Chain:
     """Follow issuers from the leaf to an anchor; signatures are verified at every step.
 
-    Raises ArtefactError when more certificates are offered than any chain needs.
+    The anchor is a root; with `partial` it may be any certificate, as for firmware. Raises ArtefactError when more certificates are offered than any chain needs.
     """
     if len(intermediates) + len(anchors) > MAX_OFFERED:
         raise ArtefactError(f"more than {MAX_OFFERED} certificates were given to build a chain from; give only those that belong to it")
     chain = [leaf]
-    while chain[-1] not in anchors:
-        candidates = (each for each in (*anchors, *intermediates) if each not in chain)
-        issuer = next((each for each in candidates if issued_by(chain[-1], each)), None)
+    while chain[-1] not in anchors or not (partial or is_root(chain[-1])):
+        issuer = _issuer(chain, anchors) or _issuer(chain, intermediates)
         if issuer is None or len(chain) == MAX_LENGTH:
             return Chain(tuple(chain), anchored=False)
         chain.append(issuer)
     return Chain(tuple(chain), anchored=True)
 
 
+def _issuer(chain: Sequence[x509.Certificate], offered: Sequence[x509.Certificate]) -> x509.Certificate | None:
+    """Return who issued the last of a chain: of two with the same name and key the one that lasts longer, as OpenSSL prefers one not expired."""
+    found = (each for each in offered if each not in chain and issued_by(chain[-1], each))
+    return max(found, key=lambda each: each.not_valid_after_utc, default=None)
+
+
 def chain_faults(chain: Chain, *, at: datetime) -> Iterator[Fault]:
-    """Yield what is wrong with a chain at a time with a zone: weak digests, missing anchor, validity, authority, path length."""
+    """Yield what is wrong with a chain at a time with a zone: weak digests, missing anchor, validity, authority, path length, constraints."""
     for certificate in chain.certificates[:-1] if chain.anchored else chain.certificates:
         digest = weak_digest(certificate)
         if digest:
@@ -75,6 +83,12 @@ def chain_faults(chain: Chain, *, at: datetime) -> Iterator[Fault]:
         yield from _validity_faults(certificate, at)
         if depth:
             yield from _authority_faults(certificate, below=depth - 1)
+        for identifier in unknown_critical(certificate):
+            yield Fault(
+                f"'{subject(certificate)}' has the critical extension {identifier}, which is not understood", "issue it again without"
+            )
+    for what in name_faults(chain.certificates):
+        yield Fault(what, "issue one with a name that its authorities allow")
 
 
 def _validity_faults(certificate: x509.Certificate, at: datetime) -> Iterator[Fault]:

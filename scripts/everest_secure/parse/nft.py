@@ -6,6 +6,7 @@ The parser is strict: whatever it does not know is an ArtefactError, so that a r
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
@@ -15,6 +16,7 @@ from everest_secure.parse.nft_tokens import Token, tokens
 MAX_INCLUDES = 64
 MAX_RULES = 1024 * 1024
 """Characters of a rule file and all that it includes together."""
+_T = TypeVar("_T")
 Include = Callable[[str], list[tuple[str, str]]]
 """Gives path and text of the files that an `include` names."""
 
@@ -86,7 +88,8 @@ class _Parser(RuleReader):
             case "flush" if self.taken("ruleset"):
                 self.family(optional=True)
                 self.tables.clear()
-                self.sets.clear()
+                for known in (self.sets, self.maps):
+                    known.clear()
             case "flush" | "delete" | "destroy" if self.taken("table"):
                 table = self.table_name()
                 for chain in self.tables.get(table, {}).values():
@@ -129,14 +132,20 @@ class _Parser(RuleReader):
         return self.family(optional=True) or "ip", self.take().text
 
     def body(self) -> None:
+        """Read what is between the braces of a table, its sets and maps first: nft adds them before the rules that use them."""
+        start = self.at
+        self.sets_and_maps()
+        self.at = start
         self.skip_ends()
         while not self.taken("}"):
             token = self.take()
             match token.text:
                 case "chain":
                     self.chain()
-                case "set":
-                    self.set_block()
+                case "set" | "map":
+                    self.take()
+                    self.take("{")
+                    self.skip_braces()
                 case "define" | "redefine":
                     self.define()
                 case "include":
@@ -156,14 +165,51 @@ class _Parser(RuleReader):
                     raise self.unknown(token)
             self.skip_ends()
 
+    def sets_and_maps(self) -> None:
+        while self.at < len(self.stream) and not self.taken("}"):
+            token = self.take()
+            match "" if token.quoted else token.text:
+                case "set":
+                    self.set_block()
+                case "map":
+                    self.map_block()
+                case "define" | "redefine":
+                    self.define()
+                case "{":
+                    self.skip_braces()
+
+    def skip_braces(self) -> None:
+        """Step behind the brace that closes the one before."""
+        depth = 1
+        while depth and self.at < len(self.stream):
+            token = self.take()
+            depth += {"{": 1, "}": -1}.get(token.text, 0) if not token.quoted else 0
+
     def skip_block(self) -> None:
         while not self.taken("}"):
             if self.at >= len(self.stream) or self.take().text == "{":
                 raise self.unknown(self.peek())
 
     def set_block(self) -> None:
-        name = self.take().text
-        elements: list[str] | None = None
+        name, elements, changes = self.block(self.set_elements)
+        self.sets[name] = None if changes else elements
+
+    def map_block(self) -> None:
+        """Read a verdict map; one whose verdicts may change at run time, or that has other values, is none that rules can use here."""
+        name, elements, changes = self.block(self.map_elements)
+        if not changes and elements is not None:
+            self.maps[name] = elements
+
+    def block(self, elements: Callable[[], list[_T]]) -> tuple[tuple[str, str, str], list[_T] | None, bool]:
+        """Read name and braces of a set or map; returns its elements, None without any, and whether it changes at run time.
+
+        Raises ArtefactError for a second one of the name: nft adds its elements to the first one, also for the rules above.
+        """
+        token = self.take()
+        name = (*self.table, token.text)
+        if name in self.sets or name in self.maps:
+            raise ArtefactError(f"{token.path}:{token.line} defines '{token.text}' once more, which is not followed; write it in one place")
+        found: list[_T] | None = None
         changes = False
         self.take("{")
         self.skip_ends()
@@ -178,11 +224,11 @@ class _Parser(RuleReader):
                     changes = any(token.text in ("dynamic", "timeout") for token in self.stream[start : self.at])
                 case "elements":
                     self.take("=")
-                    elements = self.values()
+                    found = elements()
                 case _:
                     raise self.unknown(token)
             self.skip_ends()
-        self.sets[(*self.table, name)] = ["*"] if changes or elements is None else elements
+        return name, found, changes
 
     def to_end(self) -> None:
         while self.at < len(self.stream) and self.peek().text not in ("\n", ";", "}"):

@@ -1,14 +1,13 @@
-"""What a rule set lets in: every interface, protocol and port is sent through the input chains.
+"""What a rule set lets in: packets of every interface and protocol are sent through the input chains, all ports of a protocol at once.
 
 The answer errs on one side only: a rule whose match cannot be decided here (an address, a rate, a mark) is taken to match when it accepts and
 not to match when it drops. Established connections and what belongs to them are not inbound and are left out.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import pairwise
 
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.nft import Chain, RuleSet, Table
@@ -19,6 +18,8 @@ OTHER = "*"
 STATES = ("new", "untracked", "invalid")
 MAX_DEPTH = 16
 """Jumps that nftables follows (NFT_JUMP_STACK_SIZE)."""
+MAX_WORK = 50_000
+"""Comparisons that a packet may meet, times interfaces."""
 SERVICES: Mapping[str, int] = {
     "ssh": 22, "domain": 53, "bootps": 67, "bootpc": 68, "http": 80, "ntp": 123, "https": 443, "dhcpv6-client": 546, "dhcpv6-server": 547,
     "mqtt": 1883, "mdns": 5353,
@@ -28,21 +29,25 @@ _PORTS = ("tcp", "udp")
 PROTOCOLS = (*_PORTS, "icmp", "icmpv6", "other")
 
 
-class _Answer(Enum):
-    NO = 0
-    MAYBE = 1
-    YES = 2
+Ports = int
+"""A set of destination ports: port N is the bit N. Packets of protocols without ports are the bit 0."""
+ALL_PORTS: Ports = (1 << 65536) - 1
+_NONE: tuple[Ports, Ports] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Packet:
+class _Packets:
+    """Packets that differ in their destination port alone."""
+
     interface: str
     family: str
     """`ip` or `ip6`."""
     protocol: str
-    port: int
-    """Destination port; -1 for protocols without."""
     state: str
+
+    @property
+    def ports(self) -> Ports:
+        return ALL_PORTS if self.protocol in _PORTS else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,17 @@ def inbound(rules: RuleSet, interfaces: tuple[str, ...]) -> Mapping[str, Inbound
     """
     _refuse_address_translation(rules)
     names = [*sorted({*interfaces, *_named_interfaces(rules)} - {OTHER}), OTHER]
-    starts = _port_starts(rules)
-    return {name: Inbound(tuple(sorted(_allowed(rules, name, starts)))) for name in names}
+    if len(names) * _comparisons(rules) > MAX_WORK:
+        raise ArtefactError("the rule set is larger than a firewall of a charger, and what it lets in was not computed; write fewer rules")
+    ports = {id(match): _ports_of(match) for match in _matches(rules) if match.key.endswith("dport")}
+    return {name: Inbound(tuple(sorted(_allowed(rules, name, ports)))) for name in names}
+
+
+def _comparisons(rules: RuleSet) -> int:
+    """Return how much there is to compare for one packet; sets of ports and what is not decided here cost as one value."""
+    chains = [chain for table in rules.tables for chain in table.chains.values()]
+    values = sum(len(match.values) for match in _matches(rules) if match.key in _COMPARED)
+    return len(chains) + sum(1 + len(rule.matches) for chain in chains for rule in chain.rules) + values
 
 
 def _refuse_address_translation(rules: RuleSet) -> None:
@@ -83,19 +97,19 @@ def _named_interfaces(rules: RuleSet) -> set[str]:
     return {value for match in _matches(rules) if match.key in ("meta iifname", "meta iif") for value in match.values if "*" not in value}
 
 
-def _port_starts(rules: RuleSet) -> list[int]:
-    """Ports at which an answer can change: each run up to the next is treated alike."""
-    found = {0, 65536}
-    for match in _matches(rules):
-        if match.key.endswith("dport"):
-            for low, high in (_port_range(value) for value in match.values if value != "*"):
-                found |= {low, high + 1}
-    return sorted(found)
+def _ports_of(match: Match) -> Ports:
+    """Return the ports that a comparison is true for; of `*` among them nothing is known, see `_meets`."""
+    found = 0
+    for low, high in {_port_range(value) for value in match.values if value != "*"}:
+        limits = {"<": (0, low - 1), "<=": (0, low), ">": (high + 1, 65535), ">=": (high, 65535)}
+        first, last = limits.get(match.operator, (low, high))
+        found |= (1 << last + 1) - (1 << first) if first <= last else 0
+    return ALL_PORTS & ~found if match.operator == "!=" else found
 
 
 def _port_range(value: str) -> tuple[int, int]:
-    low, _, high = value.partition("-") if value not in SERVICES else (value, "", "")
-    return _port(low), _port(high or low)
+    low, dash, high = value.partition("-") if value not in SERVICES else (value, "", "")
+    return _port(low), _port(high if dash else low)
 
 
 def _port(word: str) -> int:
@@ -105,107 +119,120 @@ def _port(word: str) -> int:
     return number
 
 
-def _allowed(rules: RuleSet, interface: str, starts: list[int]) -> Iterator[str]:
+def _allowed(rules: RuleSet, interface: str, ports: Mapping[int, Ports]) -> Iterator[str]:
     for protocol in PROTOCOLS:
-        if protocol not in _PORTS:
-            if _enters(rules, interface, protocol, -1):
-                yield protocol
-            continue
-        run: list[int] = []
-        for low, after in pairwise(starts):
-            if _enters(rules, interface, protocol, low):
-                run = [run[0], after - 1] if run else [low, after - 1]
-            elif run:
-                yield _named(protocol, run)
-                run = []
-        if run:
-            yield _named(protocol, run)
+        families = {"icmp": ("ip",), "icmpv6": ("ip6",)}.get(protocol, ("ip", "ip6"))
+        entering = 0
+        for packets in (_Packets(interface, family, protocol, state) for family in families for state in STATES):
+            entering |= _passing(rules, packets, ports)
+        if protocol in _PORTS:
+            yield from (_named(protocol, low, high) for low, high in _runs(entering))
+        elif entering:
+            yield protocol
 
 
-def _named(protocol: str, run: list[int]) -> str:
-    low, high = run
+def _runs(ports: Ports) -> Iterator[tuple[int, int]]:
+    """Yield first and last of each run of ports."""
+    at = 0
+    while ports:
+        low = (ports & -ports).bit_length() - 1
+        ports >>= low
+        length = (~ports & (ports + 1)).bit_length() - 1
+        yield at + low, at + low + length - 1
+        ports >>= length
+        at += low + length
+
+
+def _named(protocol: str, low: int, high: int) -> str:
     return f"{protocol}/{low}" if low == high else f"{protocol}/{low}-{high}"
 
 
-def _enters(rules: RuleSet, interface: str, protocol: str, port: int) -> bool:
-    families = {"icmp": ("ip",), "icmpv6": ("ip6",)}.get(protocol, ("ip", "ip6"))
-    return any(_passes(rules, _Packet(interface, family, protocol, port, state)) for family in families for state in STATES)
-
-
-def _passes(rules: RuleSet, packet: _Packet) -> bool:
-    """Whether every input chain that sees the packet may accept it."""
+def _passing(rules: RuleSet, packets: _Packets, ports: Mapping[int, Ports]) -> Ports:
+    """Return those of the packets that every input chain which sees them may accept."""
+    passing = packets.ports
     for table in rules.tables:
-        if table.family not in (packet.family, "inet"):
-            continue
-        for chain in table.chains.values():
-            if chain.hook == "input" and "accept" not in _Walk(table, packet).base(chain):
-                return False
-    return True
+        if table.family in (packets.family, "inet"):
+            walk = _Walk(table, packets, ports)
+            for chain in table.chains.values():
+                if chain.hook == "input":
+                    passing &= walk.base(chain)
+    return passing
 
 
 @dataclass
 class _Walk:
     table: Table
-    packet: _Packet
-    known: dict[str, frozenset[str]] = field(default_factory=dict)
+    packets: _Packets
+    ports: Mapping[int, Ports]
+    known: dict[str, Mapping[str, Ports]] = field(default_factory=dict)
 
-    def base(self, chain: Chain) -> frozenset[str]:
+    def base(self, chain: Chain) -> Ports:
+        """Return the ports that a base chain may accept."""
         ends = self.chain(chain, 0)
-        return (ends - {"return"}) | ({chain.policy} if "return" in ends else frozenset())
+        return ends["accept"] | (ends["return"] if chain.policy == "accept" else 0)
 
-    def chain(self, chain: Chain, depth: int) -> frozenset[str]:
-        """Return the ways in which the packet may leave the chain: `accept`, `drop`, `return`."""
+    def chain(self, chain: Chain, depth: int) -> Mapping[str, Ports]:
+        """Return the ways in which packets may leave the chain, `accept`, `drop` and `return`, with the ports that may leave so."""
         if depth > MAX_DEPTH:
             raise ArtefactError(f"{chain.path}:{chain.line} is a chain more than {MAX_DEPTH} jumps deep, or in a loop; nft refuses it")
         if chain.name not in self.known:
             self.known[chain.name] = self._chain(chain, depth)
         return self.known[chain.name]
 
-    def _chain(self, chain: Chain, depth: int) -> frozenset[str]:
-        ends: set[str] = set()
+    def _chain(self, chain: Chain, depth: int) -> Mapping[str, Ports]:
+        ends = dict.fromkeys(("accept", "drop", "return"), 0)
+        here = self.packets.ports
         for rule in chain.rules:
-            answer = self._rule(rule.matches)
-            if answer is _Answer.NO or not rule.verdict:
+            surely, perhaps = self._rule(rule.matches)
+            meeting = here & (surely | perhaps)
+            if not meeting or not rule.verdict:
                 continue
             word, _, target = rule.verdict.partition(" ")
-            leaves = self.chain(self.table.chains[target], depth + 1) if target else frozenset((word,))
-            goes_on = word == "jump" and "return" in leaves
-            ends |= leaves - {"return"} if word == "jump" else leaves
-            if answer is _Answer.YES and not goes_on:
-                return frozenset(ends)
-        return frozenset(ends | {"return"})
+            leaves = self.chain(self.table.chains[target], depth + 1) if target else {word: self.packets.ports}
+            back = leaves["return"] if word == "jump" else 0
+            for way, leaving in leaves.items():
+                if word != "jump" or way != "return":
+                    ends[way] |= meeting & leaving
+            here &= ~surely | back
+        ends["return"] |= here
+        return ends
 
-    def _rule(self, matches: tuple[Match, ...]) -> _Answer:
-        answers = [_meets(match, self.packet) for match in matches]
-        return min(answers, key=lambda answer: answer.value, default=_Answer.YES)
+    def _rule(self, matches: tuple[Match, ...]) -> tuple[Ports, Ports]:
+        """Return the ports that surely meet all comparisons, and those that perhaps do."""
+        surely = possibly = self.packets.ports
+        for match in matches:
+            yes, maybe = self._meets(match)
+            surely &= yes
+            possibly &= yes | maybe
+        return surely, possibly & ~surely
+
+    def _meets(self, match: Match) -> tuple[Ports, Ports]:
+        """Return the ports that surely meet a comparison, and those that perhaps do."""
+        packets, every = self.packets, self.packets.ports
+        head = match.key.partition(" ")[0]
+        if head in ("tcp", "udp", "icmp", "icmpv6") and packets.protocol != head:
+            return _NONE
+        if head == "th" and packets.protocol not in _PORTS:
+            return (0, every) if packets.protocol == "other" else _NONE
+        if head in ("ip", "ip6") and packets.family != head:
+            return _NONE
+        if match.key.endswith("dport"):
+            return (0, every) if "*" in match.values else (self.ports[id(match)] & every, 0)
+        answer = _decide(match, packets)
+        return (every, 0) if answer is _Answer.YES else (0, every) if answer is _Answer.MAYBE else _NONE
 
 
-def _meets(match: Match, packet: _Packet) -> _Answer:
-    head = match.key.partition(" ")[0]
-    if head in ("tcp", "udp", "icmp", "icmpv6") and packet.protocol != head:
-        return _Answer.NO
-    if head == "th" and packet.protocol not in _PORTS:
-        return _Answer.MAYBE if packet.protocol == "other" else _Answer.NO
-    if head in ("ip", "ip6") and packet.family != head:
-        return _Answer.NO
-    if "*" in match.values:
+class _Answer(Enum):
+    NO = 0
+    MAYBE = 1
+    YES = 2
+
+
+def _decide(match: Match, packets: _Packets) -> _Answer:
+    """Say whether packets meet a comparison that is not about ports."""
+    if match.key not in _COMPARED or "*" in match.values:
         return _Answer.MAYBE
-    match match.key:
-        case "meta iifname" | "meta iif":
-            return _compare(match, [_interface(value, packet.interface) for value in match.values])
-        case "meta l4proto" | "ip protocol" | "ip6 nexthdr":
-            return _compare(match, [_protocol(value, packet.protocol) for value in match.values])
-        case "meta nfproto" | "meta protocol":
-            return _compare(match, [_yes({"ipv4": "ip", "ipv6": "ip6"}.get(value, value) == packet.family) for value in match.values])
-        case "tcp dport" | "udp dport" | "th dport":
-            return _compare(match, [_in_range(match.operator, _port_range(value), packet.port) for value in match.values])
-        case "ct state":
-            return _compare(match, [_yes(value == packet.state) for value in match.values])
-        case _:
-            return _Answer.MAYBE
-
-
-def _compare(match: Match, answers: list[_Answer]) -> _Answer:
+    answers = [_COMPARED[match.key](value, packets) for value in match.values]
     best = max(answers, key=lambda answer: answer.value, default=_Answer.NO)
     if match.operator != "!=":
         return best
@@ -216,20 +243,35 @@ def _yes(holds: bool) -> _Answer:
     return _Answer.YES if holds else _Answer.NO
 
 
-def _interface(value: str, name: str) -> _Answer:
+def _interface(value: str, packets: _Packets) -> _Answer:
     if "*" not in value:
-        return _yes(value == name)
-    return _Answer.MAYBE if name == OTHER else _yes(name.startswith(value.removesuffix("*")))
+        return _yes(value == packets.interface)
+    return _Answer.MAYBE if packets.interface == OTHER else _yes(packets.interface.startswith(value.removesuffix("*")))
 
 
-def _protocol(value: str, protocol: str) -> _Answer:
+def _protocol(value: str, packets: _Packets) -> _Answer:
     value = _PROTOCOL_NAMES.get(value, value)
-    if protocol == "other":
+    if packets.protocol == "other":
         return _Answer.NO if value in PROTOCOLS else _Answer.MAYBE
-    return _yes(value == protocol)
+    return _yes(value == packets.protocol)
 
 
-def _in_range(operator: str, limits: tuple[int, int], port: int) -> _Answer:
-    low, high = limits
-    holds = {"<": port < low, "<=": port <= low, ">": port > high, ">=": port >= high}
-    return _yes(holds.get(operator, low <= port <= high))
+def _family(value: str, packets: _Packets) -> _Answer:
+    return _yes({"ipv4": "ip", "ipv6": "ip6"}.get(value, value) == packets.family)
+
+
+def _state(value: str, packets: _Packets) -> _Answer:
+    return _yes(value == packets.state)
+
+
+_COMPARED: Mapping[str, Callable[[str, _Packets], _Answer]] = {
+    "meta iifname": _interface,
+    "meta iif": _interface,
+    "meta l4proto": _protocol,
+    "ip protocol": _protocol,
+    "ip6 nexthdr": _protocol,
+    "meta nfproto": _family,
+    "meta protocol": _family,
+    "ct state": _state,
+}
+"""What is decided here; a comparison of anything else may be true."""

@@ -22,9 +22,18 @@ def parse_revocation_lists(data: bytes, where: str) -> tuple[RevocationList, ...
     if len(blocks) > MAX_LISTS:
         raise ArtefactError(f"{where} holds more than {MAX_LISTS} revocation lists; it is no keyring of a charger")
     try:
-        return tuple(x509.load_pem_x509_crl(block) for block in blocks)
-    except ValueError:
+        return tuple(_loaded(block) for block in blocks)
+    except (ValueError, TypeError, x509.InvalidVersion):
         raise ArtefactError(f"{where} holds a revocation list that cannot be read; replace the file") from None
+
+
+def _loaded(block: bytes) -> RevocationList:
+    """Return a list whose parts that are parsed on demand have been parsed; raises ValueError for a damaged one."""
+    found = x509.load_pem_x509_crl(block)
+    _ = found.issuer, found.last_update_utc, found.next_update_utc
+    for _ in found:
+        pass
+    return found
 
 
 def is_of(revoked: RevocationList, authority: x509.Certificate) -> bool:

@@ -10,6 +10,7 @@ from everest_secure.image.tree import Tree
 DATABASES = ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite")
 """The places of distributions; the last one is that of images made by OSTree."""
 MAX_BYTES = 64 << 20
+MAX_PACKAGES = 100_000
 MAX_STEPS = 20_000
 """Thousands of steps of SQLite's machine that one reading may take; a view of a hostile database may go on for ever."""
 _NAME, _VERSION, _RELEASE, _EPOCH = 1000, 1001, 1002, 1003
@@ -32,17 +33,28 @@ def read_rpm_database(tree: Tree, path: str) -> Iterator[tuple[str, str]]:
     with sqlite3.connect(":memory:") as database:
         steps = iter(range(MAX_STEPS))
         try:
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_BYTES)
             database.deserialize(content)
             database.execute("PRAGMA trusted_schema=OFF")
             database.set_progress_handler(lambda: next(steps, None) is None, 1000)
-            headers = [header for (header,) in database.execute("SELECT blob FROM Packages")]
-        except sqlite3.Error:
+            headers = list(_headers(database))
+        except (sqlite3.Error, ValueError):  # the name of a damaged table, in a message of SQLite, need not be UTF-8
             raise ArtefactError(damaged) from None
     for header in headers:
         try:
             yield _package(header)
         except (struct.error, TypeError, ValueError, KeyError):
             raise ArtefactError(damaged) from None
+
+
+def _headers(database: sqlite3.Connection) -> Iterator[bytes]:
+    """Yield the headers; raises ValueError when they are more than a system has, as those of a view may be."""
+    size = 0
+    for number, (header,) in enumerate(database.execute("SELECT blob FROM Packages")):
+        size += len(header) if isinstance(header, bytes) else 0
+        if not isinstance(header, bytes) or size > MAX_BYTES or number > MAX_PACKAGES:
+            raise ValueError("no headers")
+        yield header
 
 
 def _package(header: bytes) -> tuple[str, str]:

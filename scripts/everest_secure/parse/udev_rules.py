@@ -11,7 +11,7 @@ from everest_secure.parse.conf_files import conf_files, places
 DIRECTORIES = places("udev/rules.d")
 MATCHING = ("==", "!=")
 """Operators that ask; all others assign."""
-_KEY = re.compile(r'\s*(?P<key>[A-Z_]+(?:\{[^}]*\})?)\s*(?P<operator>==|!=|:=|\+=|-=|=)\s*[ei]?"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
+_KEY = re.compile(r'(?<![A-Z_])(?P<key>[A-Z_]+(?:\{[^{}"]*\})?)\s*(?P<operator>==|!=|:=|\+=|-=|=)\s*[ei]?"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
 _AUTHORISING = re.compile(r"ATTR\{(?:.*/)?authorized(?:_default)?\}")
 RUNNING = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
 """Keys whose value is a command."""

@@ -1,12 +1,13 @@
 """Syntax of systemd unit files (systemd.syntax(7)) and the meaning of lists, booleans and capability sets in them."""
 
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from everest_secure.errors import ArtefactError
+from everest_secure.parse.unit_words import split_words
 
+_NAMES_OF_UNITS = ("Unit", "Install")
 _TRUE = frozenset(("1", "yes", "y", "true", "t", "on"))
 
 
@@ -76,7 +77,7 @@ def words(assignments: Iterable[Assignment]) -> tuple[str, ...]:
     found: list[str] = []
     for assignment in effective(assignments):
         try:
-            found += shlex.split(assignment.value)
+            found += split_words(assignment.value, keep_escapes=assignment.section in _NAMES_OF_UNITS)
         except ValueError:
             raise ArtefactError(f"{assignment.path}:{assignment.line} has a quote that is never closed; mend the unit") from None
     return tuple(found)

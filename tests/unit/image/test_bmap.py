@@ -1,5 +1,6 @@
 """Block maps made by bmaptool."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,32 @@ def test_what_is_no_map_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "map").write_text(text)
     with pytest.raises(ArtefactError, match="is no block map"):
         read_block_map(tmp_path / "map")
+
+
+NUMBERS = "<ImageSize>1</ImageSize><BlockSize>1</BlockSize>"
+HOSTILE = {
+    "entities in two bytes a letter": f'<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "1">]><bmap>{NUMBERS}<c>&b;</c></bmap>'.encode("utf-16"),
+    "an encoding that nobody knows": f'<?xml version="1.0" encoding="nobody"?><bmap>{NUMBERS}</bmap>'.encode(),
+    "an encoding of several bytes": f'<?xml version="1.0" encoding="gb18030"?><bmap>{NUMBERS}</bmap>'.encode(),
+    "a long number": b"<bmap><ImageSize>" + b"1" * 100_000 + b"</ImageSize></bmap>",
+    "deep": b"<bmap>" * 100_000,
+    "too long": b"<bmap>" + b" " * (9 << 20) + b"</bmap>",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_map_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.bmap").write_bytes(HOSTILE[name])
+    with pytest.raises(ArtefactError, match="no block map"):
+        read_block_map(tmp_path / "x.bmap")
+
+
+def test_elements_that_nobody_reads_take_no_memory(tmp_path: Path) -> None:
+    """A tree of them takes a hundred bytes for each byte."""
+    (tmp_path / "x.bmap").write_text(f"<bmap>{NUMBERS}{'<x/>' * 200_000}</bmap>")
+    tracemalloc.start()
+    try:
+        read_block_map(tmp_path / "x.bmap")
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    finally:
+        tracemalloc.stop()

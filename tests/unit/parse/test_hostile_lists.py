@@ -1,8 +1,12 @@
 """Settings, networks, topics, lists of a build and bills of materials that nobody meant: each is read or ends in one sentence, and soon."""
 
 import json
+from base64 import b64encode
 from contextlib import suppress
+from datetime import UTC, datetime
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,11 +16,12 @@ from everest_secure.parse.hawkbit_conf import parse_hawkbit_config
 from everest_secure.parse.journald_conf import read_journald_conf
 from everest_secure.parse.mosquitto import parse_broker_config
 from everest_secure.parse.networkd import made_interfaces, networks_of, read_networks
-from everest_secure.parse.revocation import MAX_LISTS, parse_revocation_lists
+from everest_secure.parse.revocation import MAX_LISTS, is_revoked, list_faults, parse_revocation_lists
 from everest_secure.parse.spdx import parse_spdx3, read_spdx2
 from everest_secure.parse.sysctl import read_sysctl
 from everest_secure.parse.timespan import seconds
 from everest_secure.parse.topics import covers, parse_acl, passages
+from support.authority import issue, revocation_list
 from support.rootfs import RootFs
 
 VALUES = st.recursive(
@@ -80,3 +85,20 @@ def test_a_million_beginnings_of_a_list_and_of_a_layer_take_no_time() -> None:
         parse_revocation_lists((begin + b"-----END X509 CRL-----\n") * (MAX_LISTS + 1), "x")
     (layer,) = parse_buildinfo("Layer Revisions:      |\n" + "a= " + ":" * 5_000_000).layers
     assert layer.modified
+
+
+def test_a_revocation_list_with_any_byte_altered_is_read_or_a_sentence() -> None:
+    """An issuer of an unknown kind of text, for one, shows only when somebody asks for the issuer."""
+    authority = issue("root", authority=True)
+    leaf = issue("leaf", by=authority).certificate
+    der = x509.load_pem_x509_crl(revocation_list(authority, issue("other", by=authority)).encode()).public_bytes(Encoding.DER)
+    refused = 0
+    for at, value in ((at, new) for at, old in enumerate(der) for new in (0, 0xFF, old ^ 1, old ^ 0x80)):
+        pem = b64encode(der[:at] + bytes([value]) + der[at + 1 :]).decode()
+        try:
+            lists = parse_revocation_lists(f"-----BEGIN X509 CRL-----\n{pem}\n-----END X509 CRL-----\n".encode(), "x")
+            list(list_faults(authority.certificate, lists, at=datetime(2026, 1, 1, tzinfo=UTC), days=30))
+            is_revoked(leaf, authority.certificate, lists)
+        except ArtefactError:
+            refused += 1
+    assert refused

@@ -44,6 +44,9 @@ CASES = [
     ("ct state { new, established } tcp dport 22 accept", "", ("tcp/22",)),
     ("ct state vmap { established : accept, related : accept, invalid : drop }", "", ()),
     ("tcp dport vmap { 22 : accept, 80 : drop, 443 : jump web }", "chain web {\naccept\n}", ("tcp/22", "tcp/443")),
+    ('iifname . tcp dport { "eth0" . 22, "eth1" . 80, "eth0" . 90-91 } accept', "", ("tcp/22", "tcp/90-91")),
+    ('iifname . tcp dport != { "eth0" . 22 } drop\ntcp dport 80 accept', "", ("tcp/80",)),
+    ('iifname . tcp dport vmap { "eth0" . 22 : accept, "eth0" . 80 : drop }\ntcp dport { 80, 81 } accept', "", ("tcp/22", "tcp/81")),
     ("ip saddr 10.0.0.0/8 tcp dport 22 accept", "", ("tcp/22",)),
     ("ip saddr 10.0.0.0/8 drop\ntcp dport 22 accept", "", ("tcp/22",)),
     ("ip6 saddr fe80::/10 udp dport 15118 accept", "", ("udp/15118",)),
@@ -97,6 +100,53 @@ def test_definitions_sets_and_includes_are_put_in() -> None:
     assert found["*"].allowed == ("tcp/443",)
 
 
+NAMED = [
+    ("iifname . tcp dport @open accept", "set open {\ntype ifname . inet_service\nelements = { eth0 . 22, eth1 . 80 }\n}", ("tcp/22",)),
+    ("iifname . tcp dport @open accept", "set open {\ntype ifname . inet_service\nflags dynamic\n}", ("tcp/0-65535",)),
+    ("iifname . tcp dport != @open drop\ntcp dport 80 accept", "set open {\ntype ifname . inet_service\nelements = { eth0 . 22 }\n}", ("tcp/80",)),
+    ("iifname vmap @sides", "map sides {\ntype ifname : verdict\nelements = { eth0 : jump web, eth1 : accept }\n}\nchain web {\ntcp dport 80 accept\n}", ("tcp/80",)),
+    ("iifname . tcp dport vmap @m", "map m {\ntype ifname . inet_service : verdict\nelements = { eth0 . 22 : accept, eth0 . 80 : drop }\n}", ("tcp/22",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rules", "named", "expected"), NAMED)
+def test_sets_and_maps_are_known_by_their_names(rules: str, named: str, expected: tuple[str, ...]) -> None:
+    before = BASE.format(rules, "").replace("{\nchain", f"{{\n{named}\nchain", 1)
+    for text in (before, BASE.format(rules, named)):
+        assert inbound(parse_ruleset(text, "x"), ("eth0", "eth1"))["eth0"].allowed == expected
+
+
+UNFOLLOWED = [
+    ("tcp dport vmap @m", "map m {\ntype inet_service : verdict\nflags dynamic\nelements = { 22 : accept }\n}"),
+    ("tcp dport vmap @m", "map m {\ntype inet_service : verdict\n}"),
+    ("tcp dport vmap @m", "map m {\ntype inet_service : verdict\nelements = { 22 : accept }\n}\nmap m {\nelements = { 80 : accept }\n}"),
+    ("tcp dport vmap @m", "map m {\ntype inet_service . inet_service : verdict\nelements = { 22 . 23 : accept }\n}"),
+    ("tcp dport @m accept", "set m {\ntype ifname . inet_service\nelements = { eth0 . 22 }\n}"),
+    ("iifname . tcp dport @m accept", "set m {\ntype inet_service\nelements = { 22 }\n}"),
+    ("tcp dport @m accept", "set m {\ntype inet_service\nelements = { 22 }\n}\nset m {\nelements = { 80 }\n}"),
+]
+
+
+@pytest.mark.parametrize(("rules", "named"), UNFOLLOWED)
+def test_sets_and_maps_whose_elements_are_not_known_or_do_not_fit_are_refused(rules: str, named: str) -> None:
+    with pytest.raises(ArtefactError):
+        parse_ruleset(BASE.format(rules, "").replace("{\nchain", f"{{\n{named}\nchain", 1), "x")
+
+
+def test_thousands_of_rules_are_judged_and_more_are_refused() -> None:
+    """Each port at which something may change went through every rule once: ten minutes for this."""
+    rules = "".join(f"tcp dport {2 * number} accept\n" for number in range(3000))
+    assert len(allowed(rules)) == 3000
+    with pytest.raises(ArtefactError, match="larger than a firewall"):
+        allowed(rules * 5)
+
+
+def test_definitions_that_double_are_refused() -> None:
+    doubled = "define a0 = { 1, 2 }\n" + "".join(f"define a{n + 1} = {{ $a{n}, $a{n} }}\n" for n in range(40))
+    with pytest.raises(ArtefactError, match="values"):
+        parse_ruleset(doubled, "x")
+
+
 def test_a_set_that_changes_at_run_time_may_hold_anything() -> None:
     rules = BASE.format("tcp dport @open accept", "").replace(
         "{\nchain", "{\nset open { type inet_service; flags dynamic,timeout; }\n chain", 1
@@ -120,6 +170,7 @@ REFUSED = [
     "meta mark set 1 accept",
     "tcp dport map { 22 : 80 } accept",
     "tcp dport 70000 accept",
+    'iifname . tcp dport "eth1" . 22 accept',
     "accept tcp dport 22",
     "`",
 ]

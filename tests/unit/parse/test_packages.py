@@ -119,6 +119,9 @@ def made(*statements: str) -> bytes:
         return connection.serialize()
 
 
+ENDLESS = "n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -127,8 +130,22 @@ def made(*statements: str) -> bytes:
         made("CREATE TABLE Packages (hnum, blob)", "INSERT INTO Packages VALUES (1, x'ffffffff00000000')"),
         made("CREATE TABLE Packages (hnum, blob)", "INSERT INTO Packages VALUES (1, x'0000000100000000000003e8000000060000ffff00000001')"),
         made("CREATE VIEW Packages AS WITH RECURSIVE n(blob) AS (SELECT 1 UNION ALL SELECT blob + 1 FROM n) SELECT blob FROM n"),
+        made("CREATE VIEW Packages AS SELECT zeroblob(900000000) AS blob"),
+        made(f"CREATE VIEW Packages AS WITH RECURSIVE {ENDLESS} SELECT zeroblob(60000000) AS blob FROM n"),
+        made(f"CREATE VIEW Packages AS WITH RECURSIVE {ENDLESS} SELECT zeroblob(1) AS blob FROM n"),
+        made("CREATE VIEW Packages AS SELECT blob FROM missing_").replace(b"missing_", b"missing\xf4"),
     ],
-    ids=["no table", "text", "too many entries", "outside", "a view without end"],
+    ids=[
+        "no table",
+        "text",
+        "too many entries",
+        "outside",
+        "a view without end",
+        "a large blob",
+        "large blobs without end",
+        "blobs without end",
+        "a name that is no text",
+    ],
 )
 def test_a_hostile_rpm_database_is_one_sentence(content: bytes) -> None:
     with pytest.raises(ArtefactError, match="no package list that can be read"):

@@ -1,0 +1,130 @@
+"""Chains that constrain, expire or end early, judged here and by `openssl verify`."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+from everest_secure.parse.chain import build_chain, chain_faults
+from support.authority import Pair, issue
+from support.reference import require
+
+
+def named(**names: str) -> x509.DirectoryName:
+    return x509.DirectoryName(x509.Name([x509.NameAttribute(getattr(NameOID, kind), value) for kind, value in names.items()]))
+
+
+def only(*names: x509.GeneralName, but: Sequence[x509.GeneralName] = ()) -> tuple[x509.ExtensionType, ...]:
+    return (x509.NameConstraints(list(names) or None, list(but) or None),)
+
+
+def alternatively(*names: x509.GeneralName) -> tuple[x509.ExtensionType, ...]:
+    return (x509.SubjectAlternativeName(names),)
+
+
+NOBODY_KNOWS = (x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\0"),)
+ROOT = issue("Root", authority=True)
+SUB = issue("Sub", by=ROOT, authority=True)
+SHORT = issue("Short", by=ROOT, authority=True, path_length=0)
+DOWN = issue("Down", by=SHORT, authority=True)
+SAME = issue("Short", by=SHORT, authority=True)
+MAIL = x509.RFC822Name("a@example.org")
+HOSTS = x509.DNSName("example.org")
+
+
+def below(constraints: tuple[x509.ExtensionType, ...], name: str = "Leaf", *, organization: str = "", more: tuple[x509.ExtensionType, ...] = ()) -> tuple[Pair, list[Pair], list[Pair]]:  # fmt: skip
+    """Return a leaf, its intermediate with constraints, and the root."""
+    sub = issue("Constrained", by=ROOT, authority=True, more=constraints)
+    return issue(name, by=sub, organization=organization, more=more), [sub], [ROOT]
+
+
+def by(sub: Pair, *between: Pair, anchors: Sequence[Pair] = (ROOT,)) -> tuple[Pair, list[Pair], list[Pair]]:
+    return issue("Leaf", by=sub), [sub, *between], list(anchors)
+
+
+EXPIRED_ROOT = issue("Root", authority=True, days=1, age=9)
+OLD_KEY = issue("Root again", authority=True, days=1, age=9)
+NEW_KEY = issue("Root again", authority=True, key=OLD_KEY.key)
+CHAINS = {
+    "a permitted directory": below(only(named(COMMON_NAME="Leaf"))),
+    "a permitted directory in capitals and with spaces": below(only(named(COMMON_NAME="a  LEAF")), "A Leaf"),
+    "another directory than the permitted one": below(only(named(COMMON_NAME="Other"))),
+    "a longer directory than the permitted one": below(only(named(COMMON_NAME="Leaf")), organization="o"),
+    "one of two permitted directories": below(only(named(COMMON_NAME="Other"), named(COMMON_NAME="Leaf"))),
+    "an excluded directory": below(only(but=[named(COMMON_NAME="Leaf")])),
+    "another directory than the excluded one": below(only(but=[named(COMMON_NAME="Other")])),
+    "an alternative directory that is not permitted": below(only(named(COMMON_NAME="Leaf")), more=alternatively(named(COMMON_NAME="x"))),
+    "hosts are constrained and none is named": below(only(HOSTS)),
+    "a host that is not permitted": below(only(HOSTS), more=alternatively(x509.DNSName("example.com"))),
+    "a host that is excluded": below(only(but=[HOSTS]), more=alternatively(x509.DNSName("a.example.org"))),
+    "a host in the common name": below(only(HOSTS), "charger.example.com"),
+    "a mail address that is excluded": below(only(but=[MAIL]), more=alternatively(MAIL)),
+    "another kind of name than is constrained": below(only(HOSTS), more=alternatively(MAIL)),
+    "constraints of the root": (issue("Leaf", by=(bound := issue("Bound", authority=True, more=only(named(COMMON_NAME="x"))))), [], [bound]),
+    "constraints of a leaf bind nobody": (issue("Leaf", by=SUB, more=only(named(COMMON_NAME="x"))), [SUB], [ROOT]),
+    "no authority below": by(SHORT),
+    "an authority too many": by(DOWN, SHORT),
+    "an authority of the same name below": by(SAME, SHORT),
+    "path length of the root": by(issue("a", by=(tight := issue("Tight", authority=True, path_length=0)), authority=True), anchors=[tight]),
+    "an expired intermediate": by(issue("a", by=ROOT, authority=True, days=1, age=9)),
+    "an expired intermediate above another": by(issue("a", by=(gone := issue("b", by=ROOT, authority=True, days=1, age=9)), authority=True), gone),
+    "an intermediate that is not valid yet": by(issue("a", by=ROOT, authority=True, age=-9)),
+    "an expired root": by(issue("a", by=EXPIRED_ROOT, authority=True), anchors=[EXPIRED_ROOT]),
+    "an expired root beside a new one of the same key": by(issue("a", by=OLD_KEY, authority=True), anchors=[OLD_KEY, NEW_KEY]),
+    "a new root beside an expired one of the same key": by(issue("a", by=OLD_KEY, authority=True), anchors=[NEW_KEY, OLD_KEY]),
+    "an intermediate is the only anchor": by(SUB, anchors=[SUB]),
+    "intermediate and root are anchors": by(SUB, anchors=[SUB, ROOT]),
+    "the intermediate comes from the anchors alone": (issue("Leaf", by=SUB), [], [SUB, ROOT]),
+    "the leaf is the only anchor": ((alone := issue("Leaf", by=SUB)), [], [alone]),
+    "the leaf is its own root": ((own := issue("Own")), [], [own]),
+    "a root that came along is no anchor": (issue("Leaf", by=ROOT), [ROOT], [issue("Other", authority=True)]),
+    "a leaf issued": by(issue("Leaf too", by=ROOT)),
+    "a critical extension of the leaf that nobody knows": (issue("Leaf", by=ROOT, more=NOBODY_KNOWS), [], [ROOT]),
+    "a critical extension of an intermediate that nobody knows": by(issue("a", by=ROOT, authority=True, more=NOBODY_KNOWS)),
+    "a critical extension that is known": (issue("Leaf", by=ROOT, more=(x509.OCSPNoCheck(),)), [], [ROOT]),
+    "a key of another kind in the middle": by(issue("a", by=ROOT, authority=True, key=rsa.generate_private_key(65537, 2048))),
+}  # fmt: skip
+STRICTER = {"a host that is permitted": below(only(HOSTS), more=alternatively(x509.DNSName("a.example.org")))}
+"""Chains that OpenSSL accepts and we refuse: constraints of hosts are not followed (parse/constraints.py)."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Whether a chain is accepted."""
+
+    ours: bool
+    theirs: bool
+    said: str
+
+
+def verdicts(chain: tuple[Pair, list[Pair], list[Pair]], place: Path) -> Verdicts:
+    require("openssl")
+    leaf, intermediates, anchors = chain
+    built = build_chain(
+        leaf.certificate, intermediates=[each.certificate for each in intermediates], anchors=[each.certificate for each in anchors]
+    )
+    faults = tuple(chain_faults(built, at=datetime.now(UTC)))
+    for file, pairs in (("leaf", [leaf]), ("sub", intermediates), ("roots", anchors)):
+        (place / file).write_text("".join(pair.pem for pair in pairs))
+    command: list[str | Path] = ["openssl", "verify", "-no-CApath", "-no-CAstore", "-CAfile", place / "roots"]
+    command += ["-untrusted", place / "sub"] if intermediates else []
+    done = subprocess.run([*command, place / "leaf"], capture_output=True, text=True, check=False)
+    return Verdicts(not faults, done.returncode == 0, f"{faults} {done.stdout} {done.stderr}")
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_openssl_and_we_agree_on_a_chain(name: str, tmp_path: Path) -> None:
+    said = verdicts(CHAINS[name], tmp_path)
+    assert said.ours is said.theirs, said.said
+
+
+@pytest.mark.parametrize("name", STRICTER)
+def test_what_is_not_followed_is_refused_though_openssl_accepts_it(name: str, tmp_path: Path) -> None:
+    said = verdicts(STRICTER[name], tmp_path)
+    assert (said.ours, said.theirs) == (False, True), said.said
