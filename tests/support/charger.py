@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from everest_secure.paths import PACKAGE
+from support.elf import Program
 
 COMPONENTS = PACKAGE / "reference/standins/ocpp-components"
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
@@ -137,4 +138,4 @@ def ocpp_components(device_models: Sequence[str]) -> dict[str, str]:
 
 def program(*texts: str) -> bytes:
     """Return a program that holds texts."""
-    return b"\x7fELF" + bytes(60) + b"".join(text.encode() + b"\0" for text in texts)
+    return Program().content + b"".join(text.encode() + b"\0" for text in texts)

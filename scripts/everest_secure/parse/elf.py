@@ -89,13 +89,16 @@ class Elf:
 
 
 def read_elf(blob: Blob, head: bytes = b"") -> Elf | None:
-    """Read an ELF file; None when it is none, or one of a class or byte order that no system has. `head` is its beginning, when that is at hand.
+    """Read an ELF file; None when it is none. `head` is its beginning, when that is at hand.
 
-    Raises ArtefactError when it is truncated or its tables contradict each other.
+    Raises ArtefactError when it is truncated, its tables contradict each other, or its class or byte order is one that no system has: Linux looks at neither
+    before it starts a program (fs/binfmt_elf.c).
     """
     head = head or blob.head(HEAD)
-    if head[:4] != MAGIC or len(head) < 52 or head[4] not in (1, 2) or head[5] not in (1, 2):
+    if head[:4] != MAGIC or len(head) < 52:
         return None
+    if head[4] not in (1, 2) or head[5] not in (1, 2):
+        raise ArtefactError(f"{blob.name} is a damaged ELF file: it has no known class or byte order; build or fetch it again")
     try:
         return _Reader(blob, head).read()
     except (struct.error, ValueError):

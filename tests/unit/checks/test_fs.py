@@ -8,6 +8,7 @@ from everest_secure.checks.core import Boot, Outcome, registered, run_check
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.tree import Node, NodeType
 from support.authority import issue
+from support.elf import Program
 from support.mutation import Mutation, check_mutation, sentence
 from support.rootfs import UNITS, RootFs, failing, good_root, production
 
@@ -179,7 +180,7 @@ def test_a_tpm_key_is_no_secret() -> None:
 
 def test_a_program_that_only_names_the_header_of_a_key_holds_none() -> None:
     fs = good_root()
-    fs.file("/usr/lib/libcrypto.so", b"\x7fELF\0-----BEGIN PRIVATE KEY-----\0-----BEGIN RSA PRIVATE KEY-----\n\0")
+    fs.file("/usr/lib/libcrypto.so", Program().content + b"\0-----BEGIN PRIVATE KEY-----\0-----BEGIN RSA PRIVATE KEY-----\n\0")
     assert not failing(fs)
 
 
