@@ -22,6 +22,10 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
 """Digests that are strong enough; any other is refused."""
 
 
+class WeakDigestError(ArtefactError):
+    """A signature is over a digest that OpenSSL takes and we do not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """One signer whose signature over content and signed attributes has been verified."""
@@ -45,7 +49,8 @@ class SignedData:
 def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None) -> SignedData:
     """Parse and verify every signature of a DER SignedData.
 
-    `detached` is the content when it is not embedded. Raises ArtefactError when it is no SignedData, has no signer, or a signature does not hold.
+    `detached` is the content when it is not embedded. Raises ArtefactError when it is no SignedData, has no signer, or a signature does not hold, and
+    WeakDigestError, which is one, when its digest is neither SHA-256 nor stronger.
     """
     try:
         signed, certificates, content, infos = _parse(der)
@@ -90,7 +95,7 @@ def _verify(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], c
     name = str(info["digest_algorithm"]["algorithm"].native)
     algorithm = _HASHES.get(name)
     if algorithm is None:
-        raise ArtefactError(f"{where} is signed with the digest {name.upper()}; sign it with SHA-256 or stronger")
+        raise WeakDigestError(f"{where} is signed with the digest {name.upper()}; sign it with SHA-256 or stronger")
     digest = hashes.Hash(algorithm)
     digest.update(content)
     computed = digest.finalize()
