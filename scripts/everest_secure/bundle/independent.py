@@ -55,7 +55,7 @@ def verify(bundle: Path, *, device: Device, now: datetime, payload: bool = True)
         what = f"{whole.name} has the format plain, whose payload is only verified as a whole and before it is read again"
         return Verdict((Reason(Why.FORMAT, what, "build it with the format verity"),), envelope, cms=cms)
     try:
-        signed = verify_signed_data(cms, whole.name)
+        signed = verify_signed_data(cms, whole.name, canonical=True)
         reasons = tuple(_signer_reasons(signed, device, now))
     except WeakDigestError as error:
         return Verdict((_reason(Why.WEAK_DIGEST, error),), envelope, cms=cms)

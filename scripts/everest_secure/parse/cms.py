@@ -53,11 +53,11 @@ class SignedData:
     """All certificates that came along."""
 
 
-def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None) -> SignedData:
+def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None, canonical: bool = False) -> SignedData:
     """Parse and verify every signature of a DER SignedData.
 
     `detached` is the content when it is not embedded. Raises ArtefactError when it is no SignedData, has no signer, or a signature does not hold, and
-    as one of its kinds WeakDigestError or EncodingError for what OpenSSL accepts and this does not.
+    as one of its kinds WeakDigestError for a weak digest, and with `canonical` EncodingError for bytes that nobody signed and that could be others.
     """
     try:
         signed, certificates, content, infos = _parse(der)
@@ -67,7 +67,7 @@ def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None)
         if signed != "signed_data" or not infos:
             raise ArtefactError(f"{where} is not signed: its CMS is '{signed}' with {len(infos)} signers; sign it")
         signatures = tuple(_verify(info, certificates, data, where) for info in infos)
-        if content is not None:
+        if canonical:
             _require_canonical(der, infos, where)
         return SignedData(content, signatures, certificates)
     except (
@@ -92,7 +92,8 @@ def _parse(der: bytes) -> tuple[str, tuple[x509.Certificate, ...], bytes | None,
     infos = list(signed["signer_infos"])
     digests = {each["algorithm"].native for each in signed["digest_algorithms"]}
     for each in infos:
-        each.native  # noqa: B018 - parses lazily, so that damage shows here
+        for field in ("version", "sid", "digest_algorithm", "signed_attrs", "signature", "unsigned_attrs"):
+            each[field].native  # noqa: B018 - parses lazily, so that damage shows here
         if each["digest_algorithm"]["algorithm"].native not in digests:
             raise ValueError(digests)  # OpenSSL has made no such digest then
     for certificate in chosen:
@@ -117,11 +118,12 @@ def _require_canonical(der: bytes, infos: Sequence[asn1.SignerInfo], where: str)
 def _names_algorithm(info: asn1.SignerInfo) -> bool:
     """Whether the signature's algorithm is of a known kind and of the digest that was made."""
     algorithm = info["signature_algorithm"]
-    if algorithm["algorithm"].native in ("rsaes_pkcs_v15", "rsassa_pkcs1v15", "rsassa_pss"):
-        return True
+    name = algorithm["algorithm"].native
     try:
-        return bool(algorithm.hash_algo == info["digest_algorithm"]["algorithm"].native)
-    except ValueError:
+        if name == "rsassa_pkcs1v15":
+            return algorithm["parameters"].native is None
+        return name == "rsassa_pss" or bool(algorithm.hash_algo == info["digest_algorithm"]["algorithm"].native)
+    except (ValueError, TypeError):
         return False
 
 
@@ -179,7 +181,7 @@ def _signer(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], w
 
 def _check(signer: x509.Certificate, signature: bytes, message: bytes, algorithm: hashes.HashAlgorithm, info: asn1.SignerInfo) -> None:
     key = public_key(signer)
-    if isinstance(key, rsa.RSAPublicKey) and info["signature_algorithm"]["algorithm"].native == "rsassa_pss":
+    if isinstance(key, rsa.RSAPublicKey) and info["signature_algorithm"].signature_algo == "rsassa_pss":
         parameters = info["signature_algorithm"]["parameters"]
         salt = int(parameters["salt_length"].native)
         key.verify(signature, message, padding.PSS(padding.MGF1(algorithm), salt), algorithm)
