@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from everest_secure.bundle.signing import MIN_RSA_BITS
-from everest_secure.image.enveloped import load_decryption_key
+from everest_secure.image.enveloped import DecryptionKey, load_decryption_key
 from everest_secure.parse.revocation import RevocationList, parse_revocation_lists
 from everest_secure.pki import certificates
 from everest_secure.pki.files import read_bounded
@@ -22,7 +21,7 @@ class Recipient:
     """Who can decrypt a crypt bundle."""
 
     key_file: Path
-    key: RSAPrivateKey
+    key: DecryptionKey
 
 
 @dataclass(frozen=True, slots=True)

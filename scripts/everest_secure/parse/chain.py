@@ -43,6 +43,7 @@ class FaultKind(StrEnum):
     PURPOSE = "purpose"
     SIGNER = "signer"
     """An authority that signs itself, which RAUC allows."""
+    REVOCATION_LIST = "revocation-list"
     WEAK_DIGEST = "weak-digest"
     WEAK_KEY = "weak-key"
 
