@@ -1,5 +1,6 @@
 """Signs a bundle again: from the keys of the build to those of the release, the payload untouched."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def resign(source: Source, release: Release, signer: Signer) -> BundleInfo:
         raise TypeError(old)
     copies = 2 if info.format == "crypt" else 1
     require_space(output.parent, envelope.payload.size * copies + SPACE_OVERHEAD, f"the bundle {output.name}")
-    with staging(output, error=BundleError) as work:
+    with ThreadPoolExecutor() as threads, staging(output, error=BundleError) as work:
+        before = threads.submit(sha256, source.path)
         signed = work / output.name
         signature = cms.sign(content, ready)
         if len(signature) > MAX_SIGNATURE:
@@ -62,7 +64,7 @@ def resign(source: Source, release: Release, signer: Signer) -> BundleInfo:
 
         def describe(found: BundleInfo, digest: str) -> releaselog.Line:
             return releaselog.line(
-                "resign", output, found, signer=ready.certificate, now=release.now, sha256=digest, source=_of(source, old)
+                "resign", output, found, signer=ready.certificate, now=release.now, sha256=digest, source=_of(source, old, before.result())
             )
 
         return finish(signed, release, describe)
@@ -74,6 +76,6 @@ def _require_policy(old: Judgement, device: Device) -> None:
         raise BundleError(f"{old.bundle} is not what the release is for: {reason}")
 
 
-def _of(source: Source, old: Judgement) -> dict[str, str]:
+def _of(source: Source, old: Judgement, digest: str) -> dict[str, str]:
     (signature,) = verify_signed_data(old.independent.cms, source.path.name).signatures
-    return {"bundle": source.path.name, "sha256": sha256(source.path), "spki_sha256": spki_hash(signature.signer)}
+    return {"bundle": source.path.name, "sha256": digest, "spki_sha256": spki_hash(signature.signer)}
