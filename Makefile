@@ -93,6 +93,7 @@ bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh $(BIN)/python bench/demo.py
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/check.py build/bench
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/growth.py build/bench
+	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/bundle.py build/bench
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/monitor.py
 
 .PHONY: docs

@@ -32,3 +32,7 @@ class PolicyError(UserError):
 
 class ToolError(UserError):
     """An external program is missing or failed."""
+
+
+class ProgramFailedError(ToolError):
+    """An external program ran and said no."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from everest_secure.errors import ToolError
+from everest_secure.errors import ProgramFailedError, ToolError
 
 Argument = str | Path
 STOP_SECONDS = 5
@@ -38,7 +38,7 @@ class Tools(Protocol):
 
         `paths` are the files and directories that the program may see, under their own names; `env` is added to the environment.
 
-        Raises ToolError with the program's own last words when it is missing or fails.
+        Raises ProgramFailedError with the program's own last words when it fails, and ToolError when it is missing.
         """
         ...
 
@@ -63,7 +63,7 @@ def run(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None, cwd: 
     """Run a program of this machine and return its standard output; see `Tools.run`."""
     done = attempt(argv, env=env, cwd=cwd, stdin=stdin)
     if done.code:
-        raise ToolError(failure(str(argv[0]), done.code, done.errors or done.output))
+        raise ProgramFailedError(failure(str(argv[0]), done.code, done.errors or done.output))
     return done.output
 
 

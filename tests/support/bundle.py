@@ -3,10 +3,15 @@
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from everest_secure.bundle.description import Description, Image
+from everest_secure.bundle.device import Device, load_device
+from everest_secure.bundle.finish import Release
 from everest_secure.bundle.signing import Signer
 from everest_secure.pki.store import Store
+from everest_secure.run import HostTools, Tools
+from support.pki import now
 
 
 def incompressible(size: int) -> bytes:
@@ -27,6 +32,14 @@ class Workshop:
 
     def signer(self, name: str = "signer") -> Signer:
         return Signer(self.pki.key(name), self.pki.certificate(name), (self.pki.certificate("intermediate"),))
+
+    def device(self, **wishes: Any) -> Device:
+        """A device in the field that has the PKI's keyring."""
+        return load_device(self.pki.keyring, **wishes)
+
+    def release(self, *, output: Path | None = None, device: Device | None = None, tools: Tools | None = None, **more: Any) -> Release:
+        """Where the tests' bundles go."""
+        return Release(output or self.output, device or self.device(), now(), tools or HostTools(), **more)
 
     def description(self, *, version: str = "1.2.3") -> Description:
         image = Image("rootfs", self.directory / "rootfs.squashfs", "rootfs.img")

@@ -35,12 +35,14 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A bundle to be made; always in verity format."""
+    """A bundle to be made."""
 
     compatible: str
     version: str
     """Semantic version."""
     images: tuple[Image, ...]
+    format: str = "verity"
+    """`verity`, or `crypt` for a bundle that its recipients alone can read."""
     build: str = ""
     description: str = ""
     hooks: Hooks | None = None
@@ -60,6 +62,7 @@ def load(path: Path) -> Description:
         compatible=document["compatible"],
         version=document["version"],
         images=tuple(_image(name, entry, path.parent) for name, entry in document["images"].items()),
+        format=document.get("format", "verity"),
         build=document.get("build", ""),
         description=document.get("description", ""),
         hooks=Hooks(path.parent / hooks["file"], hooks.get("install_check", False)) if hooks else None,

@@ -73,7 +73,7 @@ def render(description: Description) -> str:
         "description": description.description,
         "build": description.build,
     }
-    sections = {"update": update, "bundle": {"format": "verity"}}
+    sections = {"update": update, "bundle": {"format": description.format}}
     if description.hooks is not None:
         check = "install-check" if description.hooks.install_check else ""
         sections["hooks"] = {"filename": description.hooks.file.name, "hooks": check}

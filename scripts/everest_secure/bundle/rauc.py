@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from everest_secure.bundle.errors import BundleError
@@ -18,7 +19,26 @@ check-purpose=codesign
 """
 """What verification needs. Before 1.15 there is no way but a file to set the purpose, and a file must have a system section."""
 
+
+def configuration(*, formats: Sequence[str] = ("verity",), check_crl: bool = False, decryption_key: Path | None = None) -> str:
+    """Return a system.conf for what is asked of one bundle."""
+    text = CONFIGURATION.replace("bundle-formats=verity", f"bundle-formats={' '.join(formats)}")
+    text += f"check-crl={'true' if check_crl else 'false'}\n"
+    return text if decryption_key is None else f"{text}\n[encryption]\nkey={decryption_key}\n"
+
+
 PASSPHRASE_VARIABLE = "RAUC_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable, no passphrase
+PIN_VARIABLE = "RAUC_PKCS11_PIN"
+MODULE_VARIABLE = "RAUC_PKCS11_MODULE"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """How rauc reaches the signer's key, which it does through its environment for all that is secret."""
+
+    place: Path | str
+    """A file, or a PKCS#11 URI without a PIN."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def bundle(
@@ -26,11 +46,10 @@ def bundle(
     output: Path,
     *,
     configuration: Path,
-    key: Path,
+    key: SigningKey,
     certificate: Path,
     intermediates: Sequence[Path],
     keyring: Path,
-    passphrase: str | None,
     tools: Tools,
 ) -> None:
     """Pack the directory `content` and sign it as `output`; rauc verifies the signature with `keyring` before it writes it.
@@ -38,23 +57,39 @@ def bundle(
     Without a keyring `rauc bundle` would sign without verifying, hence it is not optional. `content` and `output` share a directory.
     Paths are absolute and free of links, so that they mean the same in a sandbox. Raises ToolError.
     """
-    argv: list[Argument] = ["rauc", "--conf", configuration, "--cert", certificate, "--key", key]
+    argv: list[Argument] = ["rauc", "--conf", configuration, "--cert", certificate, "--key", key.place]
     for intermediate in intermediates:
         argv += ["--intermediate", intermediate]
     argv += ["bundle", "--signing-keyring", keyring, content, output]
-    paths = [output.parent, configuration, key, certificate, keyring, *intermediates]
-    tools.run(argv, paths=paths, env={} if passphrase is None else {PASSPHRASE_VARIABLE: passphrase})
+    paths = _paths(output.parent, configuration, certificate, keyring, *intermediates, key.place if isinstance(key.place, Path) else None)
+    tools.run(argv, paths=paths, env=key.environment)
 
 
-def info(bundle_file: Path, *, configuration: Path, keyring: Path | None, tools: Tools) -> Mapping[str, str]:
+def encrypt(bundle_file: Path, output: Path, *, recipients: Sequence[Path], configuration: Path, keyring: Path, tools: Tools) -> None:
+    """Encrypt a signed crypt bundle for recipients' certificates as `output`; paths and errors as in `info`."""
+    argv: list[Argument] = ["rauc", "--conf", configuration, "--keyring", keyring, "encrypt"]
+    argv += [f"--to={recipient}" for recipient in recipients]
+    tools.run([*argv, bundle_file, output], paths=_paths(configuration, bundle_file, keyring, output.parent, *recipients))
+
+
+def info(bundle_file: Path, *, configuration: Path, keyring: Path, key: Path | None = None, tools: Tools) -> Mapping[str, str]:
     """Return what `rauc info` says of a bundle as shell variables (`RAUC_MF_VERSION`), the one format that every build of rauc can write.
 
-    With a keyring the signature is verified, with None it is not. Paths are absolute and free of links, so that they mean the same in a sandbox. Raises ToolError when rauc refuses the bundle.
+    The signature is verified, the payload is not; `key` is the recipient's key that the configuration names. Paths are absolute and free of links,
+    so that they mean the same in a sandbox. Raises ProgramFailedError when rauc refuses the bundle, and ToolError when it is missing.
     """
-    verification: list[Argument] = ["--no-verify"] if keyring is None else ["--keyring", keyring]
-    argv = ["rauc", "--conf", configuration, "info", "--output-format=shell", *verification, bundle_file]
-    paths = [configuration, bundle_file, *([] if keyring is None else [keyring])]
-    return variables(tools.run(argv, paths=paths))
+    argv: list[Argument] = ["rauc", "--conf", configuration, "--keyring", keyring, "info", "--output-format=shell", bundle_file]
+    return variables(tools.run(argv, paths=_paths(configuration, bundle_file, keyring, key)))
+
+
+def extract(bundle_file: Path, directory: Path, *, configuration: Path, keyring: Path, key: Path | None = None, tools: Tools) -> None:
+    """Unpack a bundle into a new directory, for which rauc verifies the payload as well; paths and errors as in `info`."""
+    argv: list[Argument] = ["rauc", "--conf", configuration, "--keyring", keyring, "extract", bundle_file, directory]
+    tools.run(argv, paths=_paths(configuration, bundle_file, keyring, key, directory.parent))
+
+
+def _paths(*paths: Path | None) -> list[Path]:
+    return [path for path in paths if path is not None]
 
 
 def variables(output: bytes) -> Mapping[str, str]:

@@ -1,102 +1,179 @@
-"""`everest-secure bundle`: make, verify and show RAUC bundles."""
+"""`everest-secure bundle`: verify, show and unpack RAUC bundles; what signs them is in `bundle_sign`."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everest_secure.cli.command import command, group
-from everest_secure.cli.passphrase import passphrase_arguments
 from everest_secure.errors import ExitCode
 
 if TYPE_CHECKING:
-    from everest_secure.bundle.inspect import BundleInfo
+    from everest_secure.bundle.device import Device
+    from everest_secure.bundle.judge import Judgement
+    from everest_secure.run import Tools
 
-group("bundle", summary="Make, verify and show update bundles")
+group("bundle", summary="Make, sign, verify and show update bundles")
 
 
-def create_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of `bundle create`."""
-    parser.add_argument("description", type=Path, metavar="DESCRIPTION", help="YAML file that names compatible, version and images")
-    parser.add_argument("output", type=Path, metavar="BUNDLE", help="the bundle to make; it must not exist")
-    parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="the signer's private key")
-    parser.add_argument("--cert", type=Path, required=True, metavar="FILE", help="the signer's certificate")
+def keyring_argument(parser: ArgumentParser) -> None:
+    """Add the trust anchors of a device."""
+    parser.add_argument("--keyring", type=Path, required=True, metavar="FILE", help="the keyring of the devices, best taken from the image")
+
+
+def device_arguments(parser: ArgumentParser) -> None:
+    """Add what a device wants of a bundle besides its keyring."""
     parser.add_argument(
-        "--intermediate",
-        type=Path,
+        "--check-crl", action="store_true", help="want a revocation list of every authority; so it is when the keyring has any"
+    )
+    parser.add_argument("--compatible", default="", metavar="NAME", help="refuse a bundle for another product")
+    parser.add_argument("--min-version", type=_version, metavar="VERSION", help="refuse a bundle with a lower version")
+    parser.add_argument(
+        "--component",
         action="append",
         default=[],
-        metavar="FILE",
-        help="authorities between signer and root; may be repeated",
+        metavar="SLOT",
+        help="refuse a bundle without an image for this slot class; may be repeated",
     )
-    keyring_argument(parser, required=True)
-    passphrase_arguments(parser)
-
-
-def keyring_argument(parser: ArgumentParser, *, required: bool) -> None:
-    """Add the trust anchors of a device."""
+    parser.add_argument("--crypt", action="store_true", help="refuse a bundle that is not encrypted")
     parser.add_argument(
-        "--keyring", type=Path, required=required, metavar="FILE", help="the keyring of the devices, best taken from the image"
+        "--min-rsa-bits",
+        type=int,
+        default=4096,
+        metavar="BITS",
+        help="least size of RSA keys, 4096 by default; of elliptic curves the equivalent",
     )
 
 
-def output_arguments(parser: ArgumentParser) -> None:
-    """Add what commands that read a bundle share."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle to read")
-    parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
+def _version(text: str) -> str:
+    from everest_secure.bundle.version import precedence
+
+    if precedence(text) is None:
+        raise ArgumentTypeError(f"'{text}' is no semantic version such as 1.2.3")
+    return text
 
 
-@command("bundle create", summary="Pack, sign and verify a bundle", arguments=create_arguments)
-def create(options: Namespace) -> ExitCode:
-    """Pack images into a verity bundle, sign it, and verify it with the devices' keyring before it gets its name.
+def key_argument(parser: ArgumentParser) -> None:
+    """Add the key that opens a crypt bundle."""
+    parser.add_argument("--decryption-key", type=Path, metavar="FILE", help="a recipient's private key, for a bundle of the format crypt")
 
-    Certificate, chain, purpose, dates, key and free space are checked before anything is written.
-    """
+
+def device_of(options: Namespace) -> "Device":
+    """Return the device that the options describe; raises UserError when keyring or key cannot be used."""
+    from everest_secure.bundle.device import FORMATS, load_device
+
+    return load_device(
+        options.keyring,
+        check_crl=options.check_crl,
+        formats=("crypt",) if options.crypt else FORMATS,
+        compatible=options.compatible,
+        least_version=options.min_version or "",
+        components=options.component,
+        rsa_bits=options.min_rsa_bits,
+        decryption_key=options.decryption_key,
+    )
+
+
+def verifier_arguments(parser: ArgumentParser) -> None:
+    """Add which verifiers are asked."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--independent-only", action="store_true", help="verify without rauc, which then need not be installed")
+    which.add_argument("--thorough", action="store_true", help="let rauc read the payload, too, for which it unpacks it below TMPDIR")
+
+
+def judged(options: Namespace, *, payload: bool = True) -> "Judgement":
+    """Return what the chosen verifiers say of the bundle."""
     from datetime import UTC, datetime
 
-    from everest_secure.bundle import create as making
-    from everest_secure.bundle import description
-    from everest_secure.bundle.signing import Signer
-    from everest_secure.cli.passphrase import passphrase_of
+    from everest_secure.bundle.judge import judge
     from everest_secure.run import HostTools
 
-    wanted = description.load(options.description)
-    signer = Signer(options.key, options.cert, tuple(options.intermediate), passphrase_of(options.key, options))
-    found = making.create(wanted, output=options.output, signer=signer, keyring=options.keyring, tools=HostTools(), now=datetime.now(UTC))
-    print(f"{options.output}: {found.compatible} {found.version}, signed and verified")
-    return ExitCode.OK
+    tools: Tools | None = None if options.independent_only else HostTools()
+    thorough = payload and options.thorough
+    return judge(options.bundle, device=device_of(options), now=datetime.now(UTC), tools=tools, payload=payload, thorough=thorough)
+
+
+def bundle_argument(parser: ArgumentParser) -> None:
+    """Add the bundle that is read."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle to read")
+
+
+def json_argument(parser: ArgumentParser) -> None:
+    """Add the form for programs."""
+    parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
 
 
 def verify_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `bundle verify`."""
-    output_arguments(parser)
-    keyring_argument(parser, required=True)
+    bundle_argument(parser)
+    json_argument(parser)
+    keyring_argument(parser)
+    device_arguments(parser)
+    key_argument(parser)
+    verifier_arguments(parser)
 
 
-@command("bundle verify", summary="Verify a bundle as a device would", arguments=verify_arguments)
+@command("bundle verify", summary="Verify a bundle as a device would, twice", arguments=verify_arguments)
 def verify(options: Namespace) -> ExitCode:
-    """Verify a bundle as a device with this keyring would: signature, chain, purpose, format and payload. Exit code 2 when it is refused."""
-    from everest_secure.bundle import inspect
-    from everest_secure.run import HostTools
+    """Verify a bundle as a device with this keyring would, with rauc and without it.
 
-    return _show(inspect.verify(options.bundle, keyring=options.keyring, tools=HostTools()), options)
-
-
-@command("bundle info", summary="Show what a bundle says of itself", arguments=output_arguments)
-def info(options: Namespace) -> ExitCode:
-    """Show what a bundle says of itself; nothing is verified."""
-    from everest_secure.bundle import inspect
-    from everest_secure.run import HostTools
-
-    return _show(inspect.info(options.bundle, tools=HostTools()), options)
-
-
-def _show(found: "BundleInfo", options: Namespace) -> ExitCode:
+    Signature, chain, purpose, dates, revocation, format, every block of the payload, the digest of each image, and what the options ask for. Exit code
+    1 when it is refused; 2 when it cannot be judged or the two verifiers differ.
+    """
     from rich.console import Console
 
     from everest_secure.bundle import render
+    from everest_secure.bundle.errors import BundleError
 
+    found = judged(options)
+    if options.json:
+        print(render.judgement_to_json(found))
+    else:
+        render.show_judgement(found, console=Console())
+    if found.difference:
+        raise BundleError(f"the two verifiers differ: {found.difference}; do not ship it, and report this with the bundle")
+    return ExitCode.OK if found.accepted else ExitCode.FINDINGS
+
+
+def info_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `bundle info`."""
+    bundle_argument(parser)
+    json_argument(parser)
+    key_argument(parser)
+
+
+@command("bundle info", summary="Show what a bundle says of itself", arguments=info_arguments)
+def info(options: Namespace) -> ExitCode:
+    """Show what a bundle says of itself; nothing is verified."""
+    from rich.console import Console
+
+    from everest_secure.bundle import inspect, render
+    from everest_secure.bundle.device import load_recipient
+
+    recipient = load_recipient(options.decryption_key) if options.decryption_key else None
+    found = inspect.info(options.bundle, recipient=recipient)
     if options.json:
         print(render.to_json(found))
     else:
         render.show(found, console=Console())
+    return ExitCode.OK
+
+
+def extract_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of `bundle extract`."""
+    bundle_argument(parser)
+    parser.add_argument("directory", type=Path, metavar="DIRECTORY", help="where the images are written; no file there is overwritten")
+    parser.add_argument("--image", action="append", default=[], metavar="SLOT", help="only the image for this slot class; may be repeated")
+    keyring_argument(parser)
+    device_arguments(parser)
+    key_argument(parser)
+    verifier_arguments(parser)
+
+
+@command("bundle extract", summary="Take images out of a bundle", arguments=extract_arguments)
+def extract(options: Namespace) -> ExitCode:
+    """Take all images, or some, out of a bundle whose signature a device with this keyring accepts; each has the digest that was signed."""
+    from everest_secure.bundle.extract import extract as take_out
+
+    for path in take_out(judged(options, payload=False), options.directory, slot_classes=options.image):
+        print(path)
     return ExitCode.OK

@@ -55,26 +55,51 @@ class RaucBundle:
         return self.tree.verify()
 
 
-@opens(order=20)
-def open_bundle(blob: Blob, depth: int) -> Artefact | None:
-    """Open a RAUC bundle: its child is the SquashFS, whose children are the images that the manifest names. See `artefact.Opener`."""
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The two parts of a bundle, nothing of them verified."""
+
+    name: str
+    payload: Blob
+    """All bytes before the CMS, a whole number of blocks."""
+    cms: bytes
+    """In DER."""
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether only a recipient can read the signature."""
+        return _ENVELOPED in self.cms[:32]
+
+
+def split_bundle(blob: Blob) -> Envelope | None:
+    """Take a bundle apart; None when it does not end with a CMS and its length. Raises ArtefactError for a payload of an impossible size."""
     cms = _read_cms(blob)
     if cms is None:
-        if blob.name.endswith(".raucb"):
-            raise ArtefactError(f"{blob.name} is no RAUC bundle, or a truncated one: it does not end with a signature; fetch it again")
         return None
     payload = blob.slice(0, blob.size - 8 - len(cms), blob.name)
     if not payload.size or payload.size % _BLOCK:
         raise ArtefactError(
             f"{blob.name} is corrupt: the payload of this RAUC bundle is no whole number of {_BLOCK}-byte blocks; build or fetch it again"
         )
-    if _ENVELOPED in cms[:32]:
+    return Envelope(blob.name, payload, cms)
+
+
+@opens(order=20)
+def open_bundle(blob: Blob, depth: int) -> Artefact | None:
+    """Open a RAUC bundle: its child is the SquashFS, whose children are the images that the manifest names. See `artefact.Opener`."""
+    envelope = split_bundle(blob)
+    if envelope is None:
+        if blob.name.endswith(".raucb"):
+            raise ArtefactError(f"{blob.name} is no RAUC bundle, or a truncated one: it does not end with a signature; fetch it again")
+        return None
+    payload, cms = envelope.payload, envelope.cms
+    if envelope.encrypted:
         _require_tree(payload)
         return Artefact(name=blob.name, kind="rauc-bundle", blob=blob, facts=RaucBundle("crypt", None, cms, payload, None, b""))
-    embedded = _signed_content(cms, blob.name)
+    embedded = signed_content(cms, blob.name)
     if embedded is not None:
         manifest = parse_manifest(embedded, blob.name)
-        tree, root_hash = _verity(payload, manifest, "verity")
+        tree, root_hash = verity(payload, manifest, "verity")
         content = _payload(tree.data, blob.name, depth)
         facts = RaucBundle("verity", manifest, cms, payload, tree, root_hash)
     else:
@@ -93,14 +118,14 @@ def with_key(artefact: Artefact, key: DecryptionKey) -> Artefact:
     if not isinstance(facts, RaucBundle) or facts.format != "crypt" or facts.manifest is not None or blob is None:
         return artefact
     cms = decrypt(facts.cms, key, blob.name)
-    embedded = _signed_content(cms, blob.name)
+    embedded = signed_content(cms, blob.name)
     if embedded is None:
         raise ArtefactError(
             f"{blob.name} is corrupt: the encrypted signature of this RAUC bundle encloses no manifest; build or fetch it again"
         )
     manifest = parse_manifest(embedded, blob.name)
-    tree, root_hash = _verity(facts.payload, manifest, "crypt")
-    content = _payload(decrypted(tree.data, _crypt_key(manifest, blob.name)), blob.name, 0)
+    tree, root_hash = verity(facts.payload, manifest, "crypt")
+    content = _payload(plain_data(tree, manifest), blob.name, 0)
     opened = _opened(blob, RaucBundle("crypt", manifest, cms, facts.payload, tree, root_hash), content, manifest, 0)
     return replace(opened, companions=artefact.companions)
 
@@ -131,13 +156,18 @@ def _tree_blocks(count: int) -> int:
     return found
 
 
-def _crypt_key(manifest: Manifest, name: str) -> bytes:
+def plain_data(tree: HashTree, manifest: Manifest) -> Blob:
+    """Return the SquashFS of a payload, decrypted with the manifest's key where it has one; raises ArtefactError when that is no key."""
+    section = manifest.sections.get("bundle", {})
+    if section.get("format") != "crypt":
+        return tree.data
     try:
-        return bytes.fromhex(manifest.sections["bundle"]["crypt-key"])
+        key = bytes.fromhex(section["crypt-key"])
     except (KeyError, ValueError):
         raise ArtefactError(
-            f"{name} is corrupt: the manifest of this encrypted RAUC bundle has no key of its payload; build or fetch it again"
+            f"{tree.data.name} is corrupt: the manifest of this encrypted RAUC bundle has no key of its payload; build or fetch it again"
         ) from None
+    return decrypted(tree.data, key)
 
 
 def _read_cms(blob: Blob) -> bytes | None:
@@ -151,7 +181,7 @@ def _read_cms(blob: Blob) -> bytes | None:
     return cms if cms[0] == 0x30 and (_SIGNED in cms[:32] or _ENVELOPED in cms[:32]) else None
 
 
-def _signed_content(cms: bytes, name: str) -> bytes | None:
+def signed_content(cms: bytes, name: str) -> bytes | None:
     """Return what a SignedData encloses; None when its content is detached."""
     from asn1crypto.cms import ContentInfo
 
@@ -164,7 +194,11 @@ def _signed_content(cms: bytes, name: str) -> bytes | None:
     return content
 
 
-def _verity(payload: Blob, manifest: Manifest, form: str) -> tuple[HashTree, bytes]:
+def verity(payload: Blob, manifest: Manifest, form: str) -> tuple[HashTree, bytes]:
+    """Return data and hash tree of a payload, and the root hash that the manifest of a bundle of the format `form` gives them.
+
+    Raises ArtefactError when its parameters are missing, impossible or of another format.
+    """
     section = manifest.sections.get("bundle", {})
     try:
         size = int(section["verity-size"])

@@ -7,6 +7,7 @@ Rules: RFC 5280 section 6.1 (signatures, validity, authority, path length); no d
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -33,10 +34,26 @@ class Chain:
     """Whether the last one is a trust anchor."""
 
 
+class FaultKind(StrEnum):
+    """What is wrong with a chain, in a word for programs."""
+
+    UNTRUSTED = "untrusted"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    AUTHORITY = "authority"
+    PURPOSE = "purpose"
+    SIGNER = "signer"
+    """An authority that signs itself, which RAUC allows."""
+    REVOCATION_LIST = "revocation-list"
+    WEAK_DIGEST = "weak-digest"
+    WEAK_KEY = "weak-key"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why a chain, or a revocation list for it, is not accepted."""
 
+    kind: FaultKind
     what: str
     remedy: str
     """What to do about it, beginning with a small letter."""
@@ -71,10 +88,11 @@ def chain_faults(chain: Chain, *, at: datetime) -> Iterator[Fault]:
     for certificate in chain.certificates[:-1] if chain.anchored else chain.certificates:
         digest = weak_digest(certificate)
         if digest:
-            yield Fault(f"'{subject(certificate)}' is signed with {digest}", "issue it again with SHA-256")
+            yield Fault(FaultKind.WEAK_DIGEST, f"'{subject(certificate)}' is signed with {digest}", "issue it again with SHA-256")
     if not chain.anchored:
         last = chain.certificates[-1]
         yield Fault(
+            FaultKind.UNTRUSTED,
             f"the chain ends at '{subject(last)}' without reaching a trust anchor: its issuer '{last.issuer.rfc4514_string()}' is neither in the "
             "keyring nor among the intermediates",
             "give the missing certificate or the right keyring",
@@ -94,19 +112,22 @@ def chain_faults(chain: Chain, *, at: datetime) -> Iterator[Fault]:
 def _validity_faults(certificate: x509.Certificate, at: datetime) -> Iterator[Fault]:
     name = subject(certificate)
     if at < certificate.not_valid_before_utc:
-        yield Fault(f"'{name}' is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on", "check the clock")
+        what = f"'{name}' is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on"
+        yield Fault(FaultKind.NOT_YET_VALID, what, "check the clock")
     if at > certificate.not_valid_after_utc:
-        yield Fault(f"'{name}' expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "use a new one")
+        yield Fault(FaultKind.EXPIRED, f"'{name}' expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "use a new one")
 
 
 def _authority_faults(authority: x509.Certificate, *, below: int) -> Iterator[Fault]:
     """`below` is the number of authorities between this one and the leaf (RFC 5280, 4.2.1.9)."""
     name = subject(authority)
     if not is_authority(authority):
-        yield Fault(f"'{name}' issued a certificate but is no authority", "check which intermediates and keyring belong together")
+        what = f"'{name}' issued a certificate but is no authority"
+        yield Fault(FaultKind.AUTHORITY, what, "check which intermediates and keyring belong together")
     constraints = extension(authority, x509.BasicConstraints)
     if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
-        yield Fault(f"'{name}' allows {constraints.path_length} authorities below it and the chain has {below}", "shorten the chain")
+        what = f"'{name}' allows {constraints.path_length} authorities below it and the chain has {below}"
+        yield Fault(FaultKind.AUTHORITY, what, "shorten the chain")
 
 
 def code_signing_faults(chain: Chain) -> Iterator[Fault]:
@@ -114,15 +135,16 @@ def code_signing_faults(chain: Chain) -> Iterator[Fault]:
     leaf, *authorities = chain.certificates
     name, remedy = subject(leaf), "use a bundle signer's certificate"
     if not _may_sign_code(leaf, unlimited=False):
-        yield Fault(f"'{name}' is not for code signing: its extended key usage lacks codeSigning", remedy)
+        yield Fault(FaultKind.PURPOSE, f"'{name}' is not for code signing: its extended key usage lacks codeSigning", remedy)
     usage = extension(leaf, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
-        yield Fault(f"'{name}' may not sign: its key usage lacks digitalSignature", remedy)
+        yield Fault(FaultKind.PURPOSE, f"'{name}' may not sign: its key usage lacks digitalSignature", remedy)
     if is_authority(leaf):
-        yield Fault(f"'{name}' is an authority and signs no bundles itself", remedy)
+        yield Fault(FaultKind.SIGNER, f"'{name}' is an authority and signs no bundles itself", remedy)
     for authority in authorities:
         if not _may_sign_code(authority, unlimited=True):
-            yield Fault(f"the authority '{subject(authority)}' is limited to usages without codeSigning", "use another authority")
+            what = f"the authority '{subject(authority)}' is limited to usages without codeSigning"
+            yield Fault(FaultKind.PURPOSE, what, "use another authority")
 
 
 def _may_sign_code(certificate: x509.Certificate, *, unlimited: bool) -> bool:
@@ -137,8 +159,8 @@ def key_faults(chain: Chain, *, rsa_bits: int) -> Iterator[Fault]:
     for certificate in chain.certificates:
         kind, bits = key_bits(certificate)
         if kind not in least:
-            yield Fault(f"the key of '{subject(certificate)}' is {kind}, neither RSA nor EC", "use a key of one of them")
+            what = f"the key of '{subject(certificate)}' is {kind}, neither RSA nor EC"
+            yield Fault(FaultKind.WEAK_KEY, what, "use a key of one of them")
         elif bits < least[kind]:
-            yield Fault(
-                f"the {kind} key of '{subject(certificate)}' has {bits} bits, at least {least[kind]} are wanted", "use a longer key"
-            )
+            what = f"the {kind} key of '{subject(certificate)}' has {bits} bits, at least {least[kind]} are wanted"
+            yield Fault(FaultKind.WEAK_KEY, what, "use a longer key")

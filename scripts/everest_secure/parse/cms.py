@@ -20,6 +20,17 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha512": hashes.SHA512(),
 }
 """Digests that are strong enough; any other is refused."""
+_WEAK = ("md2", "md5", "sha1", "sha224")
+_ISSUER_AND_SERIAL, _KEY_IDENTIFIER = "v1", "v3"
+"""SignerInfo's version by how it names its signer (RFC 5652, 5.3)."""
+
+
+class WeakDigestError(ArtefactError):
+    """A signature is over a digest that OpenSSL takes and we do not."""
+
+
+class EncodingError(ArtefactError):
+    """A field that the signature does not cover is not what RFC 5652 wants; OpenSSL overlooks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +53,11 @@ class SignedData:
     """All certificates that came along."""
 
 
-def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None) -> SignedData:
+def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None, canonical: bool = False) -> SignedData:
     """Parse and verify every signature of a DER SignedData.
 
-    `detached` is the content when it is not embedded. Raises ArtefactError when it is no SignedData, has no signer, or a signature does not hold.
+    `detached` is the content when it is not embedded. Raises ArtefactError when it is no SignedData, has no signer, or a signature does not hold, and
+    as one of its kinds WeakDigestError for a weak digest, and with `canonical` EncodingError for bytes that nobody signed and that could be others.
     """
     try:
         signed, certificates, content, infos = _parse(der)
@@ -54,7 +66,10 @@ def verify_signed_data(der: bytes, where: str, *, detached: bytes | None = None)
             raise ArtefactError(f"{where} has a detached signature and its content is not at hand; give both")
         if signed != "signed_data" or not infos:
             raise ArtefactError(f"{where} is not signed: its CMS is '{signed}' with {len(infos)} signers; sign it")
-        return SignedData(content, tuple(_verify(info, certificates, data, where) for info in infos), certificates)
+        signatures = tuple(_verify(info, certificates, data, where) for info in infos)
+        if canonical:
+            _require_canonical(der, infos, where)
+        return SignedData(content, signatures, certificates)
     except (
         ValueError,
         TypeError,
@@ -72,12 +87,44 @@ def _parse(der: bytes) -> tuple[str, tuple[x509.Certificate, ...], bytes | None,
     if kind != "signed_data":
         return kind, (), b"", []
     signed = info["content"]
-    found = [choice.chosen.dump() for choice in signed["certificates"] or [] if choice.name == "certificate"]
+    chosen = [choice.chosen for choice in signed["certificates"] or [] if choice.name == "certificate"]
     content = _content(signed["encap_content_info"]["content"])
     infos = list(signed["signer_infos"])
+    digests = {each["algorithm"].native for each in signed["digest_algorithms"]}
     for each in infos:
-        each["signed_attrs"].native  # noqa: B018 - parses lazily, so that damage shows here
-    return kind, tuple(load_der(each) for each in found), content, infos
+        for field in ("version", "sid", "digest_algorithm", "signed_attrs", "signature", "unsigned_attrs"):
+            each[field].native  # noqa: B018 - parses lazily, so that damage shows here
+        if each["digest_algorithm"]["algorithm"].native not in digests:
+            raise ValueError(digests)  # OpenSSL has made no such digest then
+    for certificate in chosen:
+        if certificate["signature_value"].contents[:1] != b"\0":
+            raise ValueError(certificate)  # a signature is a whole number of bytes
+    return kind, tuple(load_der(each.dump()) for each in chosen), content, infos
+
+
+def _require_canonical(der: bytes, infos: Sequence[asn1.SignerInfo], where: str) -> None:
+    """Raise EncodingError where one could change bytes of a signature that still verifies: versions, types, the name of the algorithm."""
+    signed = asn1.ContentInfo.load(der, strict=True)["content"]
+    kind = signed["encap_content_info"]["content_type"].native
+    sound = signed["version"].native == (_ISSUER_AND_SERIAL if kind == "data" else _KEY_IDENTIFIER)
+    for info in infos:
+        named = _ISSUER_AND_SERIAL if info["sid"].name == "issuer_and_serial_number" else _KEY_IDENTIFIER
+        types = [each["values"].native for each in info["signed_attrs"] if each["type"].native == "content_type"]
+        sound = sound and info["version"].native == named and all(each == [kind] for each in types) and _names_algorithm(info)
+    if not sound:
+        raise EncodingError(f"{where} has a signature that is not encoded as RFC 5652 wants it, though it verifies; sign it again")
+
+
+def _names_algorithm(info: asn1.SignerInfo) -> bool:
+    """Whether the signature's algorithm is of a known kind and of the digest that was made."""
+    algorithm = info["signature_algorithm"]
+    name = algorithm["algorithm"].native
+    try:
+        if name == "rsassa_pkcs1v15":
+            return algorithm["parameters"].native is None
+        return name == "rsassa_pss" or bool(algorithm.hash_algo == info["digest_algorithm"]["algorithm"].native)
+    except (ValueError, TypeError):
+        return False
 
 
 def _content(value: core.Asn1Value) -> bytes | None:
@@ -89,8 +136,10 @@ def _verify(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], c
     signer = _signer(info, certificates, where)
     name = str(info["digest_algorithm"]["algorithm"].native)
     algorithm = _HASHES.get(name)
+    if algorithm is None and name not in _WEAK:
+        raise ArtefactError(f"{where} is signed with an unknown digest; sign it with SHA-256")
     if algorithm is None:
-        raise ArtefactError(f"{where} is signed with the digest {name.upper()}; sign it with SHA-256 or stronger")
+        raise WeakDigestError(f"{where} is signed with the digest {name.upper()}; sign it with SHA-256 or stronger")
     digest = hashes.Hash(algorithm)
     digest.update(content)
     computed = digest.finalize()
@@ -109,7 +158,7 @@ def _verify(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], c
     else:
         message = content
     try:
-        _check(signer, info["signature"].native, message, algorithm, str(info["signature_algorithm"].signature_algo), info)
+        _check(signer, info["signature"].native, message, algorithm, info)
     except (InvalidSignature, ValueError, TypeError):
         raise ArtefactError(f"{where} has a signature that its signer's certificate does not verify; sign it again") from None
     return Signature(signer, name)
@@ -130,11 +179,9 @@ def _signer(info: asn1.SignerInfo, certificates: tuple[x509.Certificate, ...], w
     raise ArtefactError(f"{where} does not carry its signer's certificate; sign it again with the certificate included")
 
 
-def _check(
-    signer: x509.Certificate, signature: bytes, message: bytes, algorithm: hashes.HashAlgorithm, scheme: str, info: asn1.SignerInfo
-) -> None:
+def _check(signer: x509.Certificate, signature: bytes, message: bytes, algorithm: hashes.HashAlgorithm, info: asn1.SignerInfo) -> None:
     key = public_key(signer)
-    if isinstance(key, rsa.RSAPublicKey) and scheme == "rsassa_pss":
+    if isinstance(key, rsa.RSAPublicKey) and info["signature_algorithm"].signature_algo == "rsassa_pss":
         parameters = info["signature_algorithm"]["parameters"]
         salt = int(parameters["salt_length"].native)
         key.verify(signature, message, padding.PSS(padding.MGF1(algorithm), salt), algorithm)

@@ -8,7 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.certificates import public_key, subject
-from everest_secure.parse.chain import Fault
+from everest_secure.parse.chain import Fault, FaultKind
 
 MAX_LISTS = 100
 _BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
@@ -52,14 +52,17 @@ def list_faults(authority: x509.Certificate, lists: Sequence[RevocationList], *,
     name = subject(authority)
     current = [each for each in own if each.last_update_utc <= at and (each.next_update_utc is None or at <= each.next_update_utc)]
     if not own:
-        yield Fault(f"there is no revocation list of '{name}'", "put the lists of all authorities into the keyring")
+        what, remedy = f"there is no revocation list of '{name}'", "put the lists of all authorities into the keyring"
+        yield Fault(FaultKind.REVOCATION_LIST, what, remedy)
     elif not current:
         newest = max((each.next_update_utc for each in own if each.next_update_utc), default=None)
         until = f" (it ended on {newest:%Y-%m-%d})" if newest else ""
-        yield Fault(f"no revocation list of '{name}' is valid now{until}", "issue a new list and ship it with the next image")
+        what, remedy = f"no revocation list of '{name}' is valid now{until}", "issue a new list and ship it with the next image"
+        yield Fault(FaultKind.REVOCATION_LIST, what, remedy)
     elif all(each.next_update_utc is not None and each.next_update_utc < at + timedelta(days=days) for each in current):
         ends = max(each.next_update_utc for each in current if each.next_update_utc)
-        yield Fault(f"the revocation list of '{name}' ends on {ends:%Y-%m-%d}, in less than {days} days", "issue a new list in time")
+        what = f"the revocation list of '{name}' ends on {ends:%Y-%m-%d}, in less than {days} days"
+        yield Fault(FaultKind.REVOCATION_LIST, what, "issue a new list in time")
 
 
 def is_revoked(certificate: x509.Certificate, authority: x509.Certificate, lists: Sequence[RevocationList]) -> bool:

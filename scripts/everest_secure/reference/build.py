@@ -9,6 +9,8 @@ from pathlib import Path
 
 from everest_secure.bundle.create import create
 from everest_secure.bundle.description import Description, Hooks, Image
+from everest_secure.bundle.device import load_device
+from everest_secure.bundle.finish import Release
 from everest_secure.bundle.signing import Signer
 from everest_secure.image.artefact import open_artefact
 from everest_secure.paths import data
@@ -187,9 +189,6 @@ def _bundle(
             hooks=Hooks(recipe.hook, recipe.install_check),
             meta=recipe.meta,
         ),
-        output=output,
-        signer=Signer(keys.key(SIGNER), keys.certificate(SIGNER), (keys.chain(SIGNER),)),
-        keyring=keyring,
-        tools=tools,
-        now=now,
+        Release(output, load_device(keyring), now, tools),
+        Signer(keys.key(SIGNER), keys.certificate(SIGNER), (keys.chain(SIGNER),)),
     )

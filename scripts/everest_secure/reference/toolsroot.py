@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from everest_secure.errors import ToolError
+from everest_secure.errors import ProgramFailedError, ToolError
 from everest_secure.reference.archive import KEYRING, RELEASE, Archive
 from everest_secure.run import Argument, attempt, failure, is_installed, run
 from everest_secure.space import require_space
@@ -64,7 +64,7 @@ class ToolsRoot:
             raise ToolError("the program 'bwrap' is not installed; install the Debian package bubblewrap and try again")
         done = attempt([*self._enter(paths, cwd), *argv], env=environment, inherit=False, stdin=stdin)
         if done.code:
-            raise ToolError(failure(str(argv[0]), done.code, done.errors or done.output))
+            raise ProgramFailedError(failure(str(argv[0]), done.code, done.errors or done.output))
         return done.output
 
     def _enter(self, paths: Sequence[Path], cwd: Path | None) -> list[str]:

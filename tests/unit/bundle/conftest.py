@@ -5,8 +5,6 @@ import pytest
 
 from everest_secure.bundle.create import create
 from everest_secure.pki.store import Store
-from everest_secure.run import HostTools
-from support import pki as support
 from support.bundle import Workshop, incompressible
 
 
@@ -24,12 +22,5 @@ def workshop(tmp_path: Path, shared_pki: Store) -> Workshop:
 @pytest.fixture
 def bundle(workshop: Workshop) -> Path:
     """A good bundle."""
-    create(
-        workshop.description(),
-        output=workshop.output,
-        signer=workshop.signer(),
-        keyring=workshop.pki.keyring,
-        tools=HostTools(),
-        now=support.now(),
-    )
+    create(workshop.description(), workshop.release(), workshop.signer())
     return workshop.output

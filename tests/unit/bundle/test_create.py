@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from everest_secure.bundle import inspect
+from everest_secure.bundle import judge
 from everest_secure.bundle.create import create, space_needed
 from everest_secure.bundle.description import Hooks
+from everest_secure.bundle.device import load_device
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.inspect import BundleInfo
+from everest_secure.bundle.judge import Judgement
 from everest_secure.bundle.signing import Signer
 from everest_secure.errors import ToolError, UserError
 from everest_secure.pki import keys, store
@@ -24,16 +26,9 @@ from support.bundle import Workshop
 
 
 def make(workshop: Workshop, **changed: Any) -> BundleInfo:
-    arguments: dict[str, Any] = {
-        "description": workshop.description(),
-        "output": workshop.output,
-        "signer": workshop.signer(),
-        "keyring": workshop.pki.keyring,
-        "tools": HostTools(),
-        "now": support.now(),
-    }
-    arguments.update(changed)
-    return create(arguments.pop("description"), **arguments)
+    device = load_device(changed.get("keyring", workshop.pki.keyring), rsa_bits=changed.get("min_rsa_bits", 4096))
+    release = workshop.release(output=changed.get("output"), device=device, tools=changed.get("tools"))
+    return create(changed.get("description", workshop.description()), release, changed.get("signer", workshop.signer()))
 
 
 def names(directory: Path) -> set[str]:
@@ -83,13 +78,13 @@ def test_an_existing_file_is_not_touched(workshop: Workshop) -> None:
 
 
 def test_a_file_that_appears_meanwhile_is_not_touched(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    verify = inspect.verify
+    verify = judge.judge
 
-    def slow(bundle: Path, **rest: Any) -> BundleInfo:
+    def slow(bundle: Path, **rest: Any) -> Judgement:
         workshop.output.write_text("theirs")
         return verify(bundle, **rest)
 
-    monkeypatch.setattr(inspect, "verify", slow)
+    monkeypatch.setattr(judge, "judge", slow)
     with pytest.raises(BundleError, match="appeared while the bundle was made"):
         make(workshop)
     assert workshop.output.read_text() == "theirs"
@@ -132,7 +127,7 @@ class FailingDisk(HostTools):
 
 
 def test_a_bundle_that_does_not_verify_never_gets_its_name(workshop: Workshop) -> None:
-    refused(workshop, "its payload is not the one that was signed", BundleError, tools=FailingDisk())
+    refused(workshop, "the payload is not the one that was signed", BundleError, tools=FailingDisk())
 
 
 def test_the_key_of_another_certificate_is_refused(workshop: Workshop) -> None:

@@ -106,7 +106,7 @@ def test_an_empty_image_is_refused(good: Description) -> None:
         ("version: 1.2.3\n", "", "bundle.yml:1: the key 'version' is missing"),
         ("name: rootfs.img", "name: ../x", "bundle.yml:5: images.rootfs.name"),
         ("install_check: true", "install_check: maybe", "bundle.yml:7: hooks.install_check"),
-        ("build: build 7", "format: plain", "bundle.yml:3: format: unknown key"),
+        ("build: build 7", "format: plain", 'bundle.yml:3: format: "plain" is not known; known are verity, crypt'),
     ],
 )
 def test_a_description_that_is_wrong_is_refused_by_line_and_key(tmp_path: Path, old: str, new: str, words: str) -> None:

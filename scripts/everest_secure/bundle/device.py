@@ -1,0 +1,82 @@
+"""What a device brings along when it judges a bundle: its keyring, and the rules of its system.conf and of the policy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from everest_secure.bundle.signing import MIN_RSA_BITS
+from everest_secure.image.enveloped import DecryptionKey, load_decryption_key
+from everest_secure.parse.revocation import RevocationList, parse_revocation_lists
+from everest_secure.pki import certificates
+from everest_secure.pki.files import read_bounded
+
+FORMATS = ("verity", "crypt")
+"""Bundle formats of RAUC whose payload is verified block by block (RAUC-01)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Who can decrypt a crypt bundle."""
+
+    key_file: Path
+    key: DecryptionKey
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the field, or a policy for all of them."""
+
+    keyring: Path
+    anchors: tuple[x509.Certificate, ...]
+    revocation_lists: tuple[RevocationList, ...] = ()
+    check_crl: bool = False
+    """Whether every authority of a chain must have a list that is in date (`check-crl` of system.conf)."""
+    formats: tuple[str, ...] = FORMATS
+    compatible: str = ""
+    """Empty: any."""
+    least_version: str = ""
+    """Bundles below this are a downgrade (`min-bundle-version`); empty: none is."""
+    components: tuple[str, ...] = ()
+    """Slot classes that the bundle must have an image for (RAUC-07)."""
+    rsa_bits: int = MIN_RSA_BITS
+    """Least size of keys (RAUC-03); of elliptic curves the equivalent."""
+    recipient: Recipient | None = None
+    accept_unencrypted: bool = False
+    """Whether a crypt bundle may still wait for its recipients, as it does before it is published."""
+
+
+def load_device(
+    keyring: Path,
+    *,
+    check_crl: bool = False,
+    formats: Sequence[str] = FORMATS,
+    compatible: str = "",
+    least_version: str = "",
+    components: Sequence[str] = (),
+    rsa_bits: int = MIN_RSA_BITS,
+    decryption_key: Path | None = None,
+) -> Device:
+    """Return a device with this keyring, which checks revocation lists when it is told to or the keyring holds any.
+
+    Raises PkiError, ArtefactError or UserError when keyring or key cannot be used.
+    """
+    lists = parse_revocation_lists(read_bounded(keyring), str(keyring))
+    return Device(
+        keyring=keyring,
+        anchors=certificates.load_all(keyring),
+        revocation_lists=lists,
+        check_crl=check_crl or bool(lists),
+        formats=tuple(formats),
+        compatible=compatible,
+        least_version=least_version,
+        components=tuple(components),
+        rsa_bits=rsa_bits,
+        recipient=load_recipient(decryption_key) if decryption_key else None,
+    )
+
+
+def load_recipient(key_file: Path) -> Recipient:
+    """Return who holds a private key; raises UserError when it cannot be used."""
+    return Recipient(key_file, load_decryption_key(key_file))

@@ -1,0 +1,91 @@
+"""What every signed bundle goes through before it gets its name: both verifiers, encryption for its recipients, the disk, the release log."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from everest_secure.bundle import judge, rauc, releaselog
+from everest_secure.bundle.device import Device
+from everest_secure.bundle.errors import BundleError
+from everest_secure.bundle.inspect import BundleInfo
+from everest_secure.bundle.publish import publish, sync
+from everest_secure.image import blob, raucb
+from everest_secure.run import Tools
+
+Describe = Callable[[BundleInfo, str], releaselog.Line]
+"""Returns the log's line for a bundle, given what it says of itself and its SHA-256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Where a bundle goes, and what has to hold before it does."""
+
+    output: Path
+    device: Device
+    """By whose keyring and rules it is verified."""
+    now: datetime
+    tools: Tools
+    recipients: tuple[Path, ...] = ()
+    """Certificates that a crypt bundle is encrypted for."""
+    log: Path | None = None
+    """The release log; None for a bundle that nobody releases."""
+
+
+def finish(signed: Path, release: Release, describe: Describe) -> BundleInfo:
+    """Verify a signed bundle, encrypt it when it is of the format crypt, log it and give it its name; returns what it says of itself.
+
+    Nothing has the name when this raises BundleError, PkiError, ToolError or OSError.
+    """
+    with ThreadPoolExecutor() as threads:  # disk and digest are others' work while the hash tree is verified
+        writing = threads.submit(sync, signed)
+        digest = threads.submit(sha256, signed)
+        device = replace(release.device, recipient=None, accept_unencrypted=True)
+        info = judge.require_accepted(judge.judge(signed, device=device, now=release.now, tools=release.tools))
+        writing.result()
+    final, sha = signed, digest.result()
+    if info.format == "crypt":
+        final = _encrypted(signed, release)
+        sha = sha256(final)
+    if release.log is not None:
+        releaselog.append(release.log, describe(info, sha))
+    publish(final, release.output)
+    return info
+
+
+def sha256(path: Path) -> str:
+    """Return the digest of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_recipients(form: str, recipients: Sequence[Path]) -> None:
+    """Raise BundleError unless recipients are given for the format crypt, and for no other."""
+    if form == "crypt" and not recipients:
+        raise BundleError("the format crypt encrypts a bundle for its recipients; name their certificates with --recipient")
+    if form != "crypt" and recipients:
+        raise BundleError(f"a bundle of the format {form} is not encrypted; leave --recipient out, or build it with the format crypt")
+
+
+def _encrypted(signed: Path, release: Release) -> Path:
+    final = signed.with_name(f"encrypted-{signed.name}")
+    configuration = signed.with_name("encrypt.conf")
+    configuration.write_text(rauc.configuration(formats=("crypt",), check_crl=release.device.check_crl))
+    rauc.encrypt(
+        signed,
+        final,
+        recipients=[each.resolve() for each in release.recipients],
+        configuration=configuration,
+        keyring=release.device.keyring.resolve(),
+        tools=release.tools,
+    )
+    before, after = (raucb.split_bundle(blob.from_file(path)) for path in (signed, final))
+    if before is None or after is None or not after.encrypted or before.payload.size != after.payload.size:
+        raise BundleError(f"rauc did not encrypt {release.output.name} as it was asked to; check which rauc is installed")
+    if release.device.recipient is not None:
+        judge.require_accepted(judge.judge(final, device=release.device, now=release.now, tools=release.tools))
+    sync(final)
+    signed.unlink()
+    return final
