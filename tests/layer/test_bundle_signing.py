@@ -61,7 +61,13 @@ class Desk:
     def sign(self, settings: dict[str, str]) -> str:
         """Run do_bundle and return what rauc says of the bundle with the device's configuration."""
         run_task(RECIPE, "do_bundle", layer=LAYER, work=self.work, settings=settings)
-        command = ["rauc", f"--conf={self.made.parent.parent}/verify-as-the-device.conf", f"--keyring={self.pki.keyring}", "info", str(self.made)]
+        command = [
+            "rauc",
+            f"--conf={self.made.parent.parent}/verify-as-the-device.conf",
+            f"--keyring={self.pki.keyring}",
+            "info",
+            str(self.made),
+        ]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def refused(self, settings: dict[str, str]) -> str:

@@ -59,7 +59,7 @@ def test_a_signer_has_the_purpose_that_devices_want(
     add_odd_signer(pki, "odd", purposes=purposes, digital_signature=digital_signature)
     said = material.purposes(signing(pki, "odd"))
     assert (said == "") is good
-    assert good or said.startswith("RAUC-03: EVEREST_BUNDLE_CERT '") and "which is not for code signing; name a signer" in said
+    assert good or (said.startswith("RAUC-03: EVEREST_BUNDLE_CERT '") and "which is not for code signing; name a signer" in said)
 
 
 def test_an_authority_for_something_else_issues_no_signers_of_code(pki: Store) -> None:

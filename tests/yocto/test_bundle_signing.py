@@ -100,12 +100,16 @@ def test_a_changed_signer_in_the_same_files_signs_again_and_an_unchanged_one_doe
 
 
 def test_there_is_no_warning_about_a_key(built: Built) -> None:
-    assert [line for said in built.said for line in said.splitlines() if re.match("(WARNING|ERROR)", line) and re.search("pkcs11|sign", line)] == []
+    assert [
+        line for said in built.said for line in said.splitlines() if re.match("(WARNING|ERROR)", line) and re.search("pkcs11|sign", line)
+    ] == []
 
 
 def test_pin_and_key_are_in_no_log_no_script_no_signature_data_and_no_variable(built: Built) -> None:
     texts = {file.name: content for file, content in contents(built.build)}
     assert any(name.startswith("run.do_bundle") and b"signed-in-a-token" in content for name, content in texts.items()), "there are scripts"
-    assert any("do_bundle.sigdata" in name and b"EVEREST_SIGNING_DIGEST" in content for name, content in texts.items()), "signature data is read"
+    assert any("do_bundle.sigdata" in name and b"EVEREST_SIGNING_DIGEST" in content for name, content in texts.items()), (
+        "signature data is read"
+    )
     assert leaks(built.build, key=built.key, texts=(PIN,)) == []
     assert not [said for said in built.said if PIN in said]

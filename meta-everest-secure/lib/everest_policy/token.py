@@ -24,7 +24,9 @@ def pins(d: Data) -> str:
     """RAUC-03: no secret is a variable, and the token of each key in EVEREST_POLICY_KEYS finds its PIN in a file that is its owner's alone."""
     for name in SECRETS:
         if d.getVar(name):
-            return f"RAUC-03: {name} is a variable of the build and gets into `bitbake -e` that way; unset it and name a file with pin-source="
+            return (
+                f"RAUC-03: {name} is a variable of the build and gets into `bitbake -e` that way; unset it and name a file with pin-source="
+            )
     for pair in words(d, "EVEREST_POLICY_KEYS"):
         knob = pair.partition(":")[0]
         if is_token(d, knob):
@@ -50,9 +52,7 @@ def release(d: Data) -> str:
     except Unusable as problem:
         return f"RAUC-02: EVEREST_BUNDLE_CERT or EVEREST_BUNDLE_DEVICE_KEYRING {problem}; name PEM files with certificates"
     if trusted and not is_token(d, "EVEREST_BUNDLE_KEY"):
-        return (
-            "RAUC-02: EVEREST_BUNDLE_CERT is one that devices trust though EVEREST_BUNDLE_RESIGN is 1, and its key a file; name a signer of the build"
-        )
+        return "RAUC-02: EVEREST_BUNDLE_CERT is one that devices trust though EVEREST_BUNDLE_RESIGN is 1, and its key a file; name a signer of the build"
     return ""
 
 
