@@ -66,7 +66,7 @@ unit: $(READY) ## The unit tests alone
 
 .PHONY: test-yocto
 test-yocto: $(READY) ## Test the layer on the real upstream layers (skipped where they are out of reach): about an hour
-	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(BOOT_PACKAGES)
+	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest -m yocto tests/yocto
 
