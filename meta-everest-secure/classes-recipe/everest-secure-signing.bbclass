@@ -15,7 +15,6 @@ EVEREST_SIGNING_FILES ??= ""
 EVEREST_SIGNING_FILES[doc] = "Variables that name files which decide a signature."
 EVEREST_SIGNING_KEY ??= ""
 EVEREST_SIGNING_KEY[doc] = "The one of them that names the key, a file or a pkcs11: URI."
-EVEREST_SIGNING_DIGEST = "${@everest_secure_digest(d)}"
 EVEREST_SIGNING_DIGEST[doc] = "SHA-256 over these files."
 
 def everest_secure_digest(d):
@@ -36,6 +35,8 @@ def everest_secure_digest(d):
 do_bundle[vardeps] += "EVEREST_SIGNING_DIGEST"
 
 python () {
+    # Set, as of an expression BitBake takes the text into the signature and not what it gives
+    d.setVar("EVEREST_SIGNING_DIGEST", everest_secure_digest(d))
     d.setVarFlag("do_bundle", "file-checksums", "")
     if not (d.getVar(d.getVar("EVEREST_SIGNING_KEY")) or "").startswith("pkcs11:"):
         return
