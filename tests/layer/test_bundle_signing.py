@@ -11,10 +11,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from everest_secure.errors import UserError
 from everest_secure.pki.store import Store
 from everest_secure.reference.recipes.harness import read_recipe, run_task
-from support.hsm import MODULE, PIN, Token, make_token
+from support.hsm import PIN, Token, make_token
 from support.layer import LAYER
 from support.pki import LONG_AGO, add_odd_signer, add_signer, make, now
 from support.secrets import leaks
+from support.softhsm import MODULE
 
 pytestmark = pytest.mark.layer
 

@@ -4,7 +4,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 PIN = "73519046"
 """A number that is found nowhere by accident."""
 

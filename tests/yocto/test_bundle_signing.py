@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from everest_secure.pki.store import Store
-from support.hsm import MODULE, PIN, make_token
+from support.hsm import PIN, make_token
 from support.pki import add_signer
 from support.secrets import contents, leaks
+from support.softhsm import MODULE
 from support.yocto import QUICK, Checkout
 
 pytestmark = pytest.mark.yocto
