@@ -74,7 +74,7 @@ RAUC_CERT_FILE = "${EVEREST_BUNDLE_CERT}"
 EVEREST_SIGNING_KEY = "EVEREST_BUNDLE_KEY"
 EVEREST_SIGNING_FILES = "EVEREST_BUNDLE_KEY EVEREST_BUNDLE_CERT EVEREST_BUNDLE_INTERMEDIATE EVEREST_BUNDLE_VERIFIER EVEREST_BUNDLE_RECIPIENTS"
 EVEREST_BUNDLE_VERIFIER = "${@d.getVar('EVEREST_BUNDLE_KEYRING' if d.getVar('EVEREST_BUNDLE_RESIGN') == '1' else 'EVEREST_BUNDLE_DEVICE_KEYRING')}"
-EVEREST_BUNDLE_VERIFIER[doc] = "Keyring that verifies the bundle as soon as it is made."
+EVEREST_BUNDLE_VERIFIER[doc] = "Keyring that verifies the bundle as soon as it is made (RAUC-03)."
 BUNDLE_ARGS = "${@'--intermediate=${EVEREST_BUNDLE_INTERMEDIATE} ' if d.getVar('EVEREST_BUNDLE_INTERMEDIATE') else ''}--conf=${EVEREST_BUNDLE_CONF} --signing-keyring=${EVEREST_BUNDLE_VERIFIER}"
 # The device's own [keyring] but for its path; a file, as rauc before 1.15 takes the purpose from nowhere else.
 EVEREST_BUNDLE_CONF = "${WORKDIR}/verify-as-the-device.conf"

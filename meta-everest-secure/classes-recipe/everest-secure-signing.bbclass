@@ -1,7 +1,7 @@
 # Makes a signing task run again when a key or certificate changes at the same path, and lets it use a key in a PKCS#11 token.
 #
 # Purpose: meta-rauc's bundle.bbclass never notices a changed key (RAUC-03): it asks BitBake for checksums of files that it declares not to exist, and
-# of a pkcs11: URI BitBake makes two warnings. Here a digest of each file goes into the task's signature; the content itself does not, so that no key
+# of a pkcs11: URI that makes two warnings. Here a digest of each file goes into the task's signature; the content itself does not, so that no key
 # gets into a log or a signature file. For a key in a token, which nobody can read, its certificate stands.
 #
 # Usage:

@@ -17,7 +17,7 @@ from everest_policy.material import Unusable, is_token, is_trusted
 SECRETS = ("RAUC_PKCS11_PIN", "RAUC_KEY_PASSPHRASE")
 """What rauc(1) takes from the environment."""
 MAX_PIN = 255
-"""Bytes; libp11 takes no more."""
+"""Bytes; what libp11 has room for."""
 
 
 def pins(d: Data) -> str:
