@@ -15,6 +15,7 @@ EVEREST_SIGNING_FILES ??= ""
 EVEREST_SIGNING_FILES[doc] = "Variables that name files which decide a signature."
 EVEREST_SIGNING_KEY ??= ""
 EVEREST_SIGNING_KEY[doc] = "The one of them that names the key, a file or a pkcs11: URI."
+EVEREST_SIGNING_DIGEST = ""
 EVEREST_SIGNING_DIGEST[doc] = "SHA-256 over these files."
 
 def everest_secure_digest(d):
