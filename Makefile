@@ -11,8 +11,9 @@ READY := $(VENV)/.ready
 DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils squashfs-tools swtpm systemd-container
-TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
-	fakeroot faketime fdisk gawk jq kmod libarchive-tools libengine-pkcs11-openssl libtss2-tcti-swtpm0 locales lz4 mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rauc rpm sbsigntool softhsm2 squashfs-tools systemd systemd-journal-remote \
+SIGNING_PACKAGES := libengine-pkcs11-openssl rauc softhsm2 squashfs-tools
+TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
+	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 locales lz4 mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
 	systemd-boot-efi tpm2-openssl u-boot-qemu u-boot-tools xz-utils zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
 YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libcap-dev libfmt-dev libssl-dev locales lz4 mmdebstrap mtools parted \
@@ -65,13 +66,13 @@ unit: $(READY) ## The unit tests alone
 
 .PHONY: test-yocto
 test-yocto: $(READY) ## Test the layer on the real upstream layers (skipped where they are out of reach): about an hour
-	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(BOOT_PACKAGES)
+	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest -m yocto tests/yocto
 
 .PHONY: test-yocto-quick
 test-yocto-quick: $(READY) ## The same without what parses or checks all of upstream: minutes, for CI
-	@scripts/setup.sh packages $(YOCTO_PACKAGES)
+	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(SIGNING_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest -m "yocto and not full" tests/yocto
 

@@ -8,8 +8,8 @@
 #   inherit everest-secure-bundle
 #   EVEREST_BUNDLE_IMAGE = "my-image"
 #
-# The build signs with EVEREST_BUNDLE_KEY and verifies as the device will. With EVEREST_BUNDLE_RESIGN the signer is one that devices do not trust,
-# and the release host signs again: `rauc resign`.
+# The build signs with EVEREST_BUNDLE_KEY, a file or a pkcs11: URI, and verifies as the device will. With EVEREST_BUNDLE_RESIGN the signer is one that
+# devices do not trust, and the release host signs again. A key that the field trusts is never a file here (docs/updates.md).
 
 EVEREST_BUNDLE_IMAGE ??= "everest-secure-image"
 EVEREST_BUNDLE_IMAGE[doc] = "Image recipe whose root and boot chain go into the bundle."
@@ -23,8 +23,8 @@ inherit bundle everest-secure-policy everest-secure-signing
 # RAUC-02, RAUC-03: the signer is there, in date, of the authority that verifies, and in production none of the workshop's unless signed again
 EVEREST_POLICY += "everest_policy.image.variant"
 EVEREST_POLICY_AT_START += "everest_policy.material.certificates everest_policy.material.keys everest_policy.material.development"
-EVEREST_POLICY_AT_START += "everest_policy.material.chains"
-EVEREST_POLICY_CERTIFICATES += "EVEREST_BUNDLE_CERT"
+EVEREST_POLICY_AT_START += "everest_policy.material.chains everest_policy.material.purposes everest_policy.token.pins everest_policy.token.release"
+EVEREST_POLICY_CERTIFICATES += "EVEREST_BUNDLE_CERT EVEREST_BUNDLE_VERIFIER ${@'EVEREST_BUNDLE_INTERMEDIATE' if d.getVar('EVEREST_BUNDLE_INTERMEDIATE') else ''}"
 EVEREST_POLICY_KEYS += "EVEREST_BUNDLE_KEY:EVEREST_BUNDLE_CERT"
 EVEREST_POLICY_CHAINS += "EVEREST_BUNDLE_CERT:EVEREST_BUNDLE_INTERMEDIATE:EVEREST_BUNDLE_VERIFIER"
 EVEREST_POLICY_RELEASE += "${@bb.utils.contains('EVEREST_BUNDLE_RESIGN', '1', '', 'EVEREST_BUNDLE_CERT', d)}"
@@ -68,13 +68,18 @@ do_configure[vardeps] += "RAUC_BUNDLE_VERSION RAUC_BUNDLE_COMPATIBLE RAUC_BUNDLE
 do_configure[prefuncs] += "everest_secure_bundle_hook everest_secure_bundle_origin"
 do_configure[file-checksums] += "${EVEREST_BUNDLE_HOOK}:True"
 
-# RAUC-03: chain in the bundle, signature verified as the device does
+# RAUC-03: chain in the bundle, signature verified as the device does. rauc writes no bundle whose signature its keyring does not verify.
 RAUC_KEY_FILE = "${EVEREST_BUNDLE_KEY}"
 RAUC_CERT_FILE = "${EVEREST_BUNDLE_CERT}"
+EVEREST_SIGNING_KEY = "EVEREST_BUNDLE_KEY"
 EVEREST_SIGNING_FILES = "EVEREST_BUNDLE_KEY EVEREST_BUNDLE_CERT EVEREST_BUNDLE_INTERMEDIATE EVEREST_BUNDLE_VERIFIER EVEREST_BUNDLE_RECIPIENTS"
 EVEREST_BUNDLE_VERIFIER = "${@d.getVar('EVEREST_BUNDLE_KEYRING' if d.getVar('EVEREST_BUNDLE_RESIGN') == '1' else 'EVEREST_BUNDLE_DEVICE_KEYRING')}"
-EVEREST_BUNDLE_VERIFIER[doc] = "Keyring that verifies the bundle as soon as it is made."
-BUNDLE_ARGS = "${@'--intermediate=${EVEREST_BUNDLE_INTERMEDIATE} ' if d.getVar('EVEREST_BUNDLE_INTERMEDIATE') else ''}--signing-keyring=${EVEREST_BUNDLE_VERIFIER} -C keyring:check-purpose=codesign"
+EVEREST_BUNDLE_VERIFIER[doc] = "Keyring that verifies the bundle as soon as it is made (RAUC-03)."
+BUNDLE_ARGS = "${@'--intermediate=${EVEREST_BUNDLE_INTERMEDIATE} ' if d.getVar('EVEREST_BUNDLE_INTERMEDIATE') else ''}--conf=${EVEREST_BUNDLE_CONF} --signing-keyring=${EVEREST_BUNDLE_VERIFIER}"
+# The device's own [keyring] but for its path; a file, as rauc before 1.15 takes the purpose from nowhere else.
+EVEREST_BUNDLE_CONF = "${WORKDIR}/verify-as-the-device.conf"
+EVEREST_BUNDLE_CONF[doc] = "Configuration of rauc(1) that verifies the bundle as the device does."
+do_bundle[prefuncs] += "everest_secure_bundle_conf"
 BUNDLE_BASENAME = "${PN}${@'-to-be-signed-again' if d.getVar('EVEREST_BUNDLE_RESIGN') == '1' else ''}"
 
 # RAUC-08
@@ -110,8 +115,16 @@ python everest_secure_bundle_origin() {
 }
 everest_secure_bundle_origin[doc] = "Puts the layer's revision and the digest of the image's bill of materials into the manifest"
 
+python everest_secure_bundle_conf() {
+    revocation = "true" if d.getVar("EVEREST_CHECK_CRL") == "1" else "false"
+    with open(d.getVar("EVEREST_BUNDLE_CONF"), "w") as file:
+        file.write("[system]\ncompatible=%s\nbootloader=noop\nstatusfile=per-slot\n" % d.getVar("RAUC_BUNDLE_COMPATIBLE"))
+        file.write("[keyring]\ncheck-purpose=codesign\ncheck-crl=%s\n" % revocation)
+}
+everest_secure_bundle_conf[doc] = "Writes down how the device verifies"
+
 everest_secure_bundle_encrypt() {
-    ${STAGING_BINDIR_NATIVE}/rauc encrypt -C keyring:check-purpose=codesign --keyring=${EVEREST_BUNDLE_VERIFIER} \
+    ${STAGING_BINDIR_NATIVE}/rauc encrypt --conf=${EVEREST_BUNDLE_CONF} --keyring=${EVEREST_BUNDLE_VERIFIER} \
         --to=${EVEREST_BUNDLE_RECIPIENTS} ${B}/bundle.raucb ${B}/bundle-encrypted.raucb
     mv ${B}/bundle-encrypted.raucb ${B}/bundle.raucb
 }

@@ -25,7 +25,7 @@ EVEREST_POLICY += "everest_policy.image.features everest_policy.image.packages e
 # OCPP-01, FS-02, FS-04: what a production build says; SUP-03, RAUC-02: where its sources and its trust come from
 EVEREST_POLICY += "everest_policy.production.verity everest_policy.production.encryption everest_policy.production.knobs"
 EVEREST_POLICY_AT_START += "everest_policy.checkout.everest everest_policy.material.certificates everest_policy.material.keys"
-EVEREST_POLICY_AT_START += "everest_policy.material.development"
+EVEREST_POLICY_AT_START += "everest_policy.material.development everest_policy.token.pins"
 EVEREST_POLICY_CERTIFICATES += "${EVEREST_IMAGE_KEYRING_KNOB} ${@bb.utils.contains('EVEREST_SECURE_BOOT', '1', 'EVEREST_SECURE_BOOT_CERT', '', d)}"
 EVEREST_POLICY_KEYS += "${@bb.utils.contains('EVEREST_SECURE_BOOT', '1', 'EVEREST_SECURE_BOOT_KEY:EVEREST_SECURE_BOOT_CERT', '', d)}"
 EVEREST_POLICY_RELEASE += "${EVEREST_POLICY_CERTIFICATES}"

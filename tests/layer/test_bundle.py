@@ -52,12 +52,11 @@ def test_the_device_is_asked_by_the_program_that_it_asks_itself(layer: Bench) ->
 
 
 def test_the_bundle_carries_the_intermediate_and_is_verified_as_the_device_does(layer: Bench) -> None:
-    made = bundle(layer, EVEREST_BUNDLE_INTERMEDIATE="/keys/intermediate.pem", EVEREST_RAUC_KEYRING="/keys/keyring.pem")
-    assert made.arguments == (
+    settings = {"EVEREST_BUNDLE_INTERMEDIATE": "/keys/intermediate.pem", "EVEREST_RAUC_KEYRING": "/keys/keyring.pem"}
+    assert bundle(layer, **settings).arguments == (
         "--intermediate=/keys/intermediate.pem",
+        f"--conf={variable(layer, 'EVEREST_BUNDLE_CONF')}",
         "--signing-keyring=/keys/keyring.pem",
-        "-C",
-        "keyring:check-purpose=codesign",
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everest_secure.pki.store import Store
 from support.kas import git
-from support.pki import LONG_AGO, PASSPHRASE, add_signer, make, now, small
+from support.pki import LONG_AGO, PASSPHRASE, add_odd_signer, add_signer, make, now, small
 from support.yocto import QUICK, Checkout, refusals
 
 pytestmark = pytest.mark.yocto
@@ -97,6 +98,15 @@ BUNDLES: Mapping[str, tuple[str, str]] = {
     ),
     "foreign-signer": (FROM_RELEASE, "RAUC-03: EVEREST_BUNDLE_CERT '.*' is not of an authority in"),
     "workshop-signer": (PRODUCTION, "RAUC-02: EVEREST_BUNDLE_CERT '.*' holds '.*', an authority of development"),
+    "mail-signer": (
+        'EVEREST_BUNDLE_KEY = "{keys}/mail.key.pem"\nEVEREST_BUNDLE_CERT = "{keys}/mail.cert.pem"',
+        "RAUC-03: EVEREST_BUNDLE_CERT '.*' holds '.*', which is not for code signing",
+    ),
+    "copied-signer": (PRODUCTION + FROM_RELEASE, "RAUC-02: EVEREST_BUNDLE_KEY is a file, which every task of the build can copy"),
+    "public-pin": (
+        'EVEREST_BUNDLE_KEY = "pkcs11:token=bundles;object=signer?pin-source=/etc/hostname"',
+        "RAUC-03: EVEREST_BUNDLE_KEY has its PIN in '/etc/hostname', which others may read",
+    ),
 }
 GOOD = {
     "good-image": "",
@@ -104,7 +114,11 @@ GOOD = {
     "good-changed-checkout": 'EVEREST_CHANGED_CHECKOUT = "1"\nEVEREST_CORE_PATH = "{changed}"',
     "good-secure-boot": 'EVEREST_SECURE_BOOT = "1"',
 }
-GOOD_BUNDLES = {"good-bundle": "", "good-production-bundle": PRODUCTION + FROM_RELEASE}
+GOOD_BUNDLES = {
+    "good-bundle": "",
+    "good-production-bundle": PRODUCTION + 'EVEREST_BUNDLE_RESIGN = "1"\nEVEREST_BUNDLE_KEYRING = "{keys}/keyring.pem"\n',
+    "good-token": PRODUCTION + FROM_RELEASE + 'EVEREST_BUNDLE_KEY = "pkcs11:token=bundles;object=signer"\n',
+}
 REQUIRED = "".join(
     f'EVEREST_{knob} = "{value}"\n'
     for knob, value in {
@@ -141,6 +155,7 @@ def said(checkout: Checkout) -> str:
     top = checkout.user.directory
     places = {name: top / name for name in ("keys", "release", "expired", "changed", "untagged", "locked")}
     add_signer(Store(checkout.keys), "old", at=now() - LONG_AGO)
+    add_odd_signer(Store(checkout.keys), "mail", purposes=[ExtendedKeyUsageOID.EMAIL_PROTECTION])
     make(places["release"], chosen=small("release"), passphrase=PASSPHRASE)
     make(places["expired"], at=now() - LONG_AGO)
     repository(places["changed"], tag="2026.02.1", changed=True)

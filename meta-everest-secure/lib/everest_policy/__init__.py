@@ -4,4 +4,4 @@ A sentence begins with the ID of the requirement and says what contradicts it an
 refuses the recipe. BitBake runs this on the build host's Python (3.8 or newer) with the standard library alone.
 """
 
-BBIMPORTS = ["facts", "switches", "image", "production", "material", "checkout", "release"]
+BBIMPORTS = ["facts", "switches", "image", "production", "material", "token", "checkout", "release"]

@@ -17,6 +17,8 @@ from everest_policy.facts import Data, is_on, tagged, words
 
 MARK = "DEVELOPMENT - NOT FOR RELEASE"
 """Organizational unit of every certificate of a development PKI (docs/pki.md)."""
+CODE_SIGNING = "Code Signing"
+DIGITAL_SIGNATURE = "Digital Signature"
 MAX_BYTES = 1 << 20
 """No PEM file is larger."""
 _BLOCK = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.*?-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL)
@@ -34,6 +36,10 @@ class Certificate:
     public: bytes
     development: bool
     """Whether it or its issuer carries the mark."""
+    usage: str
+    """Key usage as openssl writes it; empty without the extension."""
+    purposes: str
+    """Extended key usage as openssl writes it; empty without the extension."""
 
 
 class Unusable(Exception):
@@ -57,9 +63,7 @@ def keys(d: Data) -> str:
     """RAUC-03, BOOT-01: each KEY:CERTIFICATE of EVEREST_POLICY_KEYS is a pair; what lies in a token is not asked."""
     for pair in words(d, "EVEREST_POLICY_KEYS"):
         knob, _, belonging = pair.partition(":")
-        if (d.getVar(knob) or "").startswith("pkcs11:"):
-            if "pin-value" in (d.getVar(knob) or ""):
-                return tagged(d, knob, f"{knob} holds the token's PIN, which gets into logs that way; name a file with pin-source= instead")
+        if is_token(d, knob):
             continue
         try:
             public = _public(_path(d, knob))
@@ -78,14 +82,40 @@ def chains(d: Data) -> str:
     """RAUC-03: each CERTIFICATE:INTERMEDIATE:KEYRING of EVEREST_POLICY_CHAINS is a chain that ends in the keyring."""
     for chain in words(d, "EVEREST_POLICY_CHAINS"):
         leaf, intermediate, keyring = chain.split(":")
-        untrusted = ["-untrusted", d.getVar(intermediate) or ""] if d.getVar(intermediate) else []
         try:
-            trusted = ["-no-CApath", "-no-CAstore", "-CAfile", _path(d, keyring)]
-            said = _openssl(["verify", *trusted, *untrusted, _path(d, leaf)], b"")
+            trusted = is_trusted(d, leaf, intermediate, keyring)
         except Unusable as problem:
             return _sentence(d, leaf, f"cannot be verified against {keyring}, one of the two {problem}; name both files")
-        if not said.rstrip().endswith(b": OK"):
+        if not trusted:
             return _sentence(d, leaf, f"is not of an authority in {keyring} '{d.getVar(keyring)}'; name a signer of that authority")
+    return ""
+
+
+def is_trusted(d: Data, leaf: str, intermediate: str, keyring: str) -> bool:
+    """Whether the chain of three variables that name PEM files ends in the keyring; raises Unusable for a file that is none."""
+    untrusted = ["-untrusted", d.getVar(intermediate) or ""] if d.getVar(intermediate) else []
+    trusted = ["-no-CApath", "-no-CAstore", "-CAfile", _path(d, keyring)]
+    return _openssl(["verify", *trusted, *untrusted, _path(d, leaf)], b"").rstrip().endswith(b": OK")
+
+
+def purposes(d: Data) -> str:
+    """RAUC-03: the chains of EVEREST_POLICY_CHAINS are for code signing, by the rule of RAUC's check-purpose=codesign.
+
+    RAUC wants the purpose codeSigning in the leaf, digitalSignature in its key usage if it has one, and codeSigning in each authority that limits
+    its purposes (RAUC's reference, "Purpose-Based Signature Verification").
+    """
+    for chain in words(d, "EVEREST_POLICY_CHAINS"):
+        leaf, *authorities = chain.split(":")
+        try:
+            signer = _certificates(_path(d, leaf))[0]
+            above = [(knob, found) for knob in authorities if d.getVar(knob) for found in _certificates(_path(d, knob))]
+        except Unusable as problem:
+            return _sentence(d, leaf, f"or what it is verified with {problem}; name PEM files with certificates")
+        if CODE_SIGNING not in signer.purposes or (signer.usage and DIGITAL_SIGNATURE not in signer.usage):
+            return _sentence(d, leaf, f"holds '{signer.name}', which is not for code signing; name a signer that `everest-secure pki` made")
+        for knob, found in above:
+            if found.purposes and CODE_SIGNING not in found.purposes:
+                return _sentence(d, knob, f"holds '{found.name}', which may not issue signers of code; name an authority that may")
     return ""
 
 
@@ -104,6 +134,11 @@ def development(d: Data) -> str:
                     f"RAUC-02: {knob} '{d.getVar(knob)}' holds '{certificate.name}', an authority of development; name the one for release"
                 )
     return ""
+
+
+def is_token(d: Data, knob: str) -> bool:
+    """Whether a variable names a key in a PKCS#11 token (RFC 7512) and not a file."""
+    return (d.getVar(knob) or "").startswith("pkcs11:")
 
 
 def _sentence(d: Data, knob: str, problem: str) -> str:
@@ -131,8 +166,11 @@ def _certificates(path: str) -> list[Certificate]:
 
 
 def _certificate(pem: bytes) -> Certificate:
-    said = _openssl(["x509", "-noout", "-subject", "-issuer", "-enddate", "-pubkey", "-nameopt", "RFC2253,utf8,-esc_msb"], pem)
-    facts = dict(re.findall(r"^(subject|issuer|notAfter)= *(.*)$", said.decode(errors="replace"), re.MULTILINE))
+    shown = ["-subject", "-issuer", "-enddate", "-pubkey", "-ext", "keyUsage,extendedKeyUsage"]
+    said = _openssl(["x509", "-noout", *shown, "-nameopt", "RFC2253,utf8,-esc_msb"], pem)
+    text = said.decode(errors="replace")
+    facts = dict(re.findall(r"^(subject|issuer|notAfter)= *(.*)$", text, re.MULTILINE))
+    extensions = dict(re.findall(r"^X509v3 (Key Usage|Extended Key Usage):.*\n +(.*)$", text, re.MULTILINE))
     if len(facts) != 3:
         raise Unusable("holds a certificate that openssl cannot read")
     return Certificate(
@@ -140,6 +178,8 @@ def _certificate(pem: bytes) -> Certificate:
         ends=ssl.cert_time_to_seconds(facts["notAfter"]),
         public=_key_block(said),
         development=MARK in facts["subject"] or MARK in facts["issuer"],
+        usage=extensions.get("Key Usage", ""),
+        purposes=extensions.get("Extended Key Usage", ""),
     )
 
 

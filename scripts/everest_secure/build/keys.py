@@ -22,7 +22,7 @@ DEVELOPMENT_KEYRING = "EVEREST_RAUC_KEYRING_DEVELOPMENT"
 BUNDLE = ("EVEREST_BUNDLE_KEY", "EVEREST_BUNDLE_CERT", "EVEREST_BUNDLE_INTERMEDIATE")
 BOOT = ("EVEREST_SECURE_BOOT_KEY", "EVEREST_SECURE_BOOT_CERT")
 VARIABLES = (RELEASE_KEYRING, DEVELOPMENT_KEYRING, *BUNDLE, *BOOT)
-"""Variables whose values are absolute paths of PEM files."""
+"""Variables whose values are absolute paths of PEM files; the bundle's key may be the URI of one in a token instead."""
 
 
 def variables(store: Store) -> Mapping[str, str]:
@@ -42,7 +42,7 @@ def variables(store: Store) -> Mapping[str, str]:
 
 def require_keys(required: Collection[str], environment: Mapping[str, str], *, now: datetime) -> None:
     """Raise UserError with the first reason for which the files that `required` names cannot make the image or sign it at `now`."""
-    files = {name: _readable(name, Path(environment[name])) for name in VARIABLES if name in required}
+    files = {name: _readable(name, Path(environment[name])) for name in VARIABLES if name in required and not _in_token(name, environment)}
     if RELEASE_KEYRING in files:
         _require_release(files[RELEASE_KEYRING], now=now)
     if DEVELOPMENT_KEYRING in files and files.keys() >= set(BUNDLE):
@@ -50,6 +50,11 @@ def require_keys(required: Collection[str], environment: Mapping[str, str], *, n
         preflight(Signer(key, certificate, (intermediate,)), keyring=files[DEVELOPMENT_KEYRING], now=now)
     if files.keys() >= set(BOOT):
         _require_pair(*(files[name] for name in BOOT), now=now)
+
+
+def _in_token(name: str, environment: Mapping[str, str]) -> bool:
+    """Whether a variable names the bundle's key in a PKCS#11 token; BitBake asks about the rest when it starts."""
+    return name == BUNDLE[0] and environment[name].startswith("pkcs11:")
 
 
 def _readable(name: str, file: Path) -> Path:

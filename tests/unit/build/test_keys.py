@@ -90,3 +90,8 @@ def test_a_key_of_another_certificate_is_said(pki: Store, tmp_path: Path, name: 
 def test_a_key_that_may_not_be_read_is_said(pki: Store) -> None:
     pki.key("signer").chmod(0)
     assert "which you may not read" in refusal(variables(pki))
+
+
+def test_a_bundle_s_key_in_a_token_is_no_file(pki: Store) -> None:
+    require_keys(DEVELOPMENT, {**variables(pki), "EVEREST_BUNDLE_KEY": "pkcs11:token=bundles;object=signer"}, now=support_pki.now())
+    assert "is no absolute path" in refusal({**variables(pki), "EVEREST_BUNDLE_CERT": "pkcs11:token=bundles;object=signer"})

@@ -47,6 +47,13 @@ def build(layers: Layers, name: str, variables: Sequence[str], complaints: Compl
     return describe(d, variables)
 
 
+def run_alone(layers: Layers, name: str, task: str, complaints: Complaints) -> dict[str, Any]:
+    """Parse one recipe and run one of its tasks, and none that it depends on."""
+    d = layers.parse(name)
+    run_task(task, d, name, complaints)
+    return describe(d, ())
+
+
 def tasks_before(last: str, d: Data) -> list[str]:
     """Return a task and all it depends on within its recipe, in an order in which they can run."""
     order: list[str] = []
@@ -169,6 +176,7 @@ def answer(request: Mapping[str, Any], complaints: Complaints) -> dict[str, Any]
     actions: dict[str, Callable[[str], dict[str, Any]]] = {
         "build": lambda name: build(layers, name, variables, complaints),
         "describe": lambda name: describe(layers.parse(name), variables),
+        "task": lambda name: run_alone(layers, name, request["task"], complaints),
         "hooks": lambda name: run_hooks(layers, name, request["rootfs"], variables, complaints),
     }
     return {"recipes": [actions[request["action"]](name) for name in request["names"]]}

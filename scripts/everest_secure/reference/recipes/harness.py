@@ -1,6 +1,6 @@
 """The main program's side of the recipe harness: typed requests to the engine's process, packages split the way OE does.
 
-A request is `{action, names, layers, work, settings, variables, rootfs}`; a reply `{recipes: [...]}` or `{error: {recipe, where, message}}`.
+A request is `{action, names, layers, work, settings, variables, rootfs, task}`; a reply `{recipes: [...]}` or `{error: {recipe, where, message}}`.
 """
 
 import json
@@ -120,6 +120,12 @@ def read_recipe(name: str, variables: Sequence[str], *, layer: Path, work: Path,
     return found
 
 
+def run_task(name: str, task: str, *, layer: Path, work: Path, settings: Mapping[str, str]) -> BuiltRecipe:
+    """Run one task of a recipe alone, on what lies in its WORKDIR; raises RecipeError when it cannot be parsed or fails."""
+    (recipe,) = _ask("task", [name], Workshop(layer, work, settings), (), task=task)
+    return _built(recipe, work)
+
+
 def run_image_hooks(name: str, *, rootfs: Path, layer: Path, work: Path, settings: Mapping[str, str]) -> None:
     """Run an image recipe's ROOTFS_POSTPROCESS_COMMAND and IMAGE_QA_COMMANDS on the root file system at `rootfs`, which they change.
 
@@ -129,7 +135,7 @@ def run_image_hooks(name: str, *, rootfs: Path, layer: Path, work: Path, setting
 
 
 def _ask(
-    action: str, names: Sequence[str], workshop: Workshop, variables: Sequence[str], *, rootfs: Path | None = None
+    action: str, names: Sequence[str], workshop: Workshop, variables: Sequence[str], *, rootfs: Path | None = None, task: str = ""
 ) -> list[dict[str, Any]]:
     """Start the engine with one request; raises RecipeError for what it refuses, ToolError when it cannot run."""
     workshop.work.mkdir(parents=True, exist_ok=True)
@@ -141,6 +147,7 @@ def _ask(
         "settings": dict(workshop.settings),
         "variables": list(variables),
         "rootfs": str(rootfs.resolve()) if rootfs else "",
+        "task": task,
     }
     module = "everest_secure.reference.recipes.engine"
     said = run(
