@@ -18,6 +18,8 @@ class Why(StrEnum):
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
     AUTHORITY = "authority"
+    CONSTRAINT = "constraint"
+    """A certificate of the chain has a critical extension that is not understood, or a name that an authority does not allow."""
     PURPOSE = "purpose"
     REVOKED = "revoked"
     REVOCATION_LIST = "revocation-list"
@@ -49,6 +51,7 @@ SIGNATURE_STAGE = frozenset(
         Why.EXPIRED,
         Why.NOT_YET_VALID,
         Why.AUTHORITY,
+        Why.CONSTRAINT,
         Why.PURPOSE,
         Why.REVOKED,
         Why.REVOCATION_LIST,

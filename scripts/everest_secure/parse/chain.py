@@ -41,6 +41,8 @@ class FaultKind(StrEnum):
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
     AUTHORITY = "authority"
+    CONSTRAINT = "constraint"
+    """A critical extension that is not understood, or a name that an authority does not allow."""
     PURPOSE = "purpose"
     SIGNER = "signer"
     """An authority that signs itself, which RAUC allows."""
@@ -102,11 +104,10 @@ def chain_faults(chain: Chain, *, at: datetime) -> Iterator[Fault]:
         if depth:
             yield from _authority_faults(certificate, below=depth - 1)
         for identifier in unknown_critical(certificate):
-            yield Fault(
-                f"'{subject(certificate)}' has the critical extension {identifier}, which is not understood", "issue it again without"
-            )
+            unknown = f"'{subject(certificate)}' has the critical extension {identifier}, which is not understood"
+            yield Fault(FaultKind.CONSTRAINT, unknown, "issue it again without")
     for what in name_faults(chain.certificates):
-        yield Fault(what, "issue one with a name that its authorities allow")
+        yield Fault(FaultKind.CONSTRAINT, what, "issue one with a name that its authorities allow")
 
 
 def _validity_faults(certificate: x509.Certificate, at: datetime) -> Iterator[Fault]:
