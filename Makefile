@@ -12,9 +12,9 @@ DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils squashfs-tools swtpm systemd-container
 SIGNING_PACKAGES := libengine-pkcs11-openssl rauc softhsm2 squashfs-tools
-TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
-	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 locales lz4 mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
-	systemd-boot-efi tpm2-openssl u-boot-qemu u-boot-tools xz-utils zstd
+TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin dbus device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
+	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 locales lz4 mandoc mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
+	systemd-boot-efi tpm2-abrmd tpm2-openssl tpm2-tools u-boot-qemu u-boot-tools xz-utils zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
 YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libcap-dev libfmt-dev libssl-dev locales lz4 mmdebstrap mtools parted \
 	patch pseudo qemu-system-arm u-boot-tools uidmap wget zstd

@@ -38,8 +38,21 @@ find /etc/everest/certs/server/mqtt-api /var/log/journal/* -maxdepth 0 -printf '
 sync
 setpriv --reuid=everest --clear-groups /sbin/reboot"""
     outcome = boot(image, tmp_path, probe=probe)
-    assert outcome.probe.splitlines() == ["RuntimeWatchdogUSec=30s", "everest 700", "root 2755"]
+    # The container has no TPM.
+    failed = ["failed: everest-tpm-provision.service"]
+    assert outcome.probe.splitlines() == [*failed, "RuntimeWatchdogUSec=30s", "everest 700", "root 2755"]
     assert outcome.status == REBOOTED
+
+
+def test_without_a_tpm_the_journal_says_by_its_id_that_there_are_no_keys(image: Path, layer: Bench, tmp_path: Path) -> None:
+    probe = """systemctl start everest-tpm-provision.service; echo $?
+journalctl --sync; journalctl MESSAGE_ID=2352c838e0264df2b5cbd36b4dcf9c64 _UID=1500 -o cat | sort -u
+find /etc/everest/certs/client -type f
+systemctl --no-block poweroff"""
+    outcome = boot(image, tmp_path, probe=probe, trees=(layer.package("everest-tpm").files,))
+    status, *said = outcome.probe.splitlines()
+    assert status != "0"
+    assert said[-1] == "there is no TPM at /dev/tpmrm0; enable it in the firmware, and the kernel's driver for it"
 
 
 def test_a_mount_that_fails_restarts_the_charger_and_opens_no_shell(image: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ FAMILIES = "|".join(sorted({requirement.id.partition("-")[0] for requirement in 
 IDENTIFIER = re.compile(rf"\b(?:{FAMILIES})-\d\d\b")
 
 
-NOT_YET = {"CERT-08": "everest-cert", "TPM-06": "everest-tpm"}
+NOT_YET = {"CERT-08": "everest-cert"}
 """Programs on the target that do not exist yet."""
 
 

@@ -41,10 +41,10 @@ class Bench:
         return recipe
 
     def package(self, name: str, **settings: str) -> BuiltPackage:
-        """Build a recipe that makes one package and return that."""
+        """Build a recipe that makes one package, besides that of its manual pages, and return it."""
         if not settings and name in self.shelf:
             return self.shelf[name]
-        (package,) = self.build(name, settings).packages
+        (package,) = (each for each in self.build(name, settings).packages if not each.name.endswith("-doc"))
         if not settings:
             self.shelf[name] = package
         return package

@@ -25,6 +25,7 @@ RDEPENDS:${PN} = "\
     everest-service-hardening \
     everest-state \
     everest-sysctl \
+    everest-tpm \
     everest-tpm-broker \
     everest-unit-policy \
     everest-usb-policy \

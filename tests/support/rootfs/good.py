@@ -210,8 +210,12 @@ def _tpm(fs: RootFs) -> None:
     broker = "recipes-security/everest-tpm-broker/files/50-everest-tpm-broker.conf"
     fs.file(f"{UNITS}/tpm2-abrmd.service.d/50-everest-tpm-broker.conf", layer(broker))
     fs.link(f"{LOCAL}/multi-user.target.wants/tpm2-abrmd.service", f"{UNITS}/tpm2-abrmd.service")
-    for path in production().commands.values():
-        fs.file(path, "#!/bin/sh\nset -eu\n", mode=0o755)
+    tpm = "recipes-security/everest-tpm/files"
+    fs.file("/usr/sbin/everest-tpm", layer(f"{tpm}/everest-tpm"), mode=0o755)
+    fs.file(f"{UNITS}/everest-tpm-provision.service", layer(f"{tpm}/everest-tpm-provision.service"))
+    fs.link(f"{LOCAL}/multi-user.target.wants/everest-tpm-provision.service", f"{UNITS}/everest-tpm-provision.service")
+    # Of this one there is no recipe yet.
+    fs.file(production().commands["CERT-08"], "#!/bin/sh\nset -eu\n", mode=0o755)
 
 
 def _updates(fs: RootFs) -> None:

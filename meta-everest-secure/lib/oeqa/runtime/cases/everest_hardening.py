@@ -204,7 +204,7 @@ class BootTest(HardeningTestCase):
 
 
 class TpmTest(HardeningTestCase):
-    """TPM-01, TPM-03."""
+    """TPM-01, TPM-03, TPM-04, TPM-06."""
 
     @skipIfNotFeature("tpm2", "tpm2 is not in DISTRO_FEATURES")
     @OETestDepends(LOGIN)
@@ -214,6 +214,16 @@ class TpmTest(HardeningTestCase):
         """TPM-01, TPM-03."""
         self.assertEqual(self.said("stat -c %G /dev/tpmrm0"), "tss")
         self.assertIn("tpm2", self.said("openssl list -providers -provider default -provider tpm2"))
+
+    @skipIfNotFeature("tpm2", "tpm2 is not in DISTRO_FEATURES")
+    @OETestDepends(LOGIN)
+    @OEHasPackage(["everest-tpm"])
+    def test_keys_are_made_in_the_tpm_at_the_first_start(self):
+        """TPM-04, TPM-06."""
+        self.said("systemctl start everest-tpm-provision.service")
+        self.assertEqual(self.said("everest-tpm verify").count("in the TPM, signs"), 2)
+        self.assertIn("BEGIN CERTIFICATE REQUEST", self.said("everest-tpm csr csms --common-name TEST --dns test.example"))
+        self.assertNotIn("NOT RIGHT", self.said("everest-tpm status"))
 
 
 class StoreTest(HardeningTestCase):
