@@ -1,4 +1,4 @@
-"""The watch for security events, with the real journald, journalctl, logger and openssl (LOG-03)."""
+"""The watch for security events, with the real journald, journalctl, systemd-notify and openssl (LOG-03)."""
 
 import json
 import os
@@ -229,7 +229,8 @@ def test_the_log_does_not_grow_for_ever(monitor: Monitor) -> None:
             monitor.journal.clock += 100
         eventually(lambda: monitor.events() and monitor.events()[-1][0] == str(len(names)))
     assert len(list(monitor.log.parent.glob("security.log*"))) <= 9
-    assert monitor.run("verify").stdout == "8 events, none changed\n"
+    # It may have been stopped before it began the next file.
+    assert monitor.run("verify").stdout in ("8 events, none changed\n", "9 events, none changed\n")
 
 
 @needs_journald

@@ -32,5 +32,5 @@ do_install() {
 
 FILES:${PN} += "${nonarch_libdir}/everest-secure ${systemd_system_unitdir}"
 
-# util-linux-logger: BusyBox's logger has no entries with fields. mosquitto-clients where the module has a name at all.
-RDEPENDS:${PN} = "everest-broker-conf everest-state ${@bb.utils.contains('EVEREST_SECURITY_EVENTS_MODULE', '', 'mosquitto-clients', '', d)} openssl-bin util-linux-logger"
+# mosquitto-clients where the module has a name at all.
+RDEPENDS:${PN} = "everest-broker-conf everest-state ${@bb.utils.contains('EVEREST_SECURITY_EVENTS_MODULE', '', 'mosquitto-clients', '', d)} openssl-bin systemd"
