@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
+from everest_secure.parse.xml_text import parse_xml
 
 SYSTEM_CONF = "/usr/share/dbus-1/system.conf"
 MAX_FILES = 1000
@@ -46,16 +47,6 @@ class Rule:
         return None if narrow else True
 
 
-def parse_bus_config(text: str, path: str) -> ElementTree.Element:
-    """Parse one configuration file; raises ArtefactError for what is no XML or declares entities."""
-    if "<!ENTITY" in text:
-        raise ArtefactError(f"{path} declares XML entities, which no bus configuration needs; it is taken for hostile")
-    try:
-        return ElementTree.fromstring(text)  # noqa: S314 - entities are refused above
-    except ElementTree.ParseError as error:
-        raise ArtefactError(f"{path}:{error.position[0]} is no well-formed XML; mend the file") from None
-
-
 def rules_of(element: ElementTree.Element, path: str) -> Iterator[Rule]:
     """Yield the rules of one `<policy>`; `at_console` is the one context that no current bus has, and is left out."""
     if "at_console" in element.attrib:
@@ -78,7 +69,7 @@ def read_bus_policy(tree: Tree, path: str = SYSTEM_CONF) -> tuple[Rule, ...]:
         visited.append(path)
         if len(visited) > MAX_FILES:
             raise ArtefactError(f"{path} is one of more than {MAX_FILES} included files; it is taken for a loop")
-        for element in parse_bus_config(tree.text(path), path):
+        for element in parse_xml(tree.text(path), path):
             if element.tag == "policy":
                 found.extend(rules_of(element, path))
             elif element.tag in ("include", "includedir", "standard_system_servicedirs"):

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
-from xml.etree import ElementTree
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Node, Tree
+from everest_secure.parse.xml_text import parse_xml
 
 _BASES = ("/etc/polkit-1", "/run/polkit-1", "/usr/local/share/polkit-1", "/usr/share/polkit-1")
 """Where polkit looks for rules and actions; versions before 125 leave out some of them."""
@@ -58,13 +58,7 @@ def _files(tree: Tree, directories: list[str], ending: str) -> list[Node]:
 
 def _defaults(text: str, path: str) -> Iterator[Grant]:
     """Yield the actions of a `.policy` file that anyone is allowed: `allow_any` is what counts for callers without a session."""
-    if "<!ENTITY" in text:
-        raise ArtefactError(f"{path} declares XML entities, which no policy of polkit needs; it is taken for hostile")
-    try:
-        document = ElementTree.fromstring(text)  # noqa: S314 - entities are refused above
-    except ElementTree.ParseError as error:
-        raise ArtefactError(f"{path}:{error.position[0]} is no well-formed XML; mend the file") from None
-    for action in document.iter("action"):
+    for action in parse_xml(text, path).iter("action"):
         if (action.findtext("defaults/allow_any") or "no").strip() == "yes":
             yield Grant(action.get("id", ""), "", path)
 

@@ -14,7 +14,6 @@ from everest_secure.image.tree import Tree
 from everest_secure.parse import loaders
 from everest_secure.parse.build_lists import parse_buildinfo, parse_package_manifest, parse_vulnerabilities
 from everest_secure.parse.cmdline import parse_cmdline
-from everest_secure.parse.dbus_policy import parse_bus_config
 from everest_secure.parse.encryption import read_crypttab
 from everest_secure.parse.everest_yaml import parse_everest_yaml
 from everest_secure.parse.fstab import parse_fstab
@@ -40,6 +39,7 @@ from everest_secure.parse.unit_file import parse_unit_file
 from everest_secure.parse.unit_words import split_words
 from everest_secure.parse.userdb import read_other_secrets
 from everest_secure.parse.versions import compare, upstream
+from everest_secure.parse.xml_text import parse_xml
 from support.rootfs import RootFs
 
 
@@ -73,7 +73,7 @@ READERS = {
     "udev": Reader(of_file("/etc/udev/rules.d/a.rules", lambda tree: (list(authorisations(tree)), list(written(tree)))), 'ATTR{authorized}|=|==|"1"|,|SYSCTL{a}|RUN+=|\\|"|{|}|\n|#'),
     "crypttab": Reader(of_file("/etc/crypttab", read_crypttab), "data|/dev/a|none|-|tpm2-device=auto|,|\t|#|\n"),
     "repart": Reader(of_file("/etc/repart.d/a.conf", lambda tree: list(partitions(tree))), "[Partition]\n|Type=|root|Encrypt=|tpm2|SizeMinBytes=|1G|\n"),
-    "bus policy": Reader(partial(parse_bus_config, path="x"), "<busconfig>|</busconfig>|<policy |user=\"a\"|/>|<allow own=\"a\"/>|&|<!--|-->|<![CDATA["),
+    "bus policy": Reader(partial(parse_xml, path="x"), "<busconfig>|</busconfig>|<policy |user=\"a\"|/>|<allow own=\"a\"/>|&|<!--|-->|<![CDATA["),
     "JSON": Reader(partial(parse_json, where="x"), '{|}|[|]|"a"|:|,|1|-|e9|null|true|\\u0000|NaN'),
     "version": Reader(lambda text: (compare(text, "1.0"), upstream(text)), "1|.|-r0|~|+|:|a"),
     "user records": Reader(of_file("/etc/userdb/a.user", lambda tree: list(read_other_secrets(tree))), '{|}|"userName"|:|"privileged"|,|[|]'),
