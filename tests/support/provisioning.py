@@ -65,6 +65,7 @@ class Charger:
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "TMPDIR": str(self.place / "tmp"),
+            "EVEREST_LIBRARY": str(self.place),
             "EVEREST_CONFIG_FILE": str(self.place / "config.yaml"),
             "EVEREST_STORE": str(self.store),
             "EVEREST_IDENTITY": str(self.place / "charge-point-id"),
@@ -115,6 +116,7 @@ def charger(layer: Bench, shell: tuple[str, ...]) -> Iterator[Charger]:
         assert source.startswith("#!/bin/sh\n")
         program.write_text(source.replace("#!/bin/sh", " ".join([f"#!{interpreter}", *shell[1:]]), 1))
         program.chmod(0o755)
+        shutil.copy(library_of(layer), place)
         shutil.copy(CONFIGURATION, place / "config.yaml")
         for key in KEYS:
             (place / "certs" / key).parent.mkdir(parents=True)
@@ -139,6 +141,11 @@ def _accounts(place: Path) -> None:
 def program_of(layer: Bench) -> Path:
     """The program as the recipe installs it."""
     return layer.package("everest-tpm").files / "usr/sbin/everest-tpm"
+
+
+def library_of(layer: Bench) -> Path:
+    """What it has in common with everest-cert."""
+    return layer.package("everest-tpm").files / "usr/lib/everest-secure/certificate-store.sh"
 
 
 def manual_of(layer: Bench) -> Path:
