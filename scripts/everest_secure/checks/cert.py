@@ -27,6 +27,8 @@ from everest_secure.pki.marking import is_development
 from everest_secure.policy.parameters import Parameters
 
 EXTENSIONS = (".pem", ".der", ".crt", ".cer")
+DER = b"\x30"
+"""First byte of a certificate in DER."""
 _EDWARDS = ("Ed25519", "Ed448")
 
 
@@ -37,6 +39,8 @@ class _Held:
     file: StoredFile
     certificates: Certificates
     store: CertificateStore
+    der: bool
+    """Whether it is one certificate in DER."""
 
     @property
     def authorities(self) -> bool:
@@ -54,9 +58,10 @@ def _held(root: Root) -> list[_Held]:
     store, found = layout(root), []
     for file in stored_files(root):
         if file.path.lower().endswith(EXTENSIONS) and "/ocsp/" not in file.path and file.node.size:
-            certificates = parse_certificates(file.tree.read(file.node.path), f"{file.artefact}: {file.node.path}")
+            content = file.tree.read(file.node.path)
+            certificates = parse_certificates(content, f"{file.artefact}: {file.node.path}")
             if certificates:
-                found.append(_Held(file, certificates, store))
+                found.append(_Held(file, certificates, store, der=content.startswith(DER)))
             if sum(len(each.certificates) for each in found) > MAX_CERTIFICATES:
                 raise ArtefactError(f"the store holds more than {MAX_CERTIFICATES} certificates; it is no store of a charger")
     if not found:
@@ -85,6 +90,9 @@ def roots_and_chains_are_in_files_of_their_own(root: Root, policy: Parameters, n
     held = _held(root)
     roots = [certificate for each in held if each.authorities for certificate in each.certificates]
     for each in held:
+        if each.der:
+            what = Reason.UNREADABLE.said("the certificate is in DER, which EVerest does not read (x509_bundle.cpp)")
+            note.finding(what, at=each.file.at, remedy="Put it there in PEM.")
         if each.authorities:
             for certificate in each.certificates:
                 reason = (
@@ -98,9 +106,16 @@ def roots_and_chains_are_in_files_of_their_own(root: Root, policy: Parameters, n
                     what = reason.said(f"'{subject(certificate)}' is no root authority")
                     note.finding(what, at=each.file.at, remedy="Keep sub-authorities in the chain of their leaf, roots alone under ca/.")
         else:
-            for fault in _chain_faults(each.certificates, roots):
+            for fault in _chain_faults(each.certificates, () if _is_half(each, held) else roots):
                 note.finding(fault, at=each.file.at, remedy="Write the leaf first, then each issuer in turn, without the root.")
         note.saw(f"{each.file.at}: {len(each.certificates)} certificates")
+
+
+def _is_half(one: _Held, held: Sequence[_Held]) -> bool:
+    """Whether a leaf is there alone and with its chain in another file beside it, as EVerest installs both (evse_security.cpp)."""
+    directory = one.file.path.rpartition("/")[0]
+    others = (each for each in held if each.file.path.rpartition("/")[0] == directory and len(each.certificates) > 1)
+    return len(one.certificates) == 1 and any(one.certificates[0] == each.certificates[0] for each in others)
 
 
 def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate]) -> Iterator[str]:
