@@ -1,0 +1,77 @@
+"""A store that is to be: its directories and files, as EVerest finds them by default (EvseSecurity's manifest), and as a tree that checks look at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from posixpath import dirname
+
+from everest_secure.certs.keys import keys_in
+from everest_secure.certs.offer import Offer, OfferedLeaf, certificates_of, read
+from everest_secure.image.tree import Node, NodeType, Tree
+from everest_secure.parse.evse_security import STORE, certificate_store
+from everest_secure.parse.private_keys import KeyKind
+from everest_secure.policy.parameters import ServiceUser
+
+DIRECTORY_MODE, FILE_MODE = 0o700, 0o600
+"""What the state list says of the store's directories, and what EVerest's umask makes of files."""
+_LEAVES = {"csms": "CSMS_LEAF", "secc": "SECC_LEAF"}
+"""Names of files; everest-tpm makes the keys under them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A directory, or a file with its content; of the service user, and of nobody else."""
+
+    path: str
+    """Below the store: `client/cso/SECC_LEAF.pem`; `.` is the store itself."""
+    content: bytes | None = None
+    """None for a directory."""
+
+    @property
+    def mode(self) -> int:
+        """Permission bits."""
+        return DIRECTORY_MODE if self.content is None else FILE_MODE
+
+
+def members_of(offer: Offer) -> tuple[Member, ...]:
+    """Return the store, directories before what is in them. Raises StageError for a file that cannot be read."""
+    store, files = certificate_store(None), []
+    for kind, paths in offer.roots.items():
+        files.append(Member(_below(store.bundles[f"{kind}_ca_bundle"]), certificates_of(*paths).content))
+    for name, leaf in (("csms", offer.csms), ("secc", offer.secc)):
+        if leaf is not None:
+            files += _of_leaf(leaf, f"{_below(store.leaves[f'{name}_leaf_cert_directory'])}/{_LEAVES[name]}")
+    directories = {_below(path) for path in store.directories}
+    directories |= {dirname(path) for path in directories} | {"."}
+    return (*(Member(path) for path in sorted(directories)), *sorted(files, key=lambda file: file.path))
+
+
+def _below(path: str) -> str:
+    return path.removeprefix(f"{STORE}/")
+
+
+def _of_leaf(leaf: OfferedLeaf, path: str) -> Iterator[Member]:
+    yield Member(f"{path}.pem", certificates_of(leaf.chain).content)
+    if leaf.key is not None:
+        content = read(leaf.key)
+        in_tpm = any(key.kind is KeyKind.TPM for key in keys_in(content, str(leaf.key)))
+        yield Member(f"{path}.tkey" if in_tpm else f"{path}.key", content)
+
+
+class StagedTree(Tree):
+    """The store before anything is written."""
+
+    def __init__(self, name: str, members: tuple[Member, ...], user: ServiceUser) -> None:
+        """`user` is who owns all of it."""
+        super().__init__(name, "staged store")
+        self._members, self._user = members, user
+
+    def _scan(self) -> Iterator[tuple[Node, object]]:
+        for member in self._members:
+            kind = NodeType.DIRECTORY if member.content is None else NodeType.FILE
+            path = "/" if member.path == "." else f"/{member.path}"
+            yield Node(path, kind, member.mode, self._user.uid, self._user.gid, len(member.content or b"")), member.content
+
+    def _read(self, handle: object, offset: int, length: int) -> bytes:
+        if not isinstance(handle, bytes):
+            raise TypeError(handle)
+        return handle[offset : offset + length]
