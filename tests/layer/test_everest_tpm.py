@@ -233,7 +233,9 @@ def test_help_names_every_command_and_every_exit_code(box: Charger, layer: Bench
     assert done.returncode == 0
     assert all(f"\n  {name} " in done.stdout for name in ("status", "provision", "csr", "verify", "random"))
     codes = re.search(
-        r"^UNSOUND=(\d+) FAILED=(\d+) NO_TPM=(\d+) NOT_ALLOWED=(\d+) USAGE=(\d+)$", (library_of(layer) / "certificate-store.sh").read_text(), re.MULTILINE
+        r"^UNSOUND=(\d+) FAILED=(\d+) NO_TPM=(\d+) NOT_ALLOWED=(\d+) USAGE=(\d+)$",
+        (library_of(layer) / "certificate-store.sh").read_text(),
+        re.MULTILINE,
     )
     assert codes is not None
     assert re.findall(r"(?:: |; )(\d+) ", done.stdout) == ["0", *codes.groups()]

@@ -110,25 +110,30 @@ def share(tpm: SoftwareTpm) -> None:
 def charger(layer: Bench, shell: tuple[str, ...], program: str = "everest-tpm") -> Iterator[Charger]:
     """Yield a charger as it leaves the factory, on which the programs run in a shell; skips the test where a part is missing."""
     require("swtpm", "openssl", "tpm2_createprimary", "setpriv", "unshare")
-    interpreter = shutil.which(shell[0])
-    assert interpreter is not None
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         place.chmod(0o755)
         (place / "tmp").mkdir()
         (place / "tmp").chmod(0o1777)
-        for name in PROGRAMS:
-            source = program_of(layer, name).read_text()
-            assert source.startswith("#!/bin/sh\n")
-            (place / name).write_text(source.replace("#!/bin/sh", " ".join([f"#!{interpreter}", *shell[1:]]), 1))
-            (place / name).chmod(0o755)
-            for file in library_of(layer, name).iterdir():
-                shutil.copy(file, place)
+        put_programs(layer, place, shell)
         shutil.copy(CONFIGURATION, place / "config.yaml")
         for key in KEYS:
             (place / "certs" / key).parent.mkdir(parents=True)
         _accounts(place)
         yield Charger(place, shell, program, place / "certs")
+
+
+def put_programs(layer: Bench, place: Path, shell: tuple[str, ...] = ("dash",)) -> None:
+    """Put both programs into a directory, to be run by a shell, and what they read beside them (EVEREST_LIBRARY)."""
+    interpreter = shutil.which(shell[0])
+    assert interpreter is not None
+    for name in PROGRAMS:
+        source = program_of(layer, name).read_text()
+        assert source.startswith("#!/bin/sh\n")
+        (place / name).write_text(source.replace("#!/bin/sh", " ".join([f"#!{interpreter}", *shell[1:]]), 1))
+        (place / name).chmod(0o755)
+        for file in library_of(layer, name).iterdir():
+            shutil.copy(file, place)
 
 
 def _accounts(place: Path) -> None:

@@ -2,7 +2,8 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154,SC2310 # what everest-cert has set; a function that is asked something answers with its exit code
 
-# Sets what the store consists of, as EVerest is configured: directories of chains and keys, and bundles of roots, a line each with its name.
+# Sets what the store consists of, as EVerest is configured: directories of chains and keys; bundles of roots, a line each with its name; all directories of
+# these, and those with what lies in them once, each on a line of plain words.
 know_store() {
 	configured csms_leaf_cert_directory client/csms
 	csms_chains=${place}
@@ -18,6 +19,15 @@ know_store() {
 		configured "${each}_ca_bundle" "ca/${each}/${upper}_ROOT_CA.pem"
 		bundles="${bundles}${each} ${place}
 "
+	done
+	directories="${csms_chains} ${csms_keys} ${secc_chains} ${secc_keys}"
+	for each in ${bundles}; do
+		# A bundle is a directory, or a file, which has a suffix.
+		case ${each} in */*.*) directories="${directories} ${each%/*}" ;; */*) directories="${directories} ${each}" ;; *) ;; esac
+	done
+	tops=${store}/
+	for each in ${directories}; do
+		case ${each}/ in "${store}/"*) ;; *) tops="${tops} ${each}/" ;; esac
 	done
 }
 
@@ -35,36 +45,27 @@ purpose_of() {
 
 # Prints the files of certificates below directories, each after its purpose and a tab. What OCSP responders said is none.
 certificate_files() {
-	for directory; do
-		find "${directory}/" -maxdepth 8 '(' -type f -o -type l ')' ! -path '*/ocsp/*' ! -name '*[[:cntrl:]]*' 2>/dev/null || :
-	done | grep -i -E '[.](pem|der|crt|cer)$' | sort -u | while IFS= read -r file; do
+	find "$@" -maxdepth 8 '(' -type f -o -type l ')' ! -path '*/ocsp/*' ! -name '*[[:cntrl:]]*' 2>/dev/null |
+		grep -i -E '[.](pem|der|crt|cer)$' | sort -u | while IFS= read -r file; do
 		[ -f "${file}" ] || continue
 		purpose_of "${file}"
 		printf '%s\t%s\n' "${purpose}" "${file}"
 	done
 }
 
-# All places that the store consists of.
-places() {
-	printf '%s\n' "${store}" "${csms_chains}" "${csms_keys}" "${secc_chains}" "${secc_keys}"
-	for each in ${bundles}; do
-		# A bundle is a directory or a file, which has a suffix.
-		case ${each} in */*.*) echo "${each%/*}" ;; */*) echo "${each}" ;; *) ;; esac
-	done
-}
-
 store_files() {
-	places | sort -u | while IFS= read -r each; do
-		[ -z "${each}" ] || certificate_files "${each}"
-	done | sort -u
+	# shellcheck disable=SC2086 # a list of plain paths
+	certificate_files ${tops}
 }
 
 # Reads the files of $work/files into $work/facts, a line for each certificate; read-certificates.awk has the columns.
 read_certificates() {
+	rm -f "${work}"/*.pem
 	awk -v place="${work}" -v most="${MOST_CERTIFICATES}" -f "${library}/split-certificates.awk" "${work}/files" >"${work}/parts" ||
 		fail "${UNSOUND}" "there are more than ${MOST_CERTIFICATES} certificates; this is no store of a charger"
 	while IFS=${tab} read -r purpose file number part; do
 		printf 'certificate\t%s\t%s\t%s\t%s\n' "${purpose}" "${file}" "${number}" "${part}"
+		[ "${file}" != "${work}/offered" ] || [ -f "${part}" ] || openssl x509 -in "${file}" -out "${part}" 2>/dev/null || :
 		openssl x509 -in "${part}" -noout -subject -issuer -nameopt RFC2253 -serial -fingerprint -sha256 -startdate -enddate -dateopt iso_8601 \
 			-ext basicConstraints,keyUsage,extendedKeyUsage -text \
 			-certopt no_header,no_version,no_serial,no_issuer,no_subject,no_validity,no_extensions,no_sigdump,no_aux 2>/dev/null || echo unreadable
@@ -85,9 +86,7 @@ issued() {
 
 # Says in $work/faults what is wrong with certificates of $work/facts: judge FACTS
 judge() {
-	awk -F '\t' '$1 == "root" && $5 != "" { print $4 }' "${work}/facts" | while IFS= read -r part; do
-		openssl x509 -in "${part}"
-	done >"${work}/roots"
+	awk -F '\t' '$1 == "root" && $5 != "" { print $4 }' "${work}/facts" | xargs cat /dev/null >"${work}/roots"
 	now=$(in_days 0)
 	soon=$(in_days "${days}")
 	[ "${production}" = 1 ] && development=0 || development=1

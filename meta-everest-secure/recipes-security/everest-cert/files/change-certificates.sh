@@ -7,9 +7,8 @@ lock() {
 	[ -d "${store}" ] || fail "${FAILED}" "${store} is no directory that $(id -un) can see; everest-state makes it"
 	exec 9<"${store}"
 	flock 9
-	places | sort -u | while IFS= read -r each; do
-		find "${each}/" -maxdepth 8 -type f -name '.everest-cert.??????' -exec rm -f {} + 2>/dev/null || :
-	done
+	# shellcheck disable=SC2086 # a list of plain paths
+	find ${tops} -maxdepth 8 -type f -name '.everest-cert.??????' -exec rm -f {} + 2>/dev/null || :
 }
 
 # Leaves what a caller opened as descriptor $1 in $work/$2; $3 is its name.
@@ -26,7 +25,7 @@ refuse_faults() {
 
 # refuse NAME REASON SENTENCE
 refuse() {
-	fail "${UNSOUND}" "$1 is refused: $2: $3"
+	fail "${UNSOUND}" "$1 is refused: $3 [$2]"
 }
 
 # Makes $new, whose content is standard input, next to what it is to become: make_new TARGET
@@ -38,6 +37,7 @@ make_new() {
 
 # Gives $new its name.
 keep_new() {
+	[ ! -d "$1" ] || fail "${FAILED}" "$1 is a directory; remove it"
 	mv -f "${new}" "$1"
 	new=''
 	sync "${1%/*}"
@@ -63,16 +63,22 @@ put_in() {
 	secc) purpose=chain target=${secc_chains}/SECC_LEAF keys=${secc_keys} ;;
 	*) purpose=root ;;
 	esac
+	judge_with_roots "${work}/offered"
+	[ -s "${work}/judgement" ] || refuse "${given}" no-certificate 'it holds no certificate'
+	refuse_faults "${given}"
+	if [ "${purpose}" = root ]; then put_roots; else put_chain; fi
+}
+
+# Leaves in $work/judgement what a file holds and in $work/faults what is wrong with it, next to the roots of the store: judge_with_roots FILE
+judge_with_roots() {
 	{
-		printf '%s\t%s\n' "${purpose}" "${work}/offered"
+		printf '%s\t%s\n' "${purpose}" "$1"
 		store_files | grep "^root${tab}" || :
 	} >"${work}/files"
 	read_certificates
-	grep -F "${tab}${work}/offered${tab}" "${work}/facts" >"${work}/judgement" || refuse "${given}" no-certificate 'it holds no certificate'
+	grep -F "${tab}$1${tab}" "${work}/facts" >"${work}/judgement" || :
 	: >"${work}/faults"
 	judge "${work}/judgement"
-	refuse_faults "${given}"
-	if [ "${purpose}" = root ]; then put_roots; else put_chain; fi
 }
 
 # Adds roots to a bundle: one file, or a directory of files.
@@ -121,14 +127,11 @@ put_chain() {
 	pem <"${work}/judgement" >"${work}/new"
 	make_new "${target}.pem" <"${work}/new"
 	keep_new "${target}.pem"
-	{
-		printf '%s\t%s\n' "${purpose}" "${target}.pem"
-		store_files | grep "^root${tab}" || :
-	} >"${work}/files"
-	read_certificates
-	grep -F "${tab}${target}.pem${tab}" "${work}/facts" >"${work}/judgement" || fail "${FAILED}" "${target}.pem cannot be read"
-	judge "${work}/judgement"
-	refuse_faults "${target}.pem"
+	judge_with_roots "${target}.pem"
+	if [ -s "${work}/faults" ]; then
+		rm -f "${target}.pem"
+		fail "${FAILED}" "the storage does not hold what was written to ${target}.pem; the chain is not installed"
+	fi
 	find_key
 	[ -n "${key}" ] || fail "${FAILED}" "${keys} does not hold the key of ${target}.pem any more"
 	awk -F '\t' -v key="${key}" '$3 == 1 { printf "%s: \047%s\047, SHA-256 %s, for the key %s\n", $2, $17, $5, key }' "${work}/judgement"

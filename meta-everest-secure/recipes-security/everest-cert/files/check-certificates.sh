@@ -4,15 +4,15 @@
 
 # Directories that are there, the service user's, and written to by nobody else; and room for what EVerest may still take in.
 check_places() {
-	places | sort -u | while IFS= read -r each; do
+	for each in ${directories}; do
 		[ -d "${each}" ] || fault "${each}" layout 'it is no directory'
 	done
-	find "${store}/" -maxdepth 8 -type d 2>/dev/null | while IFS= read -r each; do
-		owner=$(stat -c %u "${each}")
-		[ "${owner}" = "${uid}" ] || fault "${each}" owner "it belongs to the user ${owner}"
-		[ -z "$(find "${each}" -prune '(' -perm -020 -o -perm -002 ')')" ] || fault "${each}" mode "others may write to it"
-	done
-	room || fault "${store}" full "it has reached its limits, where EVerest takes in nothing any more"
+	# shellcheck disable=SC2086 # a list of plain paths
+	{
+		find ${tops} -maxdepth 8 -type d ! -user "${uid}" 2>/dev/null | sed "s/\$/${tab}owner${tab}it does not belong to ${user}/"
+		find ${tops} -maxdepth 8 -type d '(' -perm -020 -o -perm -002 ')' 2>/dev/null | sed "s/\$/${tab}mode${tab}others may write to it/"
+	} >>"${work}/faults"
+	room || fault "${store}" full 'it has reached its limits, where EVerest takes in nothing any more'
 }
 
 room() {
@@ -24,10 +24,11 @@ room() {
 
 # Leaves in $work/keys the key files of the store: by their name, or by what is in them.
 check_keys() {
-	places | sort -u | while IFS= read -r each; do
-		find "${each}/" -maxdepth 8 '(' -name '*.key' -o -name '*.tkey' ')' '(' -type f -o -type l ')' 2>/dev/null || :
-		find "${each}/" -maxdepth 8 -type f -exec grep -l -E -e '^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----' {} + 2>/dev/null || :
-	done | sort -u >"${work}/keys"
+	# shellcheck disable=SC2086 # a list of plain paths
+	{
+		find ${tops} -maxdepth 8 '(' -name '*.key' -o -name '*.tkey' ')' '(' -type f -o -type l ')' 2>/dev/null || :
+		find ${tops} -maxdepth 8 -type f -exec grep -l -E -e '^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----' {} + 2>/dev/null || :
+	} | sort -u >"${work}/keys"
 	set --
 	while IFS= read -r each; do
 		access=$(stat -L -c '%u %a' "${each}" 2>/dev/null) || continue
@@ -52,23 +53,21 @@ check_keys() {
 	check_in_tpm "$@"
 }
 
-# Each chain has its key; and there are those that are asked for.
-check_leaves() {
-	for name in csms secc; do
-		case ${name} in csms) directory=${csms_chains} keys=${csms_keys} ;; *) directory=${secc_chains} keys=${secc_keys} ;; esac
-		keys_in "${keys}" >"${work}/public"
-		awk -F '\t' -v OFS='\t' -v below="${directory}/" '
-			FILENAME == ARGV[1] { broken[$1] = 1; next }
-			FILENAME == ARGV[2] { known[$1] = 1; next }
-			index($2, below) == 1 && $3 == 1 && $5 != "" && $12 != "ca" && !($2 in broken) && !($16 in known) { print $2, $17 }
-		' "${work}/faults" "${work}/public" "${work}/facts" | while IFS=${tab} read -r file subject; do
-			fault "${file}" no-key "there is no key for '${subject}' in ${keys}"
-		done
-		case ${words} in
-		*" ${name}"*)
-			cut -f 2 "${work}/facts" | grep -q -F "${directory}/" || fault "${directory}" no-certificate "there is no chain for ${name}"
-			;;
-		*) ;;
-		esac
-	done
+# There is a chain for a name that nothing is wrong with, and its key.
+check_ready() {
+	case $1 in csms) directory=${csms_chains} keys=${csms_keys} ;; *) directory=${secc_chains} keys=${secc_keys} ;; esac
+	keys_in "${keys}" >"${work}/public"
+	awk -F '\t' -v below="${directory}/" '
+		FILENAME == ARGV[1] { broken[$1] = 1; next }
+		FILENAME == ARGV[2] { if ($1 != "" && !($2 in broken)) known[$1] = 1; next }
+		index($2, below) != 1 || $3 != 1 || $2 in broken { next }
+		$16 in known { ready = 1 }
+		{ chains++ }
+		END { print ready ? "ready" : chains ? "no-key" : "no-certificate" }
+	' "${work}/faults" "${work}/public" "${work}/facts" >"${work}/ready"
+	case $(cat "${work}/ready") in
+	ready) ;;
+	no-key) fault "${directory}" no-key "no chain for $1 has its key in ${keys}" ;;
+	*) fault "${directory}" no-certificate "there is no sound chain for $1" ;;
+	esac
 }

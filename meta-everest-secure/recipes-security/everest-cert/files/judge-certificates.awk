@@ -65,10 +65,20 @@ function judge_chain(	number, before) {
 			fault("path-length", "'" name(number) "' allows " below[number] " authorities below it and the chain has " number - 2)
 		else
 			print "chained", file, part[number - 1], part[number], name(number - 1), name(number)
-	if (faults == before)
+	if (faults == before && count > 1)
 		print "end", file, part[1], part[count], name(1), name(count)
+	if (faults == before && count == 1)
+		alone[file] = "end" OFS file OFS part[1] OFS part[1] OFS name(1) OFS name(1)
+	digest[file] = sha256[1]
+	if (count > 1)
+		begun[directory(file) sha256[1]] = 1
 	if (purpose == "csms")
 		judge_charger()
+}
+
+function directory(path) {
+	sub(/[^\/]*$/, "", path)
+	return path
 }
 
 # The certificate towards the CSMS (OCPP security whitepaper, "Certificate properties").
@@ -113,6 +123,7 @@ $5 == "" {
 {
 	count++
 	part[count] = $4
+	sha256[count] = $5
 	serial[count] = $6
 	from[count] = $7
 	until[count] = $8
@@ -127,7 +138,11 @@ $5 == "" {
 	issuer[count] = $18
 }
 
+# A leaf may be there alone and with its chain in another file beside it, as EVerest installs both.
 END {
 	if (!unreadable)
 		judge_file()
+	for (each in alone)
+		if (!((directory(each) digest[each]) in begun))
+			print alone[each]
 }

@@ -26,7 +26,7 @@ what == "faults" {
 	if (json == "yes")
 		object(pair("file", $1) ", " pair("reason", $2) ", " pair("what", $3))
 	else
-		printf "%s: %s: %s\n", $1, $2, $3
+		printf "%s: %s [%s]\n", $1, $3, $2
 	next
 }
 

@@ -1,7 +1,7 @@
 # Takes files of certificates apart (CERT-08); everest-cert starts it with `place`, a directory, and `most`, a number.
 #
-# Input, with a tab between: what a file is for, its path. Output: the same, which certificate of the file it is, and a file that holds it alone: one below
-# `place`, or the file itself where it is no PEM but begins as DER does. Text around certificates is passed over, as OpenSSL does; a certificate without an end
+# Input, with a tab between: what a file is for, its path. Output: the same, which certificate of the file it is, and the file below `place` that holds it
+# alone, which is not written where it is no PEM but begins as DER does: EVerest reads PEM alone. Text around certificates is passed over, as OpenSSL does; a certificate without an end
 # is one that cannot be read.
 BEGIN { FS = OFS = "\t" }
 
@@ -10,7 +10,7 @@ BEGIN { FS = OFS = "\t" }
 	number = inside = 0
 	while ((getline line < $2) > 0) {
 		if (first && substr(line, 1, 1) == "0")
-			print $0, ++number, $2
+			print $0, ++number, place "/" (++parts) ".pem"
 		first = 0
 		if (line ~ /^-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/ && !inside) {
 			inside = 1
