@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from support.certificates import Certified, certified
 from support.layer import Bench
-from support.provisioning import Charger, charger
 from support.shells import SHELLS, shell
-from support.tpm import SoftwareTpm, software_tpm
-from support.vectors import Vector, Workshop, sentence, vectors
+from support.vectors import Vector, sentence, vectors
 
 pytestmark = pytest.mark.layer
 
@@ -19,25 +18,9 @@ VECTORS = vectors()
 
 
 @pytest.fixture(scope="module", params=SHELLS)
-def box(layer: Bench, request: pytest.FixtureRequest) -> Iterator[Charger]:
-    with charger(layer, tuple(shell(request.param)), "everest-cert") as made:
+def charger(layer: Bench, request: pytest.FixtureRequest) -> Iterator[Certified]:
+    with certified(layer, tuple(shell(request.param))) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def tpm(box: Charger) -> Iterator[SoftwareTpm]:
-    with software_tpm(box.place) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def workshop(box: Charger, tpm: SoftwareTpm) -> Workshop:
-    def make(file: Path) -> None:
-        tpm.make_key(file, "EC", "-pkeyopt", "group:P-256")
-        provider = ("-provider", "tpm2", "-provider", "base")
-        assert tpm.run("openssl", "pkey", *provider, "-in", file, "-pubout", "-out", f"{file}.pub").returncode == 0
-
-    return Workshop(box.place / "vectors", make)
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -45,10 +28,10 @@ def contents(store: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=sentence)
-def test_the_verdict_is_that_of_the_table_and_so_is_the_reason(box: Charger, tpm: SoftwareTpm, workshop: Workshop, vector: Vector) -> None:
+def test_the_verdict_is_that_of_the_table_and_so_is_the_reason(charger: Certified, vector: Vector) -> None:
     if os.geteuid() != 0 and vector.reason == "owner":
         pytest.skip("only root makes what belongs to somebody else")
-    made = workshop.lay_out(vector)
+    made = charger.workshop.lay_out(vector)
     made.store.parent.chmod(0o755)
     before = contents(made.store)
     words: list[str | Path] = [*vector.do.split()]
@@ -59,12 +42,13 @@ def test_the_verdict_is_that_of_the_table_and_so_is_the_reason(box: Charger, tpm
     if made.offered is not None:
         words.append(made.offered)
     user = "root" if os.geteuid() == 0 else "everest"
-    done = box.with_store(made.store).call(*words, tpm=tpm, user=user, EVEREST_CERT_PRODUCTION="1")
+    box = charger.box.with_store(made.store)
+    done = box.call(*words, tpm=charger.tpm, user=user, EVEREST_CERT_PRODUCTION="1")
     after = contents(made.store)
     if vector.verdict == "accepted":
         assert (done.returncode, done.stderr) == (0, "")
         assert before.items() <= after.items() or vector.do == "install ca"
-        assert box.with_store(made.store).done("check", tpm=tpm, EVEREST_CERT_PRODUCTION="1").endswith(" are right\n")
+        assert box.done("check", tpm=charger.tpm, EVEREST_CERT_PRODUCTION="1").endswith(" are right\n")
     else:
         assert done.returncode == 1, done.stderr
         assert set(re.findall(r" \[([a-z-]+)\]$", done.stderr, re.MULTILINE)) == {vector.reason}

@@ -12,6 +12,9 @@ check_places() {
 		find ${tops} -maxdepth 8 -type d ! -user "${uid}" 2>/dev/null | sed "s/\$/${tab}owner${tab}it does not belong to ${user}/"
 		find ${tops} -maxdepth 8 -type d '(' -perm -020 -o -perm -002 ')' 2>/dev/null | sed "s/\$/${tab}mode${tab}others may write to it/"
 	} >>"${work}/faults"
+	# shellcheck disable=SC2086 # a list of plain paths
+	[ -z "$(find ${tops} -maxdepth 8 -name '*[[:cntrl:]]*' 2>/dev/null)" ] ||
+		fault "${store}" unreadable 'it has names with control characters, which are not looked at'
 	room || fault "${store}" full 'it has reached its limits, where EVerest takes in nothing any more'
 }
 
