@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from support.layer import Bench
 from support.provisioning import Charger, charger
@@ -55,6 +58,14 @@ class Certified:
     def digest(self, name: str) -> str:
         """The SHA-256 of a certificate in hexadecimal."""
         return self.workshop.certificate(name).fingerprint(SHA256()).hex()
+
+    def twin(self, name: str, *, same_serial: bool = False) -> bytes:
+        """Another certificate for the same key and name, in PEM, of an authority that nobody knows."""
+        model = self.workshop.certificate(name)
+        builder = x509.CertificateBuilder(model.issuer, model.subject, model.public_key())
+        builder = builder.serial_number(model.serial_number if same_serial else x509.random_serial_number())
+        builder = builder.not_valid_before(model.not_valid_before_utc).not_valid_after(model.not_valid_after_utc)
+        return builder.sign(ec.generate_private_key(ec.SECP256R1()), SHA256()).public_bytes(Encoding.PEM)
 
 
 @contextmanager

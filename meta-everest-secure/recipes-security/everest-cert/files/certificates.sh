@@ -22,13 +22,18 @@ know_store() {
 	done
 	directories="${csms_chains} ${csms_keys} ${secc_chains} ${secc_keys}"
 	for each in ${bundles}; do
-		# A bundle is a directory, or a file, which has a suffix.
-		case ${each} in */*.*) directories="${directories} ${each%/*}" ;; */*) directories="${directories} ${each}" ;; *) ;; esac
+		case ${each} in */*) ;; *) continue ;; esac
+		if is_directory "${each}"; then directories="${directories} ${each}"; else directories="${directories} ${each%/*}"; fi
 	done
 	tops=${store}/
 	for each in ${directories}; do
 		case ${each}/ in "${store}/"*) ;; *) tops="${tops} ${each}/" ;; esac
 	done
+}
+
+# Whether a bundle is a directory of files. One that is not there is a file if it has a suffix.
+is_directory() {
+	[ -d "$1" ] || case ${1##*/} in *.*) return 1 ;; *) ;; esac
 }
 
 # Sets $purpose to what a file of certificates is for.

@@ -84,10 +84,10 @@ judge_with_roots() {
 # Adds roots to a bundle: one file, or a directory of files.
 put_roots() {
 	bundle=$(echo "${bundles}" | sed -n "s/^${kind#ca-} //p")
-	case ${bundle} in
-	*/*.*) target=${bundle} ;;
-	*) target=${bundle}/$(echo "${kind#ca-}" | tr '[:lower:]' '[:upper:]')_ROOT_$(cut -f 5 "${work}/judgement" | head -c 16).pem ;;
-	esac
+	target=${bundle}
+	if is_directory "${bundle}"; then
+		target=${bundle}/$(echo "${kind#ca-}" | tr '[:lower:]' '[:upper:]')_ROOT_$(cut -f 5 "${work}/judgement" | head -c 16).pem
+	fi
 	[ ! -L "${target}" ] || fail "${FAILED}" "${target} is a link; remove it"
 	[ -d "${target%/*}" ] || fail "${FAILED}" "${target%/*} is no directory; everest-state makes it"
 	lacking >"${work}/lacking"
