@@ -97,6 +97,14 @@ def load_policy(file: Path, *, catalogue: Catalogue) -> Policy:
     return _policy(_layers(file), file=str(file), catalogue=catalogue)
 
 
+def parameters_of(value: Mapping[str, Any]) -> Parameters:
+    """Return the parameters that a report holds; `value` holds to the schema that is derived from them. Raises ValueError when one is missing."""
+    missing = _missing(Parameters, value)
+    if missing:
+        raise ValueError(f"the parameter '{missing[0]}' is missing")
+    return cast(Parameters, _built(Parameters, value))
+
+
 def _profiles() -> Path:
     return data("conf") / "policy/profiles"
 
