@@ -56,10 +56,9 @@ def validated(value: object, path: Path, kind: Kind) -> Mapping[str, Any]:
     from jsonschema.exceptions import best_match
     from referencing import Registry, Resource
 
-    from everest_secure.policy.schema import load_schema, parameters_schema
+    from everest_secure.policy.schema import load_schema
 
-    others = {REPORT.schema: load_schema(REPORT.schema), "parameters.schema.json": parameters_schema()}
-    registry: Registry[Any] = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in others.items())
+    registry: Registry[Any] = Registry().with_resources([(REPORT.schema, Resource.from_contents(load_schema(REPORT.schema)))])
     wrong = best_match(Draft202012Validator(load_schema(kind.schema), registry=registry).iter_errors(value))
     if wrong is not None or not isinstance(value, dict):
         raise kind.refusal(path, f"{wrong.json_path}: {wrong.message[:200]}" if wrong else "it is no mapping")
