@@ -16,7 +16,11 @@ from everest_secure.report.model import Part, Picture, Proof, Run
 from everest_secure.result import Outcome
 
 OUTCOMES = {"proven": Outcome.PASS, "failed": Outcome.FAIL, "not run": Outcome.NOT_APPLICABLE}
-OEQA_OUTCOMES = {"PASSED": Outcome.PASS, "FAILED": Outcome.FAIL, "ERROR": Outcome.FAIL, "SKIPPED": Outcome.NOT_APPLICABLE}
+OEQA_OUTCOMES = {
+    "PASSED": Outcome.PASS,
+    **dict.fromkeys(("FAILED", "ERROR", "EXPECTEDFAIL"), Outcome.FAIL),
+    **dict.fromkeys(("SKIPPED", "UNKNOWN"), Outcome.NOT_APPLICABLE),
+}
 """By the words of OE-Core's oeqa/core/runner.py."""
 OEQA_CASES = "meta-everest-secure/lib/oeqa/runtime/cases"
 _ID = re.compile(r"\b[A-Z]{2,5}-\d\d\b")
