@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from everest_secure.checks.common import MAX_SHOWN, at, configuration, findings_up_to, matches, words
+from everest_secure.checks.common import MAX_SHOWN, at, configuration, findings_up_to, words
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.stand_in import is_stand_in
 from everest_secure.checks.steady import lies_on_the_root
@@ -14,6 +14,7 @@ from everest_secure.parse import ocpp2, ocpp16
 from everest_secure.parse.everest_config import EverestConfig, Module
 from everest_secure.parse.everest_manifests import Manifests
 from everest_secure.parse.ocpp import Ocpp, Setting
+from everest_secure.parse.patterns import matches
 from everest_secure.policy.parameters import Limits, Parameters
 
 MODULES = ("OCPP", "OCPP201", "OCPPmulti")

@@ -91,7 +91,7 @@ class Parameters:
     interface_settings: Mapping[str, tuple[str, ...]]
     """Kernel setting to the values that it may have; `INTERFACE` stands for `all`, `default` and the interfaces of `inbound` (NET-05)."""
     enabled_units: tuple[str, ...]
-    """Patterns of units that may be enabled or started by something enabled (NET-06)."""
+    """Patterns of units that may be enabled or started by something enabled; one of a template's name stands for all instances (NET-06)."""
     forbidden_packages: Mapping[str, tuple[str, ...]]
     """Requirement to patterns of packages that must not be installed (keys NET-03, NET-06, BIN-02)."""
     forbidden_files: Mapping[str, tuple[str, ...]]
