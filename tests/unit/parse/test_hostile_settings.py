@@ -17,6 +17,7 @@ from everest_secure.parse.cmdline import CommandLine, parse_cmdline
 from everest_secure.parse.commands import expanded, program, separated
 from everest_secure.parse.dbus_policy import may_call, read_bus_policy
 from everest_secure.parse.environment import parse_environment_file
+from everest_secure.parse.everest_config import Module
 from everest_secure.parse.fstab import parse_fstab
 from everest_secure.parse.generated import init_scripts, rc_local
 from everest_secure.parse.keyfile import KeyFile, parse_keyfile
@@ -24,6 +25,7 @@ from everest_secure.parse.modprobe import blacklisted_modules, module_options, r
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config
 from everest_secure.parse.nft import parse_ruleset
 from everest_secure.parse.nft_inbound import inbound
+from everest_secure.parse.ocpp_mappings import read_mappings
 from everest_secure.parse.openssl_cnf import OpensslConfig, parse_openssl_config
 from everest_secure.parse.packages import parse_recipes, parse_status, read_packages
 from everest_secure.parse.pam import parse_pam
@@ -229,3 +231,12 @@ def test_any_limit_of_the_journal_is_read(text: str) -> None:
 def test_any_table_of_security_events_is_read(text: str) -> None:
     fs = RootFs().file("/usr/lib/everest-secure/security-events.tsv", text).file("/usr/lib/everest-secure/security-events.d/x.tsv", text)
     assert "kernel" not in event_sources(fs.tree)
+
+
+@given(
+    made_of("mappings:|\n- |ocpp16_key: |component: |variable: |{name: a}|{name: NetworkConfiguration}|evse: |instance: |a| |{|}|[|]|1|: ")
+)
+def test_any_mappings_of_ocppmulti_are_read_or_a_sentence(text: str) -> None:
+    module = Module("ocpp", "OCPPmulti", (), {"DeviceModelConfigMappings": "/x.yaml"}, {}, {}, 1, 1)
+    with suppress(ArtefactError):
+        assert all(each.key for each in read_mappings(RootFs().directory("/").file("/x.yaml", text).tree, module))
