@@ -25,8 +25,8 @@ DEFAULT_PROFILE = "production"
 """The strictest profile: what a product that leaves the factory must satisfy."""
 
 Fields = dict[str, Any]
-_EVERYTHING = re.compile(r"[/.-]*[*?#+][*?#+/.-]*")
-"""Patterns of fnmatch(3) and of MQTT's topics without a letter or number."""
+_EVERYTHING = re.compile(r"[/.@-]*[*?#+][*?#+/.@-]*(?:(?<=\.)(?:service|socket|timer|path))?")
+"""Patterns of fnmatch(3), of units of one type and of MQTT's topics without a letter or number."""
 
 
 @dataclass(frozen=True, slots=True)
