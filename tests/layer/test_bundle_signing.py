@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from everest_secure.bundle.device import load_device
+from everest_secure.bundle.judge import judge
 from everest_secure.errors import UserError
+from everest_secure.pki import certificates, lifecycle
 from everest_secure.pki.store import Store
 from everest_secure.reference.recipes.harness import read_recipe, run_task
+from everest_secure.run import HostTools
 from support.layer import LAYER
-from support.pki import LONG_AGO, add_odd_signer, add_signer, make, now
+from support.pki import LONG_AGO, access, add_odd_signer, add_signer, make, now
 from support.secrets import leaks
 from support.softhsm import MODULE, PIN, SoftHsm
 
@@ -120,6 +124,22 @@ def test_a_wrong_pin_leaves_no_bundle_and_is_said_without_the_pin(desk: Desk) ->
     log = (desk.made.parent.parent / "temp/log.do_bundle").read_text()
     assert "PIN incorrect" in log
     assert PIN not in log
+
+
+def test_all_authorities_of_a_file_travel_in_the_bundle(desk: Desk) -> None:
+    """As after a new root took over: a device that knows the old one alone needs the intermediate and what the old root says of the new one."""
+
+    def rotate(name: str, issuer: str | None = None) -> str:
+        return lifecycle.rotate(desk.pki.directory, name, access=access(), now=now(), issuer=issuer)
+
+    old = desk.pki.keyring.read_bytes()
+    signer = rotate("signer", issuer=rotate("intermediate", issuer=rotate("root")))
+    assert len(certificates.load_all(desk.pki.chain(signer))) == 2
+    desk.sign(desk.settings(signer, EVEREST_BUNDLE_INTERMEDIATE=str(desk.pki.chain(signer))))
+    for name, keyring in {"old": old, "new": desk.pki.certificate("root-2").read_bytes()}.items():
+        (desk.work / name).write_bytes(keyring)
+        verdict = judge(desk.made, device=load_device(desk.work / name), now=now(), tools=HostTools())
+        assert (verdict.accepted, verdict.difference) == (True, "")
 
 
 def test_without_its_intermediate_no_bundle_is_made(desk: Desk) -> None:
