@@ -12,58 +12,25 @@ software one) gives `make_tpm_key`, and the certificates are then issued for its
 """
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from support.described import KEYS, Key, issue
+from support.described import Contents as Contents  # noqa: PLC0414 - whoever writes a vector imports it from here
 from support.tss import tss_private_key
 
 TABLE = Path(__file__).parents[1] / "vectors/certificates.yml"
-Contents = Mapping[str, Any]
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 MakeTpmKey = Callable[[Path], None]
 """Writes a new EC P-256 key of a TPM as `TSS2 PRIVATE KEY` to a path, and its public key in PEM to the path with `.pub` behind it."""
-
-_KEYS: Mapping[str, Callable[[], Key]] = {
-    "ec-256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "ec-192": lambda: ec.generate_private_key(ec.SECP192R1()),
-    "rsa-1024": lambda: rsa.generate_private_key(65537, 1024),
-    "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
-    "ed25519": ed25519.Ed25519PrivateKey.generate,
-    "tpm": lambda: ec.generate_private_key(ec.SECP256R1()),
-}
-_PURPOSES = {"client-auth": ExtendedKeyUsageOID.CLIENT_AUTH, "server-auth": ExtendedKeyUsageOID.SERVER_AUTH}
-_USAGES = {
-    "digitalSignature": "digital_signature",
-    "keyAgreement": "key_agreement",
-    "keyCertSign": "key_cert_sign",
-    "cRLSign": "crl_sign",
-}
-_NO_USAGE = dict.fromkeys(
-    (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    ),
-    False,
-)
 
 
 @cache
@@ -204,7 +171,7 @@ class Workshop:
                 self._make_tpm_key(file)
                 self._keys[name] = None, serialization.load_pem_public_key(file.with_name(f"{file.name}.pub").read_bytes())
             else:
-                private = _KEYS[kind]()
+                private = KEYS[kind]()
                 if kind == "tpm":
                     assert isinstance(private, ec.EllipticCurvePrivateKey)
                     self._tpm_file(name).write_text(tss_private_key(private.public_key()))
@@ -217,31 +184,10 @@ class Workshop:
         return place / name
 
     def _issue(self, name: str, wanted: Contents) -> x509.Certificate:
-        private, public = self._key(name)
-        if wanted.get("digest") == "sha1":
-            assert isinstance(private, ec.EllipticCurvePrivateKey)
-            return _self_signed_with_sha1(self._directory / f"{name}.sha1.key", private, name)
         issuer = self.certificate(wanted["by"]) if "by" in wanted else None
-        signer = self._key(wanted["by"])[0] if "by" in wanted else private
-        subject = _subject(name, wanted)
-        start = datetime.now(UTC) - timedelta(days=wanted.get("age", 1))
-        authority = wanted.get("authority", False)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer.subject if issuer else subject)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(start)
-            .not_valid_after(start + timedelta(days=wanted.get("days", 365)))
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=wanted.get("path_length")), critical=True)
-            .add_extension(_usage(wanted.get("usage", ["keyCertSign", "cRLSign"] if authority else ["digitalSignature"])), critical=True)
-        )
-        if "purposes" in wanted:
-            builder = builder.add_extension(x509.ExtendedKeyUsage([_PURPOSES[each] for each in wanted["purposes"]]), critical=False)
+        signer, _ = self._key(wanted.get("by", name))
         assert signer is not None, f"{name}: a key in a TPM issues no certificates here"
-        digest = hashes.SHA224() if wanted.get("digest") == "sha224" else hashes.SHA256()
-        return builder.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else digest)
+        return issue(name, wanted, public=self._key(name)[1], signer=signer, issuer=issuer)
 
 
 def write(members: tuple[Member, ...], store: Path) -> None:
@@ -271,41 +217,3 @@ def _own(path: Path, owner: str) -> None:
     if os.geteuid() == 0:
         number = table()["policy"]["uid"] if owner == "everest" else 0
         os.chown(path, number, number, follow_symlinks=False)
-
-
-def _subject(name: str, wanted: Contents) -> x509.Name:
-    attributes = (
-        (NameOID.COMMON_NAME, wanted.get("name", name)),
-        (NameOID.ORGANIZATION_NAME, wanted.get("organization", "")),
-        (NameOID.ORGANIZATIONAL_UNIT_NAME, wanted.get("unit", "")),
-    )
-    return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes if value])
-
-
-def _usage(names: list[str]) -> x509.KeyUsage:
-    return x509.KeyUsage(**{**_NO_USAGE, **{_USAGES[name]: True for name in names}})
-
-
-def _self_signed_with_sha1(key: Path, private: ec.EllipticCurvePrivateKey, name: str) -> x509.Certificate:
-    """The `cryptography` library signs nothing with SHA-1; OpenSSL does."""
-    layout, hidden = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    key.parent.mkdir(parents=True, exist_ok=True)
-    key.write_bytes(private.private_bytes(serialization.Encoding.PEM, layout, hidden))
-    extensions = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    command: list[str | Path] = [
-        "openssl",
-        "req",
-        "-x509",
-        "-new",
-        "-sha1",
-        "-key",
-        key,
-        "-subj",
-        f"/CN={name}",
-        "-days",
-        "364",
-        *extensions,
-    ]
-    made = subprocess.run(command, capture_output=True, check=False)
-    assert made.returncode == 0, made.stderr
-    return x509.load_pem_x509_certificate(made.stdout)

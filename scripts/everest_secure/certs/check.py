@@ -7,10 +7,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from everest_secure import checks
 from everest_secure.certs.layout import with_stores_alone
+from everest_secure.certs.offer import read
 from everest_secure.certs.subjects import find_stores
 from everest_secure.checks.core import Check, Scope, registered
 from everest_secure.checks.tpm import ocpp_makes_its_keys_in_the_tpm
@@ -24,14 +26,17 @@ from everest_secure.report.model import Report
 REQUIREMENTS = ("CERT-01", "CERT-02", "CERT-03", "CERT-04", "TPM-04")
 
 
-def check_stores(paths: Sequence[Path], *, profile: str | None = None, policy_file: Path | None = None) -> Report:
+def check_stores(
+    paths: Sequence[Path], *, profile: str | None = None, policy_file: Path | None = None, configuration: Path | None = None
+) -> Report:
     """Open artefacts and check the certificate stores in them against a profile, or against a policy file that extends one.
 
-    Raises PolicyError for a wrong policy, and ArtefactError for an artefact that cannot be opened or holds no store.
+    `configuration` is EVerest's, which says how a store by itself is laid out. Raises PolicyError for a wrong policy, StageError for a configuration that
+    cannot be read, and ArtefactError for an artefact that cannot be opened or holds no store.
     """
     policy = policy_of(profile, policy_file)
     artefacts = [open_artefact(path) for path in paths]
-    report = verify_stores(artefacts, policy=policy)
+    report = verify_stores(artefacts, policy=policy, configuration=read(configuration) if configuration else None)
     return report.with_digests({path.name: _digest(path) for path in paths if path.is_file()})
 
 
@@ -41,8 +46,10 @@ def policy_of(profile: str | None, file: Path | None) -> Policy:
     return load_policy(file, catalogue=catalogue) if file else load_profile(profile or DEFAULT_PROFILE, catalogue=catalogue)
 
 
-def verify_stores(artefacts: Sequence[Artefact], *, policy: Policy, more: Sequence[Check] = ()) -> Report:
-    """Check the stores in opened artefacts, with `more` checks of root file systems besides. Raises ArtefactError when one holds no store."""
+def verify_stores(
+    artefacts: Sequence[Artefact], *, policy: Policy, configuration: bytes | None = None, more: Sequence[Check] = ()
+) -> Report:
+    """Check the stores in opened artefacts, laid out as EVerest's configuration says where one is given, with `more` checks of root file systems besides. Raises ArtefactError when one holds no store."""
     wanted = dict.fromkeys((*REQUIREMENTS, *(check.requirement for check in more)))
     return verify(
         artefacts,
@@ -50,7 +57,7 @@ def verify_stores(artefacts: Sequence[Artefact], *, policy: Policy, more: Sequen
         catalogue=load_catalogue().only(*wanted),
         checks=(*_checks(), *more),
         time=datetime.now(UTC),
-        find=find_stores,
+        find=partial(find_stores, configuration=configuration),
         partial=True,
     )
 

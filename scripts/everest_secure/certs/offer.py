@@ -41,6 +41,8 @@ class Offer:
     """Files by the kind of authority, a word of KINDS."""
     csms: OfferedLeaf | None = None
     secc: OfferedLeaf | None = None
+    layout: bytes | None = None
+    """EVerest's configuration, which says where in the store all of it lies; None for EVerest's defaults."""
 
     @property
     def files(self) -> tuple[Path, ...]:

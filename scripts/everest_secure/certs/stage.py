@@ -44,7 +44,7 @@ def stage(output: Path, offer: Offer, *, policy: Policy) -> Staged:
     user = policy.parameters.service_user
     members = members_of(offer)
     artefact = Artefact(output.name, "staged store", tree=StagedTree(output.name, members, user))
-    report = verify_stores([artefact], policy=policy, more=(matching(offer),))
+    report = verify_stores([artefact], policy=policy, configuration=offer.layout, more=(matching(offer),))
     if report.exit_code:
         return Staged(report, (), owned=False)
     if output.name.endswith(ARCHIVE):

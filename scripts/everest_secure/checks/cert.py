@@ -29,6 +29,14 @@ from everest_secure.policy.parameters import Parameters
 EXTENSIONS = (".pem", ".der", ".crt", ".cer")
 DER = b"\x30"
 """First byte of a certificate in DER."""
+_ORDER = "Write the leaf first, then each issuer in turn, without the root."
+_WRONGLY_ISSUED = "Ask the owner of the authority for one that may issue it."
+_REMEDIES = {
+    Reason.NOT_A_CA: _WRONGLY_ISSUED,
+    Reason.PATH_LENGTH: _WRONGLY_ISSUED,
+    Reason.UNTRUSTED: "Put its root under ca/, or the sub-authorities that are missing at the end of the chain.",
+}
+"""What to do about a chain, where it is not to put its certificates in order."""
 _EDWARDS = ("Ed25519", "Ed448")
 
 
@@ -95,20 +103,19 @@ def roots_and_chains_are_in_files_of_their_own(root: Root, policy: Parameters, n
             note.finding(what, at=each.file.at, remedy="Put it there in PEM.")
         if each.authorities:
             for certificate in each.certificates:
-                reason = (
-                    Reason.NOT_A_ROOT
-                    if not _issued(certificate, certificate)
-                    else Reason.NOT_A_CA
-                    if not is_authority(certificate)
-                    else None
-                )
-                if reason:
-                    what = reason.said(f"'{subject(certificate)}' is no root authority")
+                if wrong := _root_fault(certificate):
+                    what = wrong.said(f"'{subject(certificate)}' is no root authority")
                     note.finding(what, at=each.file.at, remedy="Keep sub-authorities in the chain of their leaf, roots alone under ca/.")
         else:
-            for fault in _chain_faults(each.certificates, () if _is_half(each, held) else roots):
-                note.finding(fault, at=each.file.at, remedy="Write the leaf first, then each issuer in turn, without the root.")
+            for reason, what in _chain_faults(each.certificates, () if _is_half(each, held) else roots):
+                note.finding(reason.said(what), at=each.file.at, remedy=_REMEDIES.get(reason, _ORDER))
         note.saw(f"{each.file.at}: {len(each.certificates)} certificates")
+
+
+def _root_fault(certificate: x509.Certificate) -> Reason | None:
+    if not _issued(certificate, certificate):
+        return Reason.NOT_A_ROOT
+    return None if is_authority(certificate) else Reason.NOT_A_CA
 
 
 def _is_half(one: _Held, held: Sequence[_Held]) -> bool:
@@ -118,26 +125,27 @@ def _is_half(one: _Held, held: Sequence[_Held]) -> bool:
     return len(one.certificates) == 1 and any(one.certificates[0] == each.certificates[0] for each in others)
 
 
-def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate]) -> Iterator[str]:
+def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate]) -> Iterator[tuple[Reason, str]]:
     leaf, *rest = certificates
     if is_authority(leaf):
-        yield Reason.LEAF_IS_A_CA.said(f"the first certificate, '{subject(leaf)}', is an authority and no leaf")
+        yield Reason.LEAF_IS_A_CA, f"the first certificate, '{subject(leaf)}', is an authority and no leaf"
     for certificate in certificates:
         if _issued(certificate, certificate):
-            yield Reason.ROOT_IN_CHAIN.said(f"the chain holds the root '{subject(certificate)}'")
+            yield Reason.ROOT_IN_CHAIN, f"the chain holds the root '{subject(certificate)}'"
     for below, above in zip(certificates, rest, strict=False):
         if not _issued(below, above):
-            yield Reason.WRONG_ORDER.said(f"'{subject(above)}' follows '{subject(below)}' but did not issue it")
+            yield Reason.WRONG_ORDER, f"'{subject(above)}' follows '{subject(below)}' but did not issue it"
         elif not is_authority(above):
-            yield Reason.NOT_A_CA.said(f"'{subject(above)}' issued '{subject(below)}' and is no authority")
+            yield Reason.NOT_A_CA, f"'{subject(above)}' issued '{subject(below)}' and is no authority"
     for depth, authority in enumerate(rest):
         constraints = extension(authority, x509.BasicConstraints)
         if constraints is not None and constraints.path_length is not None and depth > constraints.path_length:
-            yield Reason.PATH_LENGTH.said(
-                f"'{subject(authority)}' allows {constraints.path_length} authorities below it and the chain has {depth}"
+            yield (
+                Reason.PATH_LENGTH,
+                f"'{subject(authority)}' allows {constraints.path_length} authorities below it and the chain has {depth}",
             )
     if roots and not _issued(certificates[-1], certificates[-1]) and not any(_issued(certificates[-1], root) for root in roots):
-        yield Reason.UNTRUSTED.said(f"the chain ends at '{subject(certificates[-1])}', which no root of the store issued")
+        yield Reason.UNTRUSTED, f"the chain ends at '{subject(certificates[-1])}', which no root of the store issued"
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 group("certs", summary="Check the certificate store of a charger, and lay one out for provisioning")
 
 
-def policy_arguments(parser: ArgumentParser) -> None:
-    """Add what a store is held against."""
+def judging_arguments(parser: ArgumentParser) -> None:
+    """Add what a store is held against, and how it is laid out."""
     policy = parser.add_mutually_exclusive_group()
     policy.add_argument("--profile", metavar="NAME", help="production (the default), development or reference")
     policy.add_argument("--policy", metavar="FILE", type=Path, help="your own policy file, which extends a profile")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="EVerest's configuration, when its EvseSecurity has paths of its own")
 
 
 def check_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `certs check`; each registered renderer is a format and an option that names a file."""
     help_ = "certificate store (directory or archive), root directory, file system image, disk or RAUC bundle"
     parser.add_argument("artefacts", metavar="STORE", nargs="+", type=Path, help=help_)
-    policy_arguments(parser)
+    judging_arguments(parser)
     for name, entry in renderers().items():
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
@@ -47,8 +48,8 @@ def check(options: Namespace) -> ExitCode:
     from everest_secure.report.output import prepare, print_report, write_reports
 
     files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
-    prepare(files.values(), inputs=[*options.artefacts, *([options.policy] if options.policy else [])])
-    report = check_stores(options.artefacts, profile=options.profile, policy_file=options.policy)
+    prepare(files.values(), inputs=[*options.artefacts, *(file for file in (options.policy, options.config) if file)])
+    report = check_stores(options.artefacts, profile=options.profile, policy_file=options.policy, configuration=options.config)
     write_reports(report, files)
     print_report(report, name=options.format, detail=options.detail)
     return report.exit_code
@@ -73,7 +74,7 @@ def stage_arguments(parser: ArgumentParser) -> None:
         proof.add_argument(
             f"--{name}-request", metavar="FILE", type=Path, help="the request that it was issued for: the key is in the charger"
         )
-    policy_arguments(parser)
+    judging_arguments(parser)
 
 
 def authority(text: str) -> tuple[str, Path]:
@@ -94,14 +95,15 @@ def stage(options: Namespace) -> ExitCode:
     overwritten. Owners and modes are those on the charger; in a directory they are when root makes it.
     """
     from everest_secure.certs.check import policy_of
-    from everest_secure.certs.offer import Offer
+    from everest_secure.certs.offer import Offer, read
     from everest_secure.certs.render import refused, written
     from everest_secure.certs.stage import stage as make
 
     roots: dict[str, tuple[Path, ...]] = {}
     for kind, file in options.roots:
         roots[kind] = (*roots.get(kind, ()), file)
-    offer = Offer(roots, _leaf(options, "csms"), _leaf(options, "secc"))
+    layout = read(options.config) if options.config else None
+    offer = Offer(roots, _leaf(options, "csms"), _leaf(options, "secc"), layout)
     staged = make(options.output, offer, policy=policy_of(options.profile, options.policy))
     if not staged.members:
         sys.stdout.write(refused(options.output, staged.report))
