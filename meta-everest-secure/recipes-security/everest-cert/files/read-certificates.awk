@@ -12,10 +12,12 @@ function finish() {
 		return
 	if (unreadable)
 		print head, ""
-	else
-		print head, digest, serial, from, until, kind, bits, algorithm, ca && (usage == "" || usage ~ /Certificate Sign/) ? "ca" : "-", below, \
-			usage == "" || usage ~ /Digital Signature/ ? "sign" : "-", purpose == "" || purpose ~ /TLS Web Client Authentication/ ? "client" : "-", \
-			key, subject, issuer
+	else {
+		signs = (usage == "" || usage ~ /Digital Signature/) ? "sign" : "-"
+		clients = (purpose == "" || purpose ~ /TLS Web Client Authentication/) ? "client" : "-"
+		issues = (ca && (usage == "" || usage ~ /Certificate Sign/)) ? "ca" : "-"
+		print head, digest, serial, from, until, kind, bits, algorithm, issues, below, signs, clients, key, subject, issuer
+	}
 }
 
 function after(text) {
