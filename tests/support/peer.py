@@ -10,6 +10,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 PEER = "charger"
 PORTS = range(1, 65536)
@@ -36,7 +37,9 @@ def dhcp(address: str) -> None:
             if answer is None:
                 continue
             options = {53: bytes([answer]), 54: server, 51: struct.pack(">I", 3600), 1: bytes([255, 255, 255, 0]), 3: server}
-            fixed = struct.pack(">4B4sHH4s4s4s4s16s192x", 2, 1, 6, 0, request[4:8], 0, 0x8000, b"", socket.inet_aton(address), server, b"", request[28:44])
+            fixed = struct.pack(
+                ">4B4sHH4s4s4s4s16s192x", 2, 1, 6, 0, request[4:8], 0, 0x8000, b"", socket.inet_aton(address), server, b"", request[28:44]
+            )
             body = b"".join(bytes([code, len(value)]) + value for code, value in options.items())
             channel.sendto(fixed + MAGIC + body + b"\xff", ("255.255.255.255", 68))
 
@@ -45,23 +48,23 @@ def scan(protocol: str, address: str) -> dict[str, str]:
     """Return how each port that answers does: `open` or `closed`."""
     family, *_, place = socket.getaddrinfo(address, None)[0]
     found: dict[str, str] = {}
-    for send, read in (_tcp(family, place) if protocol == "tcp" else _udp(family, place),):
-        for _ in range(PASSES):
-            for first in range(PORTS.start, PORTS.stop, BATCH):
-                for port in range(first, min(first + BATCH, PORTS.stop)):
-                    send(port)
-                time.sleep(PAUSE_SECONDS)
-                found.update(read(0))
-            end = time.monotonic() + QUIET_SECONDS
-            while (left := end - time.monotonic()) > 0:
-                found.update(read(left))
+    send, read = _tcp(family, place) if protocol == "tcp" else _udp(family, place)
+    for _ in range(PASSES):
+        for first in range(PORTS.start, PORTS.stop, BATCH):
+            for port in range(first, min(first + BATCH, PORTS.stop)):
+                send(port)
+            time.sleep(PAUSE_SECONDS)
+            found.update(read(0))
+        end = time.monotonic() + QUIET_SECONDS
+        while (left := end - time.monotonic()) > 0:
+            found.update(read(left))
     return found
 
 
 Way = tuple[Callable[[int], None], Callable[[float], Iterator[tuple[str, str]]]]
 
 
-def _tcp(family: int, place: tuple) -> Way:
+def _tcp(family: int, place: tuple[Any, ...]) -> Way:
     """Ask by SYN segments; the kernel here ends what is opened, as it knows nothing of it."""
     raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
     raw.bind(_own(family, place))
@@ -86,7 +89,7 @@ def _tcp(family: int, place: tuple) -> Way:
     return send, _reader(raw, family, answers)
 
 
-def _udp(family: int, place: tuple) -> Way:
+def _udp(family: int, place: tuple[Any, ...]) -> Way:
     """Ask by empty datagrams; a port that nobody has is told by ICMP, where the firewall lets it through."""
     six = family == socket.AF_INET6
     raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
@@ -117,7 +120,9 @@ def _udp(family: int, place: tuple) -> Way:
     return send, read
 
 
-def _reader(raw: socket.socket, family: int, answers: Callable[[bytes], Iterator[tuple[str, str]]]) -> Callable[[float], Iterator[tuple[str, str]]]:
+def _reader(
+    raw: socket.socket, family: int, answers: Callable[[bytes], Iterator[tuple[str, str]]]
+) -> Callable[[float], Iterator[tuple[str, str]]]:
     def read(seconds: float) -> Iterator[tuple[str, str]]:
         raw.settimeout(seconds or 0.0)
         while True:
@@ -131,15 +136,16 @@ def _reader(raw: socket.socket, family: int, answers: Callable[[bytes], Iterator
     return read
 
 
-def _own(family: int, place: tuple) -> tuple:
+def _own(family: int, place: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return this side's address towards `place`."""
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((place[0], 9, *place[2:]))
-        return probe.getsockname()[:1] + (0, *probe.getsockname()[2:])
+        address, _, *zone = probe.getsockname()
+        return address, 0, *zone
 
 
 def _checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
