@@ -109,6 +109,8 @@ class Report:
     """One for each requirement of the catalogue, in its order."""
     notices: tuple[str, ...] = ()
     """Sentences on what was not read, and on waivers that are expired or cover nothing."""
+    policy_sha256: str = ""
+    """Of what the policy says (policy/digest.py)."""
 
     @property
     def evidence_required(self) -> bool:
