@@ -8,6 +8,7 @@ from everest_secure.checks.deeds import deeds
 from everest_secure.checks.installed import installed, place_of_package
 from everest_secure.checks.ocpp import ocpp_configurations, place
 from everest_secure.checks.programs import evse_security_programs
+from everest_secure.checks.reason import Reason
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.checks.store import stored_files
 from everest_secure.checks.tls import POLICY
@@ -138,7 +139,7 @@ def keys_of_the_store_lie_in_the_tpm(root: Root, policy: Parameters, note: Notes
             if key.kind is KeyKind.TPM:
                 note.saw(f"{file.at}: {key.kind}")
             else:
-                what = f"the store holds a {key.kind}, which whoever reads the storage can copy"
+                what = Reason.SOFTWARE_KEY.said(f"the store holds a {key.kind}, which whoever reads the storage can copy")
                 note.finding(what, at=file.at, remedy="Remove it, revoke its certificate, and provision the charger with everest-tpm.")
     note.saw(f"{count} files of the certificate store")
 
