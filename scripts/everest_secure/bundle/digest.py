@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from everest_secure.bundle.contents import chunks
 from everest_secure.bundle.errors import BundleError
 from everest_secure.image import blob, raucb
 
 if TYPE_CHECKING:
     from hashlib import _Hash
-
-_CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,10 @@ def tail_of(envelope: raucb.Envelope) -> bytes:
 
 def digest_of(bundle: Path) -> Digest:
     """Read a bundle; raises BundleError when it ends with no signature, and ArtefactError when it cannot be read."""
-    whole = blob.from_file(bundle)
-    envelope = raucb.split_bundle(whole)
+    envelope = raucb.split_bundle(blob.from_file(bundle))
     if envelope is None:
         raise BundleError(f"{bundle} does not end with a signature and its length; build or fetch it again")
     digest = hashlib.sha256()
-    for at in range(0, envelope.payload.size, _CHUNK):
-        digest.update(envelope.payload.read(at, min(_CHUNK, envelope.payload.size - at)))
+    for chunk in chunks(envelope.payload):
+        digest.update(chunk)
     return Digest(digest, tail_of(envelope))

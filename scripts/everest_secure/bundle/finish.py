@@ -51,8 +51,9 @@ def finish(signed: Path, release: Release, describe: Describe) -> BundleInfo:
         verified, digest = digest, digest_of(final)
         if digest.payload.digest() != verified.payload.digest():
             raise BundleError(f"rauc changed the payload of {release.output.name} when it encrypted it; check which rauc is installed")
+    line = describe(info, digest)
     if release.log is not None:
-        releaselog.append(release.log, describe(info, digest))
+        releaselog.append(release.log, line)
     publish(final, release.output)
     return info
 
