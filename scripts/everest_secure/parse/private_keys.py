@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from everest_secure.image.blob import Blob
 from everest_secure.image.streams import deflate_library
+from everest_secure.parse.literals import occurrence_of
 from everest_secure.parse.pieces import CHUNK, OVERLAP, first_piece, pieces
 
 _PEM = re.compile(rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----(?:\\n|\s)+(?=[A-Za-z0-9+/]{16}|[A-Z][A-Za-z-]+: )")
@@ -22,6 +23,7 @@ _DER = re.compile(
     rb")",
     re.DOTALL,
 )
+_names_a_key = occurrence_of(b"PRIVATE KEY")
 _GZIP = b"\x1f\x8b\x08"
 MAX_INFLATED = 256 << 20
 """Bytes of one compressed file that are looked at."""
@@ -98,7 +100,7 @@ def _inflated(blob: Blob) -> Iterator[bytes]:
 
 def pem_keys(content: bytes) -> Iterator[FoundKey]:
     """Yield every PEM private key: a header followed by base64 or header fields, so that a program that only names the header is none."""
-    if b"PRIVATE KEY" not in content:
+    if not _names_a_key(content):
         return
     for found in _PEM.finditer(content):
         label = found["label"].decode("ascii")
