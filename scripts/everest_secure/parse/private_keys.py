@@ -23,6 +23,8 @@ _DER = re.compile(
     rb")",
     re.DOTALL,
 )
+_BINARY = frozenset((b"\xfe", b"\xce", b"\x30", b"P"))
+"""First bytes of what `magic_key` and `is_der_key` know."""
 _names_a_key = occurrence_of(b"PRIVATE KEY")
 _GZIP = b"\x1f\x8b\x08"
 MAX_INFLATED = 256 << 20
@@ -114,13 +116,14 @@ def find_keys(blob: Blob, first: bytes | None = None) -> Iterator[FoundKey]:
     A file compressed by gzip is scanned as what it holds, up to 256 MiB; offsets count there.
     """
     piece = first_piece(blob) if first is None else first
-    found_magic = magic_key(piece[:32])
-    if found_magic:
-        yield found_magic
-        return
-    if is_der_key(piece[:32], blob.size):
-        yield FoundKey(KeyKind.DER, 0)
-        return
+    if piece[:1] in _BINARY:
+        found_magic = magic_key(piece[:32])
+        if found_magic:
+            yield found_magic
+            return
+        if is_der_key(piece[:32], blob.size):
+            yield FoundKey(KeyKind.DER, 0)
+            return
     if piece.startswith(_GZIP):
         yield from _compressed_keys(blob)
         return
