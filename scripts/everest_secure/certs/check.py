@@ -12,7 +12,7 @@ from pathlib import Path
 
 from everest_secure import checks
 from everest_secure.certs.layout import with_stores_alone
-from everest_secure.certs.offer import read
+from everest_secure.certs.offer import given
 from everest_secure.certs.subjects import find_stores
 from everest_secure.checks.core import Check, Scope, registered
 from everest_secure.checks.tpm import ocpp_makes_its_keys_in_the_tpm
@@ -36,7 +36,7 @@ def check_stores(
     """
     policy = policy_of(profile, policy_file)
     artefacts = [open_artefact(path) for path in paths]
-    report = verify_stores(artefacts, policy=policy, configuration=read(configuration) if configuration else None)
+    report = verify_stores(artefacts, policy=policy, configuration=given(configuration).content if configuration else None)
     return report.with_digests({path.name: _digest(path) for path in paths if path.is_file()})
 
 
@@ -49,11 +49,14 @@ def policy_of(profile: str | None, file: Path | None) -> Policy:
 def verify_stores(
     artefacts: Sequence[Artefact], *, policy: Policy, configuration: bytes | None = None, more: Sequence[Check] = ()
 ) -> Report:
-    """Check the stores in opened artefacts, laid out as EVerest's configuration says where one is given, with `more` checks of root file systems besides. Raises ArtefactError when one holds no store."""
+    """Check the stores in opened artefacts, laid out as EVerest's configuration says where one is given.
+
+    `more` are checks besides, whose findings no waiver covers. Raises ArtefactError when an artefact holds no store.
+    """
     wanted = dict.fromkeys((*REQUIREMENTS, *(check.requirement for check in more)))
     return verify(
         artefacts,
-        policy=replace(policy, waivers=tuple(waiver for waiver in policy.waivers if waiver.requirement in wanted), evidence=()),
+        policy=replace(policy, waivers=tuple(waiver for waiver in policy.waivers if waiver.requirement in REQUIREMENTS), evidence=()),
         catalogue=load_catalogue().only(*wanted),
         checks=(*_checks(), *more),
         time=datetime.now(UTC),

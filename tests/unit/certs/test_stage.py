@@ -1,7 +1,9 @@
 """What becomes of a store that is staged: what is in it, whose it is, and what happens when it cannot be made."""
 
+import json
 import os
 import stat
+import subprocess
 import tarfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,6 +178,41 @@ def test_software_keys_are_staged_when_the_policy_waives_them(given: Path, tmp_p
     assert main(["certs", "check", str(tmp_path / "store.tar"), "--policy", str(tmp_path / "my.yml")]) == ExitCode.OK
 
 
+def test_a_report_tells_what_was_staged_and_what_was_refused(given: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    assert stage(tmp_path / "store.tar", given, "--json", report) == ExitCode.OK
+    assert {result["id"]: result["outcome"] for result in json.loads(report.read_text())["results"]} == dict.fromkeys(
+        ("TPM-04", "CERT-01", "CERT-02", "CERT-03", "CERT-04", "CERT-08"), "pass"
+    )
+    (given / "secc.pem").write_bytes((given / "root.pem").read_bytes())
+    assert stage(tmp_path / "refused.tar", given, "--json", report) == ExitCode.FINDINGS
+    assert "[leaf-is-a-ca]" in report.read_text()
+
+
+def test_a_report_takes_the_place_of_nothing_that_was_given(given: Path, tmp_path: Path, capsys: Printed) -> None:
+    for file in (given / "secc.pem", given / "root.pem", tmp_path / "store.tar"):
+        assert stage(tmp_path / "store.tar", given, "--json", file) == ExitCode.FAILED
+        assert "is one of the inputs" in capsys.readouterr().err
+    assert (given / "secc.pem").exists()
+
+
+def test_a_waiver_of_something_else_is_not_called_useless(given: Path, tmp_path: Path) -> None:
+    day, report = (datetime.now(UTC) + timedelta(days=9)).date(), tmp_path / "report.json"
+    policy = f"extends: production\nwaivers:\n  - {{id: TPM-04, reason: Old board, owner: me, expires: {day}, match: UseTPM}}\n"
+    (tmp_path / "my.yml").write_text(policy)
+    assert stage(tmp_path / "store.tar", given, "--json", report, "--policy", tmp_path / "my.yml") == ExitCode.OK
+    assert json.loads(report.read_text())["notices"] == []
+
+
+def test_no_waiver_makes_a_key_of_a_stranger_acceptable(given: Path, tmp_path: Path) -> None:
+    day = (datetime.now(UTC) + timedelta(days=9)).date()
+    (tmp_path / "my.yml").write_text(
+        f"extends: production\nwaivers: [{{id: CERT-08, reason: No command yet, owner: me, expires: {day}}}]\n"
+    )
+    (given / "secc.key").write_bytes((given / "charger.key").read_bytes())
+    assert stage(tmp_path / "store.tar", given, "--policy", tmp_path / "my.yml") == ExitCode.FINDINGS
+
+
 CONFIG = """\
 active_modules:
   evse_security:
@@ -203,7 +240,16 @@ def test_a_store_is_laid_out_as_everest_is_configured(given: Path, tmp_path: Pat
     assert main(["certs", "check", str(output)]) == ExitCode.FINDINGS
 
 
-@pytest.mark.parametrize("place", ["/var/lib/secc", "../secc"])
+def test_paths_of_any_length_come_through(given: Path, tmp_path: Path) -> None:
+    place = "/".join(["a-long-name-of-a-directory"] * 12)
+    (tmp_path / "config.yaml").write_text(CONFIG % place)
+    assert stage(tmp_path / "store.tar", given, "--config", tmp_path / "config.yaml") == ExitCode.OK
+    assert main(["certs", "check", str(tmp_path / "store.tar"), "--config", str(tmp_path / "config.yaml")]) == ExitCode.OK
+    listed = subprocess.run(["tar", "-tf", tmp_path / "store.tar"], capture_output=True, text=True, check=True).stdout
+    assert f"./{place}/SECC_LEAF.pem\n" in listed
+
+
+@pytest.mark.parametrize("place", ["/var/lib/secc", "../secc", r'"secc\0"', r'"secc\e[2J"'])
 def test_a_configuration_that_leads_out_of_the_store_is_refused(given: Path, tmp_path: Path, capsys: Printed, place: str) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG % place)
     assert stage(tmp_path / "store.tar", given, "--config", tmp_path / "config.yaml") == ExitCode.FAILED

@@ -38,12 +38,8 @@ def test_production_tolerates_neither_stand_ins_nor_development_authorities_nor_
     assert not PRODUCTION.waivers
 
 
-def test_what_the_bench_may_lack_until_its_day_is_one_named_thing_and_the_field_may_not_lack_it() -> None:
-    waivers = load_profile("development", catalogue=CATALOGUE).waivers
-    assert {"CERT-08"} <= {waiver.requirement for waiver in waivers}
-    assert all(waiver.match for waiver in waivers)
-    assert load_profile("reference", catalogue=CATALOGUE).waivers == waivers
-    assert not PRODUCTION.waivers
+def test_no_profile_waives_anything() -> None:
+    assert [name for name in profile_names() if load_profile(name, catalogue=CATALOGUE).waivers] == []
 
 
 def test_only_the_reference_profile_accepts_stand_ins() -> None:
