@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from support.charger_in_qemu import charger
 from support.reference import REPOSITORY
 
+__all__ = ["charger", "proof"]
 DEMO = REPOSITORY / "build/demo"
 FILE = Path(os.environ.get("EVEREST_SECURE_PROOFS", DEMO / "proofs.json"))
 LINES = 200

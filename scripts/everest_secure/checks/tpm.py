@@ -5,6 +5,7 @@ import re
 from everest_secure.checks.common import at, options, service, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
+from everest_secure.checks.installed import installed, place_of_package
 from everest_secure.checks.ocpp import ocpp_configurations, place
 from everest_secure.checks.programs import evse_security_programs
 from everest_secure.checks.reason import Reason
@@ -17,7 +18,6 @@ from everest_secure.parse.commands import program
 from everest_secure.parse.device_nodes import node_access, open_to_others
 from everest_secure.parse.environment import read_environment
 from everest_secure.parse.openssl_cnf import read_openssl_config
-from everest_secure.parse.packages import read_packages
 from everest_secure.parse.private_keys import KeyKind
 from everest_secure.parse.program_text import holds, libraries, texts_like
 from everest_secure.parse.tmpfiles import read_changes
@@ -38,8 +38,8 @@ _QUERY = b"provider=tpm2"
 def tpm2_openssl_is_recent_enough(root: Root, policy: Parameters, note: Notes) -> None:
     """The package's version, and the version that the provider in the image says it has."""
     remedy = f"Set PREFERRED_VERSION_tpm2-openssl to {policy.tpm2_openssl} or later, from the layer that has it."
-    packages = [package for package in read_packages(root.tree) or () if package.name == PACKAGE]
-    found = [(f"{each.name} {each.version}", each.version, at(root, each.path, each.line)) for each in packages]
+    packages = [package for package in installed(root) or () if package.name == PACKAGE]
+    found = [(f"{each.name} {each.version}", each.version, place_of_package(root, each)) for each in packages]
     modules = libraries(root.tree, PROVIDER)
     for module in modules:
         versions = texts_like(root.tree.blob(module), _VERSION)

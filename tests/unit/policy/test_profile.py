@@ -7,6 +7,7 @@ import pytest
 from everest_secure.errors import PolicyError
 from everest_secure.paths import PACKAGE
 from everest_secure.policy.catalogue import load_catalogue
+from everest_secure.policy.digest import policy_digest
 from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile, profile_names
 from everest_secure.result import Outcome
 
@@ -142,3 +143,32 @@ def test_the_documentation_of_exit_codes_lists_every_outcome_from_the_worst_on()
     text = (PACKAGE.parent.parent / "docs" / "exit-codes.md").read_text()
     outcomes = re.findall(r"^\| ([a-z ]+) \|", text[text.index("## Outcomes") :], re.MULTILINE)
     assert outcomes[1:] == [str(outcome) for outcome in Outcome]
+
+
+WAIVED = "extends: production\nparameters:\n  waiver_days: 9\nwaivers:\n- id: NET-01\n  reason: r\n  owner: o\n  expires: 2027-01-01\n"
+
+
+def digest(directory: Path, text: str) -> str:
+    directory.mkdir(exist_ok=True)
+    (directory / "db.pem").write_text("certificate")
+    return policy_digest(loaded(directory, text))
+
+
+def test_policies_that_say_the_same_have_the_same_digest_wherever_they_lie(tmp_path: Path) -> None:
+    named = WAIVED.replace("parameters:", "parameters:\n  secure_boot_certificates: [db.pem]")
+    commented = f"# ours\n\n{named.replace('reason: r', 'reason:   r')}"
+    assert digest(tmp_path / "a", named) == digest(tmp_path / "b", commented)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("waiver_days: 9", "waiver_days: 8"),
+        ("reason: r", "reason: s"),
+        ("2027-01-01", "2027-01-02"),
+        ("extends: production", "extends: development"),
+        ("waiver_days: 9", "waiver_days: 9\n  secure_boot_certificates: [db.pem]"),
+    ],
+)
+def test_a_policy_that_says_something_else_has_another_digest(tmp_path: Path, old: str, new: str) -> None:
+    assert digest(tmp_path, WAIVED) != digest(tmp_path, WAIVED.replace(old, new))
