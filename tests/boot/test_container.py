@@ -6,7 +6,6 @@ Run by `make boot`, after `make demo`, as root.
 from pathlib import Path
 
 import pytest
-
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from support.authority import issue
