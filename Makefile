@@ -46,7 +46,7 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	shellcheck --enable=all --exclude=SC2250,SC2312 $$(git grep --files-with-matches '^#! */bin/sh')
+	shellcheck --enable=all --exclude=SC2250,SC2312 $$(git grep --files-with-matches '^#! */bin/sh\|^# shellcheck shell=sh')
 	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-secure/*.bb' 'meta-everest-secure/*.bbappend')
 	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-prebuilt/*.bb')
 
@@ -79,7 +79,9 @@ test-yocto-quick: $(READY) ## The same without what parses or checks all of upst
 .PHONY: boot
 boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after make demo)
 	@scripts/setup.sh packages $(BOOT_PACKAGES)
-	$(BIN)/pytest -m boot tests/boot
+	@code=0; $(BIN)/pytest -m boot tests/boot || code=$$?; \
+	$(BIN)/everest-secure report merge build/demo/report.json build/demo/proofs.json --quiet --html build/demo/proven.html --json build/demo/proven.json || code=$$?; \
+	exit $$code
 
 .PHONY: fuzz
 SECONDS := 60
@@ -96,6 +98,7 @@ bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/growth.py build/bench
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/bundle.py build/bench
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/monitor.py
+	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/certificates.py
 
 .PHONY: docs
 docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks

@@ -1,6 +1,5 @@
 """What a report says, in the form in which two can be compared: read from a JSON report, or taken from one just made."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +9,9 @@ from typing import Any
 from everest_secure.errors import UserError
 from everest_secure.policy.requirement import Severity
 from everest_secure.report.as_json import as_mapping
+from everest_secure.report.json_file import REPORT, read_json
 from everest_secure.report.model import Report
 from everest_secure.result import Location, Outcome
-from everest_secure.text import printable
-
-SCHEMA = "report.schema.json"
-MAX_BYTES = 256 * 1024 * 1024
-"""Size beyond which a file is not taken for a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +48,8 @@ class Posture:
     time: datetime
     profile: str
     policy_file: str
+    policy_sha256: str
+    """Of what the policy says; empty in a report of an older version."""
     verdict: str
     artefacts: Mapping[str, str]
     """Name to SHA-256 in hex, empty for a directory, of what was given to the check."""
@@ -85,29 +82,11 @@ def is_report(path: Path) -> bool:
 
 def read_report(path: Path) -> Posture:
     """Read a JSON report. Raises UserError when it is none, or one of another version's."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    from everest_secure.policy.schema import load_schema
-
-    remedy = "make it with 'everest-secure check --json FILE'"
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is larger than {MAX_BYTES} bytes and no report; {remedy}")
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        raise UserError(f"{path} is no JSON that can be read; {remedy}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
-    wrong = best_match(Draft202012Validator(load_schema(SCHEMA)).iter_errors(value))
-    if wrong is not None:
-        raise UserError(
-            printable(f"{path} is no report of this version of everest-secure ({wrong.json_path}: {wrong.message[:200]}); {remedy}")
-        )
+    value = read_json(path, REPORT)
     try:
         return _posture(value, str(path))
     except ValueError as error:
-        raise UserError(printable(f"{path} is no report of everest-secure ({error}); {remedy}")) from None
+        raise REPORT.refusal(path, str(error)) from None
 
 
 def _posture(value: Mapping[str, Any], source: str) -> Posture:
@@ -117,6 +96,7 @@ def _posture(value: Mapping[str, Any], source: str) -> Posture:
         time=datetime.fromisoformat(value["time"]),
         profile=value["profile"],
         policy_file=value["policy_file"],
+        policy_sha256=value.get("policy_sha256", ""),
         verdict=value["verdict"],
         artefacts={entry["name"]: entry["sha256"] for entry in value["artefacts"] if entry["depth"] == 0},
         parameters=dict(_flat(value["parameters"])),
