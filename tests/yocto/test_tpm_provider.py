@@ -36,7 +36,19 @@ def fetch(place: Path) -> Path:
         pytest.skip(f"upstream is out of reach: {upstream.hosts([PROVIDER])}")
     url = upstream.mirrored(PROVIDER.url, os.environ.get("KAS_PREMIRRORS", ""))
     environment = {**os.environ, **upstream.git_settings(os.environ)}
-    command: list[str | Path] = ["git", "-c", "advice.detachedHead=false", "clone", "--quiet", "--depth", "1", "--branch", PROVIDER.revision, url, place]
+    command: list[str | Path] = [
+        "git",
+        "-c",
+        "advice.detachedHead=false",
+        "clone",
+        "--quiet",
+        "--depth",
+        "1",
+        "--branch",
+        PROVIDER.revision,
+        url,
+        place,
+    ]
     subprocess.run(command, env=environment, check=True)
     return place
 
@@ -44,7 +56,18 @@ def fetch(place: Path) -> Path:
 def compiled(code: Path, place: Path) -> Path:
     """Compile the provider; return a directory of OpenSSL's modules that has it alone."""
     place.mkdir()
-    command: list[str | Path] = ["gcc", "-shared", "-fPIC", "-w", *DEFINED, f"-I{code}/src", *code.glob("src/*.c"), "-o", place / "tpm2.so", *LIBRARIES]
+    command: list[str | Path] = [
+        "gcc",
+        "-shared",
+        "-fPIC",
+        "-w",
+        *DEFINED,
+        f"-I{code}/src",
+        *code.glob("src/*.c"),
+        "-o",
+        place / "tpm2.so",
+        *LIBRARIES,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if missing := re.search(r"fatal error: ((?:tss2|openssl)/\w+\.h): No such file", done.stderr):
         pytest.skip(f"{missing[1]} is missing: install the headers of tpm2-tss and OpenSSL")
