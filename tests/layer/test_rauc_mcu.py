@@ -1,6 +1,7 @@
 """The real rauc, its service and a bundle with firmware of the safety MCU, down to the flash of an STM32 (RAUC-07)."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,11 +75,22 @@ class Updater:
             while not (self.place / "bus").exists():
                 assert bus.poll() is None
             command: list[str | Path] = ["rauc", "--conf", self.place / "system.conf", "--override-boot-slot=A", "service"]
-            with running(["env", *(f"{name}={value}" for name, value in environment.items()), *command]) as service:
-                while subprocess.run(["rauc", "status"], env=environment, capture_output=True, check=False).returncode:
-                    assert service.poll() is None
-                yield
+            with (
+                (self.place / "service.log").open("w") as log,
+                subprocess.Popen(command, env=environment, stdout=log, stderr=log) as service,
+            ):
+                try:
+                    while subprocess.run(["rauc", "status"], env=environment, capture_output=True, check=False).returncode:
+                        assert service.poll() is None
+                    yield
+                finally:
+                    service.terminate()
         (self.place / "bus").unlink(missing_ok=True)
+
+    @property
+    def said(self) -> str:
+        """What the service wrote, which is the journal's on a charger."""
+        return (self.place / "service.log").read_text()
 
     def install(self, bundle: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["rauc", "install", bundle], env=self.environment, capture_output=True, text=True, check=False)
@@ -120,11 +132,23 @@ def test_rauc_hands_the_firmware_of_a_bundle_down_to_the_mcu(updater: Updater) -
     assert flash.read_bytes().startswith(FIRMWARE)
 
 
-def test_an_mcu_that_does_not_answer_fails_the_installation_and_rauc_says_why(updater: Updater) -> None:
+def test_an_mcu_that_does_not_answer_fails_the_installation_and_the_journal_says_why(updater: Updater) -> None:
     with mcu(updater.place / "flash", updater.place, fault="silent") as (port, _), updater.service(EVEREST_MCU_PORT=str(port)):
         done = updater.install(updater.bundle(FIRMWARE))
     assert done.returncode != 0
-    assert "the MCU does not answer on /dev/pts/" in done.stdout + done.stderr
+    assert "Failed updating slot mcu.0" in done.stdout + done.stderr
+    assert "the flash tool failed with exit code 1: everest-mcu-stm32: the MCU does not answer on /dev/pts/" in updater.said
+
+
+def test_a_bundle_of_another_signer_is_refused_in_words_that_the_monitor_knows(updater: Updater, layer: Bench) -> None:
+    """LOG-03."""
+    bundle = updater.bundle(FIRMWARE)
+    (updater.place / "keyring.pem").write_text(issue("Other Root CA", authority=True).pem)
+    with updater.service():
+        assert updater.install(bundle).returncode != 0
+    rules = layer.package("everest-security-monitor").files / "usr/lib/everest-secure/security-events.tsv"
+    (pattern,) = re.findall(r"(?m)^update-signature-refused\t\d\trauc\.service\t(.*)$", rules.read_text())
+    assert any(re.search(pattern, line) for line in updater.said.splitlines())
 
 
 def test_after_a_line_that_was_cut_the_same_bundle_is_installed(updater: Updater) -> None:

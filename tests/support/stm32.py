@@ -117,10 +117,11 @@ class BootLoader:
             self.say(bytes(self.memory[offset : offset + size[0] + 1]))
 
     def erase(self) -> None:
-        if not self.checked(self.read(3)):
-            return
+        pages = self.read(3)
         if self.fault == "protected":
             self.say(NACK)
+            return
+        if not self.checked(pages):
             return
         self.memory[:] = ERASED * SIZE
         self.keep()
