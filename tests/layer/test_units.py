@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.layer import UNITS, Bench
+from support.layer import LAYER, UNITS, Bench
 
 pytestmark = [pytest.mark.layer, pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing")]
 
@@ -108,3 +108,21 @@ def test_the_service_is_started_again_for_as_long_as_it_takes(layer: Bench) -> N
     unit, service = text.split("[Service]\n")
     assert "\nStartLimitIntervalSec=0\n" in unit
     assert re.search(r"^RestartSec=[1-9]", service, re.MULTILINE)
+
+
+NOT_SANDBOXED = {
+    "everest-failed-boot.service": "ExecStart=/usr/bin/sleep @EVEREST_FAILED_BOOT_SECONDS@\n",
+    "everest-machine-id.service": "ConditionPathExists=/etc/initrd-release\n",
+    "everest-mqtt-api-off.service": "ExecStart=/bin/true\n",
+}
+"""Services that a sandbox is not for, with the line why: two run a program that does nothing, the first in a system whose mounts have failed; one mounts
+something for the system that the initial RAM disk starts."""
+
+
+@pytest.mark.parametrize("unit", sorted(LAYER.rglob("files/*.service")), ids=lambda unit: unit.name)
+def test_every_service_of_ours_is_hardly_exposed(unit: Path, tmp_path: Path) -> None:
+    if unit.name in NOT_SANDBOXED:
+        assert NOT_SANDBOXED[unit.name] in unit.read_text()
+        return
+    (tmp_path / unit.name).write_text(unit.read_text())
+    assert exposure(tmp_path / unit.name) <= 2.0

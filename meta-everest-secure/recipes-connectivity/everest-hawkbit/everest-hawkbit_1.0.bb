@@ -11,7 +11,8 @@ SRC_URI = "file://config.conf \
            file://50-everest-hawkbit.conf \
            file://everest-hawkbit.conf \
            file://everest-hawkbit.tmpfiles \
-           file://everest-hawkbit.tsv"
+           file://everest-hawkbit.tsv \
+           file://everest-hawkbit-configure.8"
 
 inherit everest-secure-template
 
@@ -40,6 +41,8 @@ do_install() {
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.conf ${D}${sysconfdir}/dbus-1/system.d/everest-hawkbit.conf
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.tmpfiles ${D}${nonarch_libdir}/tmpfiles.d/everest-hawkbit.conf
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.tsv ${D}${datadir}/everest-secure/state.d/everest-hawkbit.tsv
+    install -d ${D}${mandir}/man8
+    install -m 0644 ${WORKDIR}/everest-hawkbit-configure.8 ${D}${mandir}/man8/
 }
 do_install[file-checksums] += "${@'${EVEREST_HAWKBIT_CA}:True' if d.getVar('EVEREST_HAWKBIT_CA') else ''}"
 

@@ -13,7 +13,8 @@ SRC_URI = "file://everest-mqtt-api.acl \
            file://everest-mqtt-api-front.service \
            file://everest-mqtt-api-front.socket \
            file://everest-mqtt-api-off.service \
-           file://everest-mqtt-api-off.timer"
+           file://everest-mqtt-api-off.timer \
+           file://everest-mqtt-api.8"
 
 inherit everest-secure-mqtt-api
 
@@ -28,6 +29,8 @@ do_install() {
     install -d ${D}${systemd_system_unitdir}
     install -m 0644 ${WORKDIR}/everest-mqtt-api*.service ${WORKDIR}/everest-mqtt-api-back.socket ${D}${systemd_system_unitdir}
     install -m 0644 ${B}/everest-mqtt-api-front.socket ${B}/everest-mqtt-api-off.timer ${D}${systemd_system_unitdir}
+    install -d ${D}${mandir}/man8
+    install -m 0644 ${WORKDIR}/everest-mqtt-api.8 ${D}${mandir}/man8/
 }
 
 FILES:${PN} += "${systemd_system_unitdir}"

@@ -6,7 +6,9 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 SRC_URI = "file://everest-health-check \
            file://everest-update-gate \
            file://everest-update-gate.service \
-           file://everest-update-gate.timer"
+           file://everest-update-gate.timer \
+           file://everest-health-check.8 \
+           file://everest-update-gate.8"
 
 inherit systemd everest-secure-template
 
@@ -20,6 +22,8 @@ do_install() {
     install -m 0755 ${WORKDIR}/everest-update-gate ${D}${libexecdir}/everest-secure/everest-update-gate
     install -D -m 0644 ${WORKDIR}/everest-update-gate.service ${D}${systemd_system_unitdir}/everest-update-gate.service
     install -m 0644 ${B}/everest-update-gate.timer ${D}${systemd_system_unitdir}/everest-update-gate.timer
+    install -d ${D}${mandir}/man8
+    install -m 0644 ${WORKDIR}/everest-health-check.8 ${WORKDIR}/everest-update-gate.8 ${D}${mandir}/man8/
 }
 
 FILES:${PN} += "${systemd_system_unitdir}"

@@ -8,7 +8,8 @@ SRC_URI = "file://10-everest-initramfs.preset \
            file://50-verified-root.conf \
            file://init \
            file://everest-machine-id \
-           file://everest-machine-id.service"
+           file://everest-machine-id.service \
+           file://everest-machine-id.8"
 
 inherit everest-secure-template
 
@@ -40,6 +41,8 @@ do_install() {
     for unit in ${EVEREST_INITRAMFS_MASKED}; do
         ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
     done
+    install -d ${D}${mandir}/man8
+    install -m 0644 ${WORKDIR}/everest-machine-id.8 ${D}${mandir}/man8/
 }
 
 FILES:${PN} += "/init ${systemd_system_unitdir} ${systemd_unitdir}/system-preset"

@@ -7,7 +7,8 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 
 SRC_URI = "file://everest-reboot \
            file://everest-reboot.service \
-           file://everest-reboot.socket"
+           file://everest-reboot.socket \
+           file://everest-reboot.8"
 
 inherit systemd update-alternatives
 
@@ -28,6 +29,8 @@ do_install() {
     install -D -m 0755 ${WORKDIR}/everest-reboot ${D}${libexecdir}/everest-reboot
     install -D -m 0644 ${WORKDIR}/everest-reboot.socket ${D}${systemd_system_unitdir}/everest-reboot.socket
     install -m 0644 ${WORKDIR}/everest-reboot.service ${D}${systemd_system_unitdir}/everest-reboot.service
+    install -d ${D}${mandir}/man8
+    install -m 0644 ${WORKDIR}/everest-reboot.8 ${D}${mandir}/man8/
 }
 
 FILES:${PN} += "${systemd_system_unitdir}/everest-reboot.service"

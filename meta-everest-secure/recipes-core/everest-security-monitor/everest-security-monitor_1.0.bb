@@ -12,7 +12,8 @@ SRC_URI = "file://count-security-events.awk \
            file://everest-security-monitor.timer \
            file://find-security-events.awk \
            file://security-event-ids.tsv \
-           file://security-events.tsv"
+           file://security-events.tsv \
+           file://everest-security-monitor.8"
 
 inherit systemd everest-secure-template
 
@@ -28,6 +29,8 @@ do_install() {
     install -m 0644 ${WORKDIR}/*.awk ${WORKDIR}/*.tsv ${D}${nonarch_libdir}/everest-secure/
     install -D -m 0644 ${WORKDIR}/everest-security-monitor.service ${D}${systemd_system_unitdir}/everest-security-monitor.service
     install -m 0644 ${WORKDIR}/everest-security-monitor-daily.service ${WORKDIR}/everest-security-monitor.timer ${D}${systemd_system_unitdir}/
+    install -d ${D}${mandir}/man8
+    install -m 0644 ${WORKDIR}/everest-security-monitor.8 ${D}${mandir}/man8/
 }
 
 FILES:${PN} += "${nonarch_libdir}/everest-secure ${systemd_system_unitdir}"

@@ -1,0 +1,126 @@
+"""OpenSSL's provider for TPMs, compiled before and after the recipe changed it: EVerest's own keys in a charger that loses power (TPM-04)."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from everest_secure.build import upstream
+from everest_secure.build.configuration import Repository
+from support.layer import bench
+from support.tpm import SoftwareTpm, software_tpm
+
+pytestmark = [
+    pytest.mark.yocto,
+    pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing"),
+]
+
+PROVIDER = Repository("tpm2-openssl", "https://github.com/tpm2-software/tpm2-openssl", "tpm2-openssl", "1.3.0")
+"""The release of which EVerest's layer has the recipe."""
+RECIPE = """LICENSE = "BSD-3-Clause"
+LIC_FILES_CHKSUM = ""
+S = "{code}"
+"""
+DEFINED = ("-DNDEBUG", "-D_GNU_SOURCE", '-DPACKAGE_VERSION="1.3.0"', '-DVERSION="1.3.0"')
+LIBRARIES = ("-ltss2-esys", "-ltss2-tctildr", "-ltss2-mu", "-lcrypto", "-lm")
+TPM_RC_LOCKOUT = 0x921
+CUTS = 10
+"""More than any TPM forgives by default, software TPMs included."""
+
+
+def fetch(place: Path) -> Path:
+    if upstream.unreachable([PROVIDER], environment=os.environ):
+        pytest.skip(f"upstream is out of reach: {upstream.hosts([PROVIDER])}")
+    url = upstream.mirrored(PROVIDER.url, os.environ.get("KAS_PREMIRRORS", ""))
+    environment = {**os.environ, **upstream.git_settings(os.environ)}
+    command: list[str | Path] = [
+        "git",
+        "-c",
+        "advice.detachedHead=false",
+        "clone",
+        "--quiet",
+        "--depth",
+        "1",
+        "--branch",
+        PROVIDER.revision,
+        url,
+        place,
+    ]
+    subprocess.run(command, env=environment, check=True)
+    return place
+
+
+def compiled(code: Path, place: Path) -> Path:
+    """Compile the provider; return a directory of OpenSSL's modules that has it alone."""
+    place.mkdir()
+    command: list[str | Path] = [
+        "gcc",
+        "-shared",
+        "-fPIC",
+        "-w",
+        *DEFINED,
+        f"-I{code}/src",
+        *code.glob("src/*.c"),
+        "-o",
+        place / "tpm2.so",
+        *LIBRARIES,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if missing := re.search(r"fatal error: ((?:tss2|openssl)/\w+\.h): No such file", done.stderr):
+        pytest.skip(f"{missing[1]} is missing: install the headers of tpm2-tss and OpenSSL")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Directories of OpenSSL's modules with the provider as it is upstream, and as the recipe's own task makes it."""
+    place = tmp_path_factory.mktemp("provider")
+    code = fetch(place / "code")
+    made = {"upstream": compiled(code, place / "upstream")}
+    (place / "layer/conf").mkdir(parents=True)
+    (place / "layer/conf/layer.conf").write_text('BBFILES += "${LAYERDIR}/*.bb"\nBBFILE_COLLECTIONS += "test"\n')
+    (place / "layer/tpm2-openssl_1.3.0.bb").write_text(RECIPE.format(code=code))
+    bench(tmp_path_factory.mktemp("layer")).build("tpm2-openssl", extra_layers=(place / "layer",))
+    made["built"] = compiled(code, place / "built")
+    return made
+
+
+def openssl(tpm: SoftwareTpm, modules: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = {**tpm.environment(), "OPENSSL_MODULES": str(modules), "OPENSSL_CONF": os.devnull}
+    command = ["openssl", arguments[0], "-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2", *arguments[1:]]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("algorithm", [("EC", "-pkeyopt", "group:P-256"), ("RSA", "-pkeyopt", "bits:2048")], ids=["EC", "RSA"])
+@pytest.mark.parametrize(("which", "survives"), [("upstream", False), ("built", True)])
+def test_a_key_is_used_after_any_number_of_power_cuts(
+    modules: dict[str, Path], tmp_path: Path, which: str, survives: bool, algorithm: tuple[str, ...]
+) -> None:
+    key, text, signature = tmp_path / "key", tmp_path / "text", tmp_path / "signature"
+    text.write_text("message")
+    sign = ("dgst", "-sha256", "-sign", key, "-out", signature, text)
+    with software_tpm(tmp_path) as tpm:
+        done = openssl(tpm, modules[which], "genpkey", "-algorithm", *algorithm, "-out", key)
+        assert done.returncode == 0, done.stderr
+    for _ in range(CUTS):
+        with software_tpm(tmp_path) as tpm:  # ends without a word to the TPM, as a power cut
+            done = openssl(tpm, modules[which], *sign)
+    assert (done.returncode == 0) == survives
+    if not survives:
+        assert f":{TPM_RC_LOCKOUT}" in done.stderr
+
+
+def test_a_key_with_a_password_stays_under_the_protection_against_guessing(modules: dict[str, Path], tmp_path: Path) -> None:
+    with software_tpm(tmp_path) as tpm:
+        for password, protected in (("", False), ("user-auth:secret", True)):
+            key = tmp_path / "key"
+            more = ("-pkeyopt", password) if password else ()
+            done = openssl(tpm, modules["built"], "genpkey", "-algorithm", "EC", "-pkeyopt", "group:P-256", *more, "-out", key)
+            assert done.returncode == 0, done.stderr
+            parsed = subprocess.run(["openssl", "asn1parse", "-in", key], capture_output=True, text=True, check=True).stdout
+            (public, *_) = re.findall(r"\[HEX DUMP\]:([0-9A-F]+)", parsed)
+            assert (int(public[12:20], 16) & 0x400 == 0) == protected  # noDA: TPM 2.0 Library, part 2, TPMA_OBJECT
