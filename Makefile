@@ -46,7 +46,7 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	shellcheck --enable=all --exclude=SC2250,SC2312 $$(git grep --files-with-matches '^#! */bin/sh')
+	shellcheck --enable=all --exclude=SC2250,SC2312 $$(git grep --files-with-matches '^#! */bin/sh\|^# shellcheck shell=sh')
 	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-secure/*.bb' 'meta-everest-secure/*.bbappend')
 	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-prebuilt/*.bb')
 
@@ -98,6 +98,7 @@ bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/growth.py build/bench
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/bundle.py build/bench
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/monitor.py
+	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/certificates.py
 	@scripts/setup.sh packages $(BOOT_PACKAGES)
 	@env PYTHONPATH=.:scripts:tests $(BIN)/python bench/boot.py
 

@@ -10,8 +10,10 @@ inherit packagegroup
 
 RDEPENDS:${PN} = "\
     everest-broker-conf \
+    everest-cert \
     everest-config \
     everest-data-partition \
+    everest-factory-reset \
     everest-firewall \
     everest-gpio-access \
     ${@bb.utils.contains('EVEREST_HAWKBIT', '1', 'everest-hawkbit', '', d)} \

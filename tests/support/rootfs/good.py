@@ -1,7 +1,4 @@
-"""The good root: everything that the policy asks for, from the layer's own files as far as they are there.
-
-The commands of TPM-06 and CERT-08 are a product's own here: the layer does not have them yet.
-"""
+"""The good root: everything that the policy asks for, from the layer's own files as far as they are there."""
 
 import json
 from functools import cache
@@ -114,6 +111,7 @@ def _units(fs: RootFs) -> None:
 
 def _services(fs: RootFs) -> None:
     fs.file("/usr/bin/nft", mode=0o755)
+    fs.file("/usr/sbin/everest-factory-reset", layer("recipes-core/everest-factory-reset/files/everest-factory-reset"), mode=0o755)
     fs.file("/etc/nftables/everest-firewall.nft", layer("recipes-connectivity/everest-firewall/files/everest-firewall.nft"))
     fs.file(f"{UNITS}/everest-firewall.service", layer("recipes-connectivity/everest-firewall/files/everest-firewall.service"))
     fs.link(f"{LOCAL}/sysinit.target.wants/everest-firewall.service", f"{UNITS}/everest-firewall.service")
@@ -130,6 +128,9 @@ def _services(fs: RootFs) -> None:
     fs.link(f"{LOCAL}/multi-user.target.wants/mosquitto.service", f"{UNITS}/mosquitto.service")
     fs.file(f"{UNITS}/var.mount", "[Mount]\nWhat=/dev/disk/by-partlabel/data\nWhere=/var\nType=ext4\nOptions=nodev,nosuid,noexec\n")
     fs.link(f"{LOCAL}/local-fs.target.requires/var.mount", f"{UNITS}/var.mount")
+    reset = "everest-factory-reset.service"
+    fs.file(f"{UNITS}/{reset}", layer(f"recipes-core/everest-factory-reset/files/{reset}"))
+    fs.link(f"{LOCAL}/local-fs.target.wants/{reset}", f"{UNITS}/{reset}")
     fs.file(
         f"{UNITS}/etc-everest-certs.mount",
         "[Mount]\nWhat=/var/lib/everest/certs\nWhere=/etc/everest/certs\nType=none\nOptions=bind,nodev,nosuid,noexec\n",
@@ -214,8 +215,7 @@ def _tpm(fs: RootFs) -> None:
     fs.file("/usr/sbin/everest-tpm", layer(f"{tpm}/everest-tpm"), mode=0o755)
     fs.file(f"{UNITS}/everest-tpm-provision.service", layer(f"{tpm}/everest-tpm-provision.service"))
     fs.link(f"{LOCAL}/multi-user.target.wants/everest-tpm-provision.service", f"{UNITS}/everest-tpm-provision.service")
-    # Of this one there is no recipe yet.
-    fs.file(production().commands["CERT-08"], "#!/bin/sh\nset -eu\n", mode=0o755)
+    fs.file("/usr/sbin/everest-cert", layer("recipes-security/everest-cert/files/everest-cert"), mode=0o755)
 
 
 def _updates(fs: RootFs) -> None:

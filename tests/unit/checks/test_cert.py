@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from everest_secure import checks
 from everest_secure.checks.core import Outcome, Root, registered, run_check
@@ -62,6 +63,12 @@ def charger(**changes: str | bool) -> str:
 MUTATIONS = [
     Mutation("a sub-authority is among the roots", "CERT-03", lambda fs: bundle(fs, ROOT.pem, SUB1.pem)),
     Mutation("a leaf is among the roots", "CERT-03", lambda fs: bundle(fs, LEAF.pem)),
+    Mutation(
+        "a root is in DER, which EVerest overlooks",
+        "CERT-03",
+        lambda fs: fs.file(f"{STORE}/ca/v2g/V2G_ROOT_CA.pem", ROOT.certificate.public_bytes(Encoding.DER)),
+    ),
+    Mutation("a leaf is there without its chain", "CERT-03", lambda fs: bundle_and_chain(fs, ROOT.pem, LEAF.pem)),
     Mutation("a chain holds its root", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB2.pem, SUB1.pem, ROOT.pem)),
     Mutation("a chain is in the wrong order", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB1.pem, SUB2.pem)),
     Mutation("a chain begins with an authority", "CERT-03", lambda fs: chain(fs, SUB2.pem, SUB1.pem)),
@@ -153,6 +160,15 @@ def test_a_chain_towards_the_csms_that_a_root_of_the_store_issued_holds() -> Non
     assert not failing(fs)
 
 
+def test_a_leaf_that_everest_keeps_beside_its_chain_holds() -> None:
+    fs = good_root()
+    bundle_and_chain(fs, ROOT.pem, LEAF.pem, SUB2.pem, SUB1.pem)
+    fs.file(f"{STORE}/client/cso/SECC_LEAF.pem", LEAF.pem)
+    assert not failing(fs)
+    fs.file(f"{STORE}/client/csms/SECC_LEAF.pem", LEAF.pem)
+    assert set(failing(fs)) == {"CERT-03", "CERT-04"}
+
+
 def test_days_and_sizes_are_the_policys() -> None:
     fs = good_root()
     bundle(fs, ROOT.pem)
@@ -200,7 +216,8 @@ def test_directories_of_the_product_s_own_are_looked_at() -> None:
     good = elsewhere(good_root()).file("/var/lib/roots/v2g.pem", ROOT.pem).file("/var/lib/secc/chain.pem", LEAF.pem + SUB2.pem + SUB1.pem)
     assert not {"CERT-02", "CERT-03", "CERT-04"} & failing(good).keys()
     bad = good.file("/var/lib/secc/k.key", LEAF.key_pem, mode=0o644, uid=1500)
-    bad.file("/var/lib/roots/v2g.pem", issue("Old", authority=True, days=1, age=9).pem)
+    old = issue("Old", authority=True, days=1, age=9)
+    bad.file("/var/lib/roots/v2g.pem", old.pem)
     found = failing(bad)
-    assert found["CERT-02"] == ("the key /var/lib/secc/k.key has mode 0644 and owner 1500",)
-    assert found["CERT-04"] == ("'CN=Old' is not valid now",)
+    assert found["CERT-02"] == ("the key /var/lib/secc/k.key has mode 0644 and owner 1500 [mode]",)
+    assert found["CERT-04"] == (f"'CN=Old' expired on {old.certificate.not_valid_after_utc:%Y-%m-%d} [expired]",)

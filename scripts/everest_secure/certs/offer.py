@@ -1,0 +1,114 @@
+"""What is to be staged: files of roots, chains and keys, read within bounds."""
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from everest_secure.errors import ArtefactError, UserError
+from everest_secure.parse.certificates import Certificates, parse_certificates
+
+KINDS = ("v2g", "csms", "mf", "mo")
+"""Authorities: of vehicles' contracts and chargers, of the CSMS, of firmware, of mobility operators."""
+MAX_BYTES = 1024 * 1024
+"""Bytes of an offered file: hundreds of certificates."""
+
+
+class StageError(UserError):
+    """A store cannot be staged from what was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A file as it was when it was read, once, so that what is checked is what is written."""
+
+    name: str
+    content: bytes
+    """May be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedLeaf:
+    """A chain that the charger shows, and what tells that it has the key of it."""
+
+    chain: Given
+    key: Given | None = None
+    """Its private key, which becomes part of the store."""
+    request: Given | None = None
+    """The request that it was issued for, when the key never leaves the charger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """All that is to be in a store."""
+
+    roots: Mapping[str, tuple[Given, ...]]
+    """Files by the kind of authority, a word of KINDS."""
+    csms: OfferedLeaf | None = None
+    secc: OfferedLeaf | None = None
+    layout: bytes | None = None
+    """EVerest's configuration, which says where in the store all of it lies; None for EVerest's defaults."""
+
+    @property
+    def leaves(self) -> tuple[OfferedLeaf, ...]:
+        """The chains."""
+        return tuple(leaf for leaf in (self.csms, self.secc) if leaf)
+
+    @property
+    def files(self) -> tuple[Given, ...]:
+        """Every file that was given."""
+        of_leaves = (file for leaf in self.leaves for file in (leaf.chain, leaf.key, leaf.request) if file)
+        return (*(file for files in self.roots.values() for file in files), *of_leaves)
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The certificates of offered files."""
+
+    certificates: Certificates | None
+    """None when a certificate cannot be read."""
+    content: bytes
+    """As it goes into the store: PEM without anything between; the content as it was when it cannot be read, so that the store's checks say so."""
+
+
+def given(path: Path) -> Given:
+    """Read a small regular file. Raises StageError."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StageError(f"{path} is no regular file; name a file in PEM or DER")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise StageError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
+    if len(content) > MAX_BYTES:
+        raise StageError(f"{path} has more than {MAX_BYTES} bytes and holds no certificates of a charger; name another file")
+    return Given(str(path), content)
+
+
+def certificates_of(*files: Given) -> Pieces:
+    """Return what lies in files of certificates, each certificate once."""
+    found: dict[bytes, x509.Certificate] = {}
+    for file in files:
+        try:
+            parsed = parse_certificates(file.content, file.name)
+        except ArtefactError:
+            return Pieces(None, file.content)
+        found.update((each.public_bytes(Encoding.PEM), each) for each in parsed)
+    return Pieces(tuple(found.values()), b"".join(found))
+
+
+def request_of(file: Given) -> x509.CertificateSigningRequest:
+    """Return a certificate signing request in PEM or DER. Raises StageError when it cannot be read or its own key did not sign it."""
+    content = file.content
+    try:
+        request = (x509.load_der_x509_csr if content[:1] == b"\x30" else x509.load_pem_x509_csr)(content)
+        signed, _ = request.is_signature_valid, request.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise StageError(f"{file.name} is no certificate signing request that can be read; name a PKCS#10 file") from None
+    if not signed:
+        raise StageError(f"{file.name} is not signed by the key in it, so that nobody has shown to hold that key; ask for another")
+    return request
