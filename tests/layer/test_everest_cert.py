@@ -167,6 +167,15 @@ def test_names_that_nobody_would_use_are_no_harm(shop: Certified) -> None:
     assert charger.box.call("check", tpm=charger.tpm).stderr.endswith(" control characters, which are not looked at [unreadable]\n")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes what belongs to somebody else")
+def test_a_file_that_everest_may_not_read_is_not_passed_over(shop: Certified) -> None:
+    charger = shop.with_store()
+    root = charger.box.store / "ca/csms/CSMS_ROOT_CA.pem"
+    os.chown(root, 0, 0)
+    done = charger.box.call("check", tpm=charger.tpm)
+    assert (done.returncode, done.stderr) == (1, f"{root}: certificate 1 of it cannot be read [unreadable]\n")
+
+
 @pytest.mark.parametrize(
     "words",
     [

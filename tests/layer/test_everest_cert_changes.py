@@ -321,13 +321,26 @@ def test_a_key_that_another_chain_needs_is_kept(shop: Certified) -> None:
 def test_what_several_certificates_are_called_is_not_guessed(shop: Certified) -> None:
     charger = shop.with_store()
     other = charger.box.store / "client/csms/CSMS_LEAF_2.pem"
-    other.write_bytes(charger.twin("charger", same_serial=True))
+    other.write_bytes(charger.twin("charger", serial=charger.workshop.certificate("charger").serial_number))
     if os.geteuid() == 0:
         os.chown(other, 1500, 1500)
     before = charger.files
     done = revoke(charger, charger.serial("charger"))
     assert (done.returncode, done.stdout, charger.files) == (1, "", before)
     assert "name one by its SHA-256" in done.stderr
+
+
+def test_serial_numbers_are_text_and_no_numbers(shop: Certified) -> None:
+    charger = shop.with_store()
+    for last in (1, 2):
+        file = charger.box.store / f"client/csms/CSMS_LEAF_{last}.pem"
+        file.write_bytes(charger.twin("charger", serial=int(f"1234567890123456789{last}", 16)))
+        if os.geteuid() == 0:
+            os.chown(file, 1500, 1500)
+    assert revoke(charger, "0012345678901234567891").returncode == 0
+    assert "client/csms/CSMS_LEAF_1.pem" not in charger.files
+    assert "client/csms/CSMS_LEAF_2.pem" in charger.files
+    assert CSMS_KEY in charger.files
 
 
 @pytest.mark.parametrize("user", ["root", "everest"])

@@ -307,6 +307,8 @@ def test_what_root_calls_a_security_event_is_one_and_what_others_call_so_is_not(
     with monitor.following():
         monitor.journal.add(entry, fields={"SECURITY_EVENT": "certificate-revoked", "_UID": "1500", "PRIORITY": "1"})
         monitor.journal.add(entry, fields={"SECURITY_EVENT": "certificate revoked", "_UID": "0", "PRIORITY": "1"})
+        # Its own entry, of whose sender journald knew nothing any more.
+        monitor.journal.add(entry, fields={"SECURITY_EVENT": "key-fallback", "_UID": "0", "PRIORITY": "2", "SECURITY_EVENT_NUMBER": "1"})
         monitor.journal.add(entry, fields={"SECURITY_EVENT": "certificate-revoked", "_UID": "0", "PRIORITY": "5"})
         monitor.see("certificate-revoked")
         eventually(lambda: entries(monitor.said, SECURITY_EVENT="certificate-revoked"))

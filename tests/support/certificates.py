@@ -59,11 +59,11 @@ class Certified:
         """The SHA-256 of a certificate in hexadecimal."""
         return self.workshop.certificate(name).fingerprint(SHA256()).hex()
 
-    def twin(self, name: str, *, same_serial: bool = False) -> bytes:
+    def twin(self, name: str, *, serial: int | None = None) -> bytes:
         """Another certificate for the same key and name, in PEM, of an authority that nobody knows."""
         model = self.workshop.certificate(name)
         builder = x509.CertificateBuilder(model.issuer, model.subject, model.public_key())
-        builder = builder.serial_number(model.serial_number if same_serial else x509.random_serial_number())
+        builder = builder.serial_number(x509.random_serial_number() if serial is None else serial)
         builder = builder.not_valid_before(model.not_valid_before_utc).not_valid_after(model.not_valid_after_utc)
         return builder.sign(ec.generate_private_key(ec.SECP256R1()), SHA256()).public_bytes(Encoding.PEM)
 

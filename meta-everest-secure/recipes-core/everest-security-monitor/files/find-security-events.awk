@@ -49,8 +49,8 @@ $1 == "rule" {
 	earlier = boot
 	before = offset
 	unit = field("_TRANSPORT") == "kernel" ? "kernel" : field("_SYSTEMD_UNIT")
-	# What the log says is not said again.
-	if (unit == "everest-security-monitor.service")
+	# What the log says is not said again; journald may not know the unit of a program that has ended.
+	if (unit == "everest-security-monitor.service" || index($0, "\"SECURITY_EVENT_NUMBER\":"))
 		next
 	text = field("MESSAGE")
 	named = index($0, "\"SECURITY_EVENT\":") && field("_UID") == "0" ? field("SECURITY_EVENT") : ""

@@ -151,7 +151,7 @@ say_longer() {
 
 # Sets $key to the key file for $public, or to nothing.
 find_key() {
-	key=$(keys_in "${keys}" | awk -F '\t' -v public="${public}" '$1 == public && public != "" { print $2; exit }')
+	key=$(keys_in "${keys}" | awk -F '\t' -v public="${public}" '$1 "" == public "" && public != "" { print $2; exit }')
 }
 
 # Ends unless a key file is what is wanted: prove_key FILE NAME
@@ -207,7 +207,8 @@ take_out() {
 		[ "$(wc -l <"${work}/named")" -eq 1 ] || [ "$(cut -f 12 "${work}/named" | head -n 1)" != ca ] ||
 			fail "${UNSOUND}" "${given} holds several authorities; name one by its serial number or SHA-256"
 	fi
-	awk -F '\t' -v wanted="${wanted}" '$1 != "offered" && $5 != "" && ($5 == wanted || $6 == wanted)' "${work}/facts" >"${work}/revoked"
+	# As text: awk takes what looks like numbers for numbers, and long ones for equal.
+	awk -F '\t' -v wanted="${wanted}" '$1 != "offered" && $5 != "" && ($5 "" == wanted "" || $6 "" == wanted "")' "${work}/facts" >"${work}/revoked"
 	[ -s "${work}/revoked" ] || fail "${UNSOUND}" "the store does not hold ${given:-a certificate with the serial number or SHA-256 ${wanted}}"
 	[ "$(cut -f 5 "${work}/revoked" | sort -u | wc -l)" -eq 1 ] ||
 		fail "${UNSOUND}" "several certificates have the serial number ${wanted}: name one by its SHA-256, which 'everest-cert list' shows"
@@ -257,7 +258,7 @@ take_out_answers() {
 	for answer in "${1%/*}"/ocsp/*.hash; do
 		[ -f "${answer}" ] || continue
 		serial=$(tr '[:space:]' '\n' <"${answer}" | grep . | sed -n 4p)
-		awk -F '\t' -v file="$1" -v serial="${serial}" '$2 == file && $6 == serial { found = 1 } END { exit !found }' "${work}/revoked" ||
+		awk -F '\t' -v file="$1" -v serial="${serial}" '$2 == file && $6 "" == serial "" { found = 1 } END { exit !found }' "${work}/revoked" ||
 			continue
 		rm -f "${answer}" "${answer%.hash}.der"
 	done
@@ -265,7 +266,7 @@ take_out_answers() {
 
 # Writes a bundle without the root; a file that holds nothing else is empty then, as EVerest leaves it.
 take_out_root() {
-	awk -F '\t' -v target="$1" -v digest="${digest}" '$2 == target && $5 != digest' "${work}/facts" | pem >"${work}/new" ||
+	awk -F '\t' -v target="$1" -v digest="${digest}" '$2 == target && $5 "" != digest ""' "${work}/facts" | pem >"${work}/new" ||
 		fail "${FAILED}" "$1 holds what cannot be read; remove it by hand"
 	make_new "$1" <"${work}/new"
 	keep_new "$1"

@@ -20,7 +20,7 @@ function keep() {
 {
 	first = 1
 	number = inside = 0
-	while ((getline line < $2) > 0) {
+	while ((read = (getline line < $2)) > 0) {
 		if (first && substr(line, 1, 1) == "0")
 			print $0, ++number, place "/" (++parts) ".pem"
 		first = 0
@@ -35,5 +35,8 @@ function keep() {
 	}
 	if (inside)
 		keep()
+	# A file that the caller may not read.
+	if (read < 0)
+		print $0, ++number, place "/" (++parts) ".pem"
 	close($2)
 }
