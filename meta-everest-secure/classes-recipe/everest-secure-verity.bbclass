@@ -60,7 +60,10 @@ def everest_secure_command_line(slot, d):
     """EVEREST_COMMAND_LINE for slot "a" or "b" of this image."""
     root = everest_secure_root(d)
     values = {"@slot@": slot, "@SLOT@": slot.upper(), "@ROOT_HASH@": root["root_hash"], "@HASH_OFFSET@": str(root["hash_offset"])}
-    line = " ".join(d.getVar("EVEREST_COMMAND_LINE").split())
+    words = d.getVar("EVEREST_COMMAND_LINE").split()
+    if words.count("--") != 1 or words[-1] != "--":
+        bb.fatal("BOOT-03: EVEREST_COMMAND_LINE does not end with its only '--', without which the initramfs starts nothing; add it at the end")
+    line = " ".join(words)
     for name, value in values.items():
         line = line.replace(name, value)
     return line

@@ -123,7 +123,6 @@ def starts_anew(machine: Machine, proof: Witness) -> None:
     with switched_on(machine) as session:
         session.wait_for(STARTED, seconds=FIRMWARE_SECONDS)
         session.wait_for_event("RESET", seconds=BOOT_SECONDS)
-        proof.screenshot(session.screenshot(machine.state / "anew.png"), "what the screen shows at the restart")
         session.wait_for(STARTED, seconds=FIRMWARE_SECONDS)
         said = [line.text for line in session.lines()]
     proof.excerpt(said)

@@ -16,6 +16,7 @@ from everest_secure.image.uki import Uki
 from everest_secure.image.verity import Verity
 from everest_secure.parse.cmdline import CommandLine, parse_cmdline
 from everest_secure.reference.packages import IMAGE
+from everest_secure.reference.recipes.harness import RecipeError
 from everest_secure.reference.recipes.image import image_recipe
 from everest_secure.reference.rootfs import VerityImage
 from everest_secure.reference.uki import command_line
@@ -149,9 +150,15 @@ def test_salt_and_uuid_of_the_hash_tree_follow_from_the_data(made: Made) -> None
     assert re.findall(r"^UUID:\s+(\S+)$", said, re.MULTILINE) == [str(uuid.UUID(digest[:32]))]
 
 
-def test_words_of_a_product_come_last(layer: Bench, image: Parts) -> None:
+def test_words_of_a_product_come_last_and_nothing_behind_the_end(layer: Bench, image: Parts) -> None:
     found = uki(make(layer, image, EVEREST_COMMAND_LINE_EXTRA="  quirk=1   other ").ukis["a"]).cmdline
-    assert found.endswith(" quiet quirk=1 other")
+    assert found.endswith(" quiet quirk=1 other --")
+
+
+@pytest.mark.parametrize("line", ["ro quiet", "ro -- quiet", "ro -- quiet --"])
+def test_a_command_line_without_its_end_is_refused_by_the_build(layer: Bench, image: Parts, line: str) -> None:
+    with pytest.raises(RecipeError, match="BOOT-03: EVEREST_COMMAND_LINE does not end with its only '--'"):
+        make(layer, image, EVEREST_COMMAND_LINE=line)
 
 
 def test_without_verity_the_root_is_mounted_from_the_partition_itself(layer: Bench, image: Parts) -> None:

@@ -80,7 +80,7 @@ def started(command: Callable[[Channels], Sequence[Argument]], log: Path, *, inh
         yield emulator
 
 
-def wait(emulator: Emulator, condition: Callable[[float], bool], *, seconds: float, what: str = "it showed what was waited for") -> None:
+def wait(emulator: Emulator, condition: Callable[[float], bool], *, seconds: float, what: str) -> None:
     """Return once `condition`, which may take the seconds that it gets, holds.
 
     Raises UserError when the machine ends or dies without it, or the time is over.
