@@ -128,11 +128,18 @@ def stream(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None, cw
 
 
 @contextmanager
-def running(argv: Sequence[Argument]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a program that goes on by itself, its errors in a pipe, and stop it at the end whatever happens; ToolError when it is missing."""
+def running(argv: Sequence[Argument], *, inherits: Sequence[int] = ()) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program that goes on by itself, its errors in a pipe, and stop it at the end whatever happens; ToolError when it is missing.
+
+    The kernel kills it when the thread that started it ends in whatever way (prctl(2), PR_SET_PDEATHSIG). `inherits` are descriptors that it gets
+    under their own numbers.
+    """
     arguments = [str(argument) for argument in argv]
+    if not is_installed(arguments[0]):
+        raise _not_started(arguments[0], FileNotFoundError())
+    tied = ["setpriv", "--pdeathsig=KILL", "--", *arguments]
     try:
-        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(tied, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=inherits)
     except (FileNotFoundError, PermissionError) as error:
         raise _not_started(arguments[0], error) from None
     try:

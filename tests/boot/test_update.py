@@ -14,7 +14,8 @@ import pytest
 
 from everest_secure.pki.store import Store
 from everest_secure.target.firmware import Firmware, enroll
-from everest_secure.target.machine import PROGRAMS, Machine, run_until
+from everest_secure.target.machine import PROGRAMS, Machine
+from everest_secure.target.session import run_until
 from support.reference import REPOSITORY, require
 
 pytestmark = pytest.mark.boot
@@ -56,10 +57,8 @@ def update(directory: Path, *, then: str, until: str) -> Console:
     second = directory / "second.ext4"
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", content, second, f"{(bundle.stat().st_size >> 20) + 64}M"], check=True)
     firmware = Firmware()
-    work = directory / "machine"
-    work.mkdir()
     variables = enroll(directory / "variables.fd", firmware=firmware, keys=Store(KEYS))
-    machine = Machine(disk=disk, firmware=firmware, variables=variables, work=work, second_disk=second, restarts=True)
+    machine = Machine(disk=disk, firmware=firmware, variables=variables, state=directory / "machine", second_disk=second)
     return Console(tuple(line.strip() for line in run_until(machine, f"{SAYS}update: {until}", seconds=SECONDS).splitlines()))
 
 

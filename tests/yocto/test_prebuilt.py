@@ -24,7 +24,8 @@ from everest_secure.report.model import Report
 from everest_secure.result import Outcome
 from everest_secure.target.firmware import Firmware, enroll
 from everest_secure.target.machine import PROGRAMS as MACHINE
-from everest_secure.target.machine import Machine, run_until
+from everest_secure.target.machine import Machine
+from everest_secure.target.session import run_until
 from support.subordinate import subordinate_user
 from support.yocto import PROJECT, Checkout, prepare
 
@@ -134,9 +135,9 @@ def test_the_disk_starts_with_secure_boot_and_no_unit_fails(built: Built, tmp_pa
         pytest.skip(f"not installed: {', '.join(missing) or 'ovmf'}")
     disk = next(path for path in built.collection.artefacts if path.suffix == ".wic")
     variables = enroll(tmp_path / "variables.fd", firmware=firmware, keys=Store(built.checkout.keys))
-    work = tmp_path / "machine"
-    work.mkdir()
-    console = run_until(Machine(disk=disk, firmware=firmware, variables=variables, work=work), f"{SAYS}ready", seconds=1800).splitlines()
+    console = run_until(
+        Machine(disk=disk, firmware=firmware, variables=variables, state=tmp_path / "machine"), f"{SAYS}ready", seconds=1800
+    ).splitlines()
     assert f"{SAYS}failed units: none" in [line.strip() for line in console]
 
 

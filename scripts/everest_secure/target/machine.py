@@ -1,130 +1,113 @@
-"""A charger in QEMU: firmware with secure boot, a software TPM, a disk with the image on it, and the serial console in a file."""
+"""A charger in QEMU: what it is made of, and what of it lasts from one power-on to the next."""
 
 import json
-import subprocess
-import time
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from everest_secure.errors import ToolError, UserError
-from everest_secure.run import Argument, failure, is_installed, run, running
+from everest_secure.run import Argument, is_installed, run
 from everest_secure.target.firmware import Firmware
 
-POLL_SECONDS = 0.5
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "swtpm": "swtpm"}
 """Programs and the Debian packages that bring them."""
+CABLE_PROGRAMS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux"}
+"""What private networks need besides."""
+
+
+class Accelerator(StrEnum):
+    """What runs the guest's instructions."""
+
+    AUTO = "auto"
+    """KVM when it works, else software emulation."""
+    KVM = "kvm"
+    TCG = "tcg"
+    """Software emulation."""
+
+
+class Network(StrEnum):
+    """Where the machine's two ports lead."""
+
+    PRIVATE = "private"
+    """Each into a network namespace of its own, from which a test sees all of the machine (`target.port`)."""
+    USER = "user"
+    """Into QEMU's own network, which answers DHCP and leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What QEMU gets. KVM is not used: under some nested hypervisors it starts and then dies."""
+    """What QEMU gets, and the directory in which everything lies that outlasts a session."""
 
     disk: Path
-    """Raw disk image; writes of the guest are thrown away with `work`."""
+    """Raw disk image; it is not changed."""
     firmware: Firmware
     variables: Path
-    """Variable store made by `firmware.enroll`; the guest changes it."""
-    work: Path
-    """An empty directory for what the guest writes to the disk, the state of the TPM, its socket and the console."""
+    """Variable store made by `firmware.enroll`; it is not changed."""
+    state: Path
+    """A directory: what the guest wrote to the disk, its firmware variables, its TPM, and the console of each session. Made when it is missing."""
     second_disk: Path | None = None
-    """Raw disk image that the guest sees as virtio-second below /dev/disk/by-id."""
-    restarts: bool = False
-    """Whether the machine goes on when the guest resets it; disk and firmware variables stay as the guest left them."""
+    """Raw disk image that the guest sees as virtio-second below /dev/disk/by-id; what the guest writes there is thrown away."""
+    restarts: bool = True
+    """Whether the machine goes on when the guest resets it."""
     space: int = 512
     """MiB of the disk behind the image, where the charger makes its data partition (FS-03)."""
     memory: int = 1024
     """MiB."""
     processors: int = 2
-
-    @property
-    def console(self) -> Path:
-        """What the guest wrote to its serial port."""
-        return self.work / "console.log"
+    accelerator: Accelerator = Accelerator.AUTO
+    network: Network = Network.USER
 
     @property
     def written(self) -> Path:
-        """What differs from the image."""
-        return self.work / "disk.qcow2"
+        """The disk as the guest left it, in QEMU's format qcow2 over `disk`."""
+        return self.state / "disk.qcow2"
 
-    def overlay(self) -> list[Argument]:
+    @property
+    def own_variables(self) -> Path:
+        """Variables of the firmware as the guest left them."""
+        return self.state / "variables.fd"
+
+    @property
+    def tpm(self) -> Path:
+        """State of the TPM; a machine whose directory is removed has another TPM the next time."""
+        return self.state / "tpm"
+
+    def require(self) -> None:
+        """Raise ToolError without a program or the firmware, UserError without the disk image."""
+        wanted = PROGRAMS | (CABLE_PROGRAMS if self.network is Network.PRIVATE else {})
+        for program, package in wanted.items():
+            if not is_installed(program):
+                raise ToolError(f"the program '{program}' is not installed; install the Debian package {package} and try again")
+        self.firmware.require()
+        if not self.disk.is_file():
+            raise UserError(f"the disk image {self.disk} is missing or no file; give the raw disk image that the build made")
+
+    def prepare(self) -> None:
+        """Make of `state` what is missing; raises as `require`."""
+        self.require()
+        self.tpm.mkdir(parents=True, exist_ok=True)
+        if not self.own_variables.exists():
+            shutil.copyfile(self.variables, self.own_variables)
+        if not self.written.exists():
+            run(self._overlay())
+
+    def flatten(self, output: Path) -> Path:
+        """Write the disk as the guest left it to `output` as a raw image, for `open_artefact`; only between sessions. Raises ToolError."""
+        run(["qemu-img", "convert", "-q", "-f", "qcow2", "-O", "raw", self.written, output])
+        return output
+
+    def overwrite(self, offset: int, content: bytes) -> None:
+        """Change bytes of the disk, as somebody does who has it in his hands; only between sessions. Raises ToolError."""
+        piece = self.state / "overwrite.bin"
+        piece.write_bytes(content)
+        try:
+            run(["qemu-io", "-f", "qcow2", "-c", f"write -s {piece} {offset} {len(content)}", self.written])
+        finally:
+            piece.unlink()
+
+    def _overlay(self) -> list[Argument]:
         """Return the command line that makes `written`; the disk is larger than the image, as it is in a charger."""
         size = self.disk.stat().st_size + self.space * 1024 * 1024
         image = json.dumps({"driver": "raw", "file": {"driver": "file", "filename": str(self.disk.absolute())}})
         return ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", f"json:{image}", self.written, str(size)]
-
-    def command(self, tpm_socket: Path) -> list[Argument]:
-        """Return QEMU's command line."""
-        flash = "if=pflash,format=raw"
-        second: list[Argument] = []
-        if self.second_disk is not None:
-            second += ["-drive", f"if=none,id=second,format=raw,snapshot=on,file={_value(self.second_disk)}"]
-            second += ["-device", "virtio-blk-pci,drive=second,serial=second"]
-        return [
-            *("qemu-system-x86_64", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max", "-nodefaults"),
-            *("-m", str(self.memory), "-smp", str(self.processors), "-display", "none"),
-            *(() if self.restarts else ("-no-reboot",)),
-            *("-global", "driver=cfi.pflash01,property=secure,value=on"),
-            *("-drive", f"{flash},unit=0,readonly=on,file={_value(self.firmware.code)}"),
-            *("-drive", f"{flash},unit=1,file={_value(self.variables)}"),
-            *("-drive", f"if=virtio,format=qcow2,file={_value(self.written)}", "-device", "virtio-rng-pci"),
-            *second,
-            *("-chardev", f"socket,id=tpm,path={tpm_socket}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"),
-            *("-netdev", "user,id=management,restrict=on", "-device", "virtio-net-pci,netdev=management"),
-            *("-serial", f"file:{self.console}"),
-        ]
-
-
-def run_until(machine: Machine, text: str, *, seconds: float) -> str:
-    """Run the machine until its console shows `text`, stop it, and return the console.
-
-    Raises UserError with the console's last line when `seconds` pass or the machine stops before that, ToolError when a program is missing.
-    """
-    for program, package in PROGRAMS.items():
-        if not is_installed(program):
-            raise ToolError(f"the program '{program}' is not installed; install the Debian package {package} and try again")
-    machine.firmware.require()
-    if not machine.disk.is_file():
-        raise UserError(f"the disk image {machine.disk} is missing or no file; give the raw disk image that the build made")
-    socket = machine.work / "tpm.sock"
-    state = machine.work / "tpm"
-    state.mkdir()
-    run(machine.overlay())
-    tpm = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl", f"type=unixio,path={socket}", "--terminate"]
-    end = time.monotonic() + seconds
-    with running(tpm) as swtpm:
-        _wait(socket.exists, process=swtpm, machine=machine, end=end)
-        with running(machine.command(socket)) as qemu:
-            _wait(lambda: text in _console(machine), process=qemu, machine=machine, end=end)
-    return _console(machine)
-
-
-def _wait(condition: Callable[[], bool], *, process: subprocess.Popen[bytes], machine: Machine, end: float) -> None:
-    """Return once `condition` holds; raises when `process` has ended without it, or the time is over."""
-    while True:
-        code = process.poll()
-        # Asked after the poll: what a process that has ended wrote is all there.
-        if condition():
-            return
-        if code:
-            _, said = process.communicate()
-            raise ToolError(failure(str(process.args[0]) if isinstance(process.args, list) else "qemu", code, said))
-        if code == 0:
-            raise UserError(f"the machine stopped before it showed what was waited for; its console ends with: {_last_line(machine)}")
-        if time.monotonic() > end:
-            raise UserError(f"the machine did not show in time what was waited for; its console ends with: {_last_line(machine)}")
-        time.sleep(POLL_SECONDS)
-
-
-def _value(path: Path) -> str:
-    """Return a path as a value in an option list of QEMU, where a comma is doubled."""
-    return str(path).replace(",", ",,")
-
-
-def _console(machine: Machine) -> str:
-    return machine.console.read_text(errors="replace") if machine.console.exists() else ""
-
-
-def _last_line(machine: Machine) -> str:
-    lines = [line.strip() for line in _console(machine).splitlines() if line.strip()]
-    return lines[-1] if lines else "nothing"

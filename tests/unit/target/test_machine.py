@@ -10,53 +10,17 @@ from pathlib import Path
 import pytest
 
 from everest_secure.errors import ToolError, UserError
-from everest_secure.target.firmware import Firmware
-from everest_secure.target.machine import PROGRAMS, Machine, run_until
+from everest_secure.target.machine import PROGRAMS
+from everest_secure.target.session import run_until
+from support.machine import RESET, machine, running
 from support.reference import require
 
 SECONDS = 60
-RESET = bytes.fromhex("b0fe e664 f4 ebfd")
-"""mov al, 0xfe; out 0x64, al: the keyboard controller resets the machine."""
-HALT = bytes.fromhex("f4 ebfd")
-SIZE = 64 * 1024
-"""Bytes of real mode's last segment, which ends with the reset vector at 0xfff0."""
-
-
-def firmware(directory: Path, says: str, then: bytes) -> Firmware:
-    """Write firmware of a few instructions: it sends a text to the first serial port, and then halts or resets the machine."""
-    program = bytes.fromhex("ba f803") + b"".join(bytes([0xB0, character, 0xEE]) for character in says.encode()) + then
-    code = bytearray(b"\xf4" * SIZE)
-    code[0xF000 : 0xF000 + len(program)] = program
-    code[0xFFF0:0xFFF3] = b"\xe9" + (0xF000 - 0xFFF3).to_bytes(2, "little", signed=True)
-    (directory / "code.fd").write_bytes(code)
-    (directory / "variables.fd").write_bytes(bytes(SIZE))
-    return Firmware(directory / "code.fd", directory / "variables.fd")
-
-
-def machine(directory: Path, *, says: str = "", then: bytes = HALT) -> Machine:
-    disk, work = directory / "disk,1.raw", directory / "work"
-    disk.write_bytes(bytes(1024 * 1024))
-    work.mkdir()
-    built = firmware(directory, says, then)
-    return Machine(disk=disk, firmware=built, variables=built.variables, work=work, memory=64, processors=1)
 
 
 @pytest.fixture
 def real() -> None:
     require(*PROGRAMS)
-
-
-def running(directory: Path) -> list[str]:
-    """Return the command lines of processes that name `directory`."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(directory) in line:
-            found.append(line)
-    return found
 
 
 def access_modes(file: Path) -> set[int]:
@@ -85,7 +49,7 @@ def test_a_machine_that_stops_right_after_the_text_has_shown_it(tmp_path: Path) 
 
 @pytest.mark.usefixtures("real")
 def test_a_machine_that_stops_before_is_one_sentence_with_its_last_line(tmp_path: Path) -> None:
-    expected = "^the machine stopped before it showed what was waited for; its console ends with: Kernel panic$"
+    expected = "^the machine stopped before it showed 'ready'; its console ends with: Kernel panic$"
     with pytest.raises(UserError, match=expected):
         run_until(machine(tmp_path, says="start\nKernel panic\n\n", then=RESET), "ready", seconds=SECONDS)
     assert running(tmp_path) == []
@@ -93,7 +57,7 @@ def test_a_machine_that_stops_before_is_one_sentence_with_its_last_line(tmp_path
 
 @pytest.mark.usefixtures("real")
 def test_a_machine_that_takes_too_long_is_stopped_and_its_last_line_said(tmp_path: Path) -> None:
-    expected = "^the machine did not show in time what was waited for; its console ends with: waiting$"
+    expected = "^5 seconds passed before it showed 'ready'; the machine's console ends with: waiting$"
     with pytest.raises(UserError, match=expected):
         run_until(machine(tmp_path, says="start\nwaiting"), "ready", seconds=5)
     assert running(tmp_path) == []
@@ -113,7 +77,7 @@ def test_a_missing_disk_is_said_before_anything_runs(tmp_path: Path) -> None:
         UserError, match=r"^the disk image .*/disk,1\.raw is missing or no file; give the raw disk image that the build made$"
     ):
         run_until(built, "ready", seconds=SECONDS)
-    assert list((tmp_path / "work").iterdir()) == []
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.usefixtures("real")
@@ -149,7 +113,7 @@ def test_a_missing_program_is_named_with_its_package(tmp_path: Path, monkeypatch
         ToolError, match=f"^the program '{missing}' is not installed; install the Debian package {PROGRAMS[missing]} and try again$"
     ):
         run_until(machine(tmp_path), "ready", seconds=SECONDS)
-    assert list((tmp_path / "work").iterdir()) == []
+    assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.usefixtures("real")

@@ -1,0 +1,56 @@
+"""Machines whose firmware is a few instructions: they start in a second."""
+
+from pathlib import Path
+
+from everest_secure.target.firmware import Firmware
+from everest_secure.target.machine import Accelerator, Machine, Network
+
+RESET = bytes.fromhex("b0fe e664 f4 ebfd")
+"""mov al, 0xfe; out 0x64, al: the keyboard controller resets the machine."""
+HALT = bytes.fromhex("f4 ebfd")
+ECHO = bytes.fromhex("ba fd03 ec a801 74fb ba f803 ec ee ebf1")
+"""Sends back what the first serial port receives."""
+SIZE = 64 * 1024
+"""Bytes of real mode's last segment, which ends with the reset vector at 0xfff0."""
+
+
+def firmware(directory: Path, says: str, then: bytes) -> Firmware:
+    """Write firmware of a few instructions: it sends a text to the first serial port, and then halts or resets the machine."""
+    program = bytes.fromhex("ba f803") + b"".join(bytes([0xB0, character, 0xEE]) for character in says.encode()) + then
+    code = bytearray(b"\xf4" * SIZE)
+    code[0xF000 : 0xF000 + len(program)] = program
+    code[0xFFF0:0xFFF3] = b"\xe9" + (0xF000 - 0xFFF3).to_bytes(2, "little", signed=True)
+    (directory / "code.fd").write_bytes(code)
+    (directory / "variables.fd").write_bytes(bytes(SIZE))
+    return Firmware(directory / "code.fd", directory / "variables.fd")
+
+
+def machine(directory: Path, *, says: str = "", then: bytes = HALT, restarts: bool = False, network: Network = Network.USER) -> Machine:
+    """Return a small machine below `directory`, with a disk whose name has a comma."""
+    disk = directory / "disk,1.raw"
+    disk.write_bytes(bytes(1024 * 1024))
+    built = firmware(directory, says, then)
+    return Machine(
+        disk=disk,
+        firmware=built,
+        variables=built.variables,
+        state=directory / "state",
+        restarts=restarts,
+        memory=64,
+        processors=1,
+        accelerator=Accelerator.TCG,
+        network=network,
+    )
+
+
+def running(directory: Path) -> list[str]:
+    """Return the command lines of processes that name `directory`."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(directory) in line:
+            found.append(line)
+    return found
