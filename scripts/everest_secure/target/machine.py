@@ -57,6 +57,8 @@ class Machine:
     processors: int = 2
     accelerator: Accelerator = Accelerator.AUTO
     network: Network = Network.USER
+    storage: Path | None = None
+    """Unix socket of an NBD server whose exports `disk` and `variables` take the place of `written` and `own_variables`."""
 
     @property
     def written(self) -> Path:
