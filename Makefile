@@ -79,7 +79,9 @@ test-yocto-quick: $(READY) ## The same without what parses or checks all of upst
 .PHONY: boot
 boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after make demo)
 	@scripts/setup.sh packages $(BOOT_PACKAGES)
-	$(BIN)/pytest -m boot tests/boot
+	@code=0; $(BIN)/pytest -m boot tests/boot || code=$$?; \
+	$(BIN)/everest-secure report merge build/demo/report.json build/demo/proofs.json --quiet --html build/demo/proven.html --json build/demo/proven.json || code=$$?; \
+	exit $$code
 
 .PHONY: fuzz
 SECONDS := 60

@@ -75,7 +75,13 @@ EVEREST_SIGNING_KEY = "EVEREST_BUNDLE_KEY"
 EVEREST_SIGNING_FILES = "EVEREST_BUNDLE_KEY EVEREST_BUNDLE_CERT EVEREST_BUNDLE_INTERMEDIATE EVEREST_BUNDLE_VERIFIER EVEREST_BUNDLE_RECIPIENTS"
 EVEREST_BUNDLE_VERIFIER = "${@d.getVar('EVEREST_BUNDLE_KEYRING' if d.getVar('EVEREST_BUNDLE_RESIGN') == '1' else 'EVEREST_BUNDLE_DEVICE_KEYRING')}"
 EVEREST_BUNDLE_VERIFIER[doc] = "Keyring that verifies the bundle as soon as it is made (RAUC-03)."
-BUNDLE_ARGS = "${@'--intermediate=${EVEREST_BUNDLE_INTERMEDIATE} ' if d.getVar('EVEREST_BUNDLE_INTERMEDIATE') else ''}--conf=${EVEREST_BUNDLE_CONF} --signing-keyring=${EVEREST_BUNDLE_VERIFIER}"
+BUNDLE_ARGS = "${EVEREST_BUNDLE_CHAIN_ARGS} --conf=${EVEREST_BUNDLE_CONF} --signing-keyring=${EVEREST_BUNDLE_VERIFIER}"
+# Of a file with several certificates rauc takes the first alone: each goes into a file of its own.
+EVEREST_BUNDLE_CHAIN_ARGS = ""
+EVEREST_BUNDLE_CHAIN_ARGS[doc] = "Options of rauc for the certificates of EVEREST_BUNDLE_INTERMEDIATE, set when do_bundle runs."
+EVEREST_BUNDLE_CHAIN_DIR = "${WORKDIR}/intermediates"
+EVEREST_BUNDLE_CHAIN_DIR[doc] = "Where these certificates lie, one in a file."
+do_bundle[prefuncs] += "everest_secure_bundle_chain"
 # The device's own [keyring] but for its path; a file, as rauc before 1.15 takes the purpose from nowhere else.
 EVEREST_BUNDLE_CONF = "${WORKDIR}/verify-as-the-device.conf"
 EVEREST_BUNDLE_CONF[doc] = "Configuration of rauc(1) that verifies the bundle as the device does."
@@ -114,6 +120,13 @@ python everest_secure_bundle_origin() {
         d.setVarFlag(meta, "sbom-sha256", hashlib.sha256(file.read()).hexdigest())
 }
 everest_secure_bundle_origin[doc] = "Puts the layer's revision and the digest of the image's bill of materials into the manifest"
+
+python everest_secure_bundle_chain() {
+    files = everest_policy.material.split(d.getVar("EVEREST_BUNDLE_INTERMEDIATE"), d.getVar("EVEREST_BUNDLE_CHAIN_DIR"))
+    d.setVar("EVEREST_BUNDLE_CHAIN_ARGS", " ".join("--intermediate=%s" % file for file in files))
+}
+everest_secure_bundle_chain[doc] = "Takes the authorities between signer and root out of their file"
+everest_secure_bundle_chain[cleandirs] = "${EVEREST_BUNDLE_CHAIN_DIR}"
 
 python everest_secure_bundle_conf() {
     revocation = "true" if d.getVar("EVEREST_CHECK_CRL") == "1" else "false"

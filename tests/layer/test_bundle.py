@@ -51,10 +51,8 @@ def test_the_device_is_asked_by_the_program_that_it_asks_itself(layer: Bench) ->
     assert made.meta["everest-secure"]["version"] == "1.2.3"
 
 
-def test_the_bundle_carries_the_intermediate_and_is_verified_as_the_device_does(layer: Bench) -> None:
-    settings = {"EVEREST_BUNDLE_INTERMEDIATE": "/keys/intermediate.pem", "EVEREST_RAUC_KEYRING": "/keys/keyring.pem"}
-    assert bundle(layer, **settings).arguments == (
-        "--intermediate=/keys/intermediate.pem",
+def test_the_bundle_is_verified_as_the_device_does(layer: Bench) -> None:
+    assert bundle(layer, EVEREST_RAUC_KEYRING="/keys/keyring.pem").arguments == (
         f"--conf={variable(layer, 'EVEREST_BUNDLE_CONF')}",
         "--signing-keyring=/keys/keyring.pem",
     )

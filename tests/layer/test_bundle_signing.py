@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from everest_secure.bundle.device import load_device
+from everest_secure.bundle.judge import judge
 from everest_secure.errors import UserError
+from everest_secure.pki import certificates, lifecycle
 from everest_secure.pki.store import Store
 from everest_secure.reference.recipes.harness import read_recipe, run_task
-from support.hsm import PIN, Token, make_token
+from everest_secure.run import HostTools
 from support.layer import LAYER
-from support.pki import LONG_AGO, add_odd_signer, add_signer, make, now
+from support.pki import LONG_AGO, access, add_odd_signer, add_signer, make, now
 from support.secrets import leaks
-from support.softhsm import MODULE
+from support.softhsm import MODULE, PIN, SoftHsm
 
 pytestmark = pytest.mark.layer
 
@@ -29,7 +32,9 @@ class Desk:
 
     work: Path
     pki: Store
-    token: Token
+    hsm: SoftHsm
+    token: str
+    """URI of the signer's key."""
 
     @property
     def made(self) -> Path:
@@ -51,10 +56,10 @@ class Desk:
         (engines,) = Path("/usr/lib").glob("*-linux-gnu/engines-3")
         return self.settings(
             **{
-                "EVEREST_BUNDLE_KEY": self.token.uri,
+                "EVEREST_BUNDLE_KEY": self.token,
                 "EVEREST_PKCS11_MODULE": str(MODULE),
                 "EVEREST_PKCS11_ENGINES": str(engines),
-                "EVEREST_PKCS11_ENVIRONMENT": f"SOFTHSM2_CONF={self.token.configuration}",
+                "EVEREST_PKCS11_ENVIRONMENT": f"SOFTHSM2_CONF={self.hsm.configuration}",
                 **changes,
             }
         )
@@ -91,7 +96,8 @@ def desk(tmp_path: Path) -> Desk:
     content.mkdir(parents=True)
     (content / "manifest.raucm").write_text(MANIFEST)
     (content / "rootfs.img").write_bytes(random.Random(0).randbytes(20_000))  # rauc wants more than what a squashfs without data takes
-    return Desk(tmp_path / "work", pki, make_token(tmp_path / "hsm", pki.key("signer")))
+    hsm = SoftHsm.made(tmp_path / "hsm")
+    return Desk(tmp_path / "work", pki, hsm, hsm.add_key(pki.key("signer")))
 
 
 def test_a_bundle_signed_with_a_file_is_one_that_the_device_takes_and_the_key_is_nowhere_else(desk: Desk) -> None:
@@ -113,11 +119,27 @@ def test_what_is_searched_for_would_be_found(desk: Desk) -> None:
 
 
 def test_a_wrong_pin_leaves_no_bundle_and_is_said_without_the_pin(desk: Desk) -> None:
-    desk.token.pin.write_text("11" + PIN)
+    desk.hsm.pin.write_text("11" + PIN)
     assert PIN not in desk.refused(desk.from_token())
     log = (desk.made.parent.parent / "temp/log.do_bundle").read_text()
     assert "PIN incorrect" in log
     assert PIN not in log
+
+
+def test_all_authorities_of_a_file_travel_in_the_bundle(desk: Desk) -> None:
+    """As after a new root took over: a device that knows the old one alone needs the intermediate and what the old root says of the new one."""
+
+    def rotate(name: str, issuer: str | None = None) -> str:
+        return lifecycle.rotate(desk.pki.directory, name, access=access(), now=now(), issuer=issuer)
+
+    old = desk.pki.keyring.read_bytes()
+    signer = rotate("signer", issuer=rotate("intermediate", issuer=rotate("root")))
+    assert len(certificates.load_all(desk.pki.chain(signer))) == 2
+    desk.sign(desk.settings(signer, EVEREST_BUNDLE_INTERMEDIATE=str(desk.pki.chain(signer))))
+    for name, keyring in {"old": old, "new": desk.pki.certificate("root-2").read_bytes()}.items():
+        (desk.work / name).write_bytes(keyring)
+        verdict = judge(desk.made, device=load_device(desk.work / name), now=now(), tools=HostTools())
+        assert (verdict.accepted, verdict.difference) == (True, "")
 
 
 def test_without_its_intermediate_no_bundle_is_made(desk: Desk) -> None:

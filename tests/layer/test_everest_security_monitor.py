@@ -89,6 +89,7 @@ PROVOKED: Mapping[str, tuple[str, str]] = {
     ),
     "authentication-failed": ("mosquitto.service", "1795000000: Client auto-1 disconnected, not authorised."),
     "key-fallback": ("everest.service", "2026-11-28 [ERRO] evse_security :: Unable to load OSSL_PROVIDER: tpm2"),
+    "messages-dropped": ("systemd-journald.service", "Suppressed 421 messages from mosquitto.service"),
     "integrity-violated": ("kernel", "device-mapper: verity: 254:1: data block 5 is corrupted"),
 }
 

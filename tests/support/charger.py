@@ -25,6 +25,12 @@ KNOWN: dict[str, dict[str, Any]] = {
         },
         "enforce_tls_1_3": {"type": "boolean", "default": False},
     },
+    "OCPPmulti": {
+        "ChargePointConfigPath": {"type": "string", "default": "ocpp-config.json"},
+        "DeviceModelConfigMappings": {"type": "string", "default": ""},
+        "Ocpp16NetworkConfigSlot": {"type": "integer", "default": 1},
+        "UserConfigPath": {"type": "string", "default": "user_config.json"},
+    },
     "EvseSecurity": {"secc_leaf_cert_directory": {"type": "string", "default": "client/cso"}},
     "EvseManager": {"session_logging_path": {"type": "string", "default": "/tmp"}},
     "EvseSlac": {"number_of_sounds": {"type": "integer", "minimum": 1, "maximum": 10, "default": 10}},

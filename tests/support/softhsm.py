@@ -12,8 +12,9 @@ import pkcs11
 import pytest
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
-PIN = "123456"
-SO_PIN = "87654321"
+PIN = "73519046"
+"""A number that is found nowhere by accident."""
+SO_PIN = "5" + PIN
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,44 @@ class SoftHsm:
 
     directory: Path
 
+    @classmethod
+    def made(cls, directory: Path, label: str = "release") -> "SoftHsm":
+        """Make the directory, with one token."""
+        (directory / "tokens").mkdir(parents=True)
+        made = cls(directory)
+        made.configuration.write_text(f"directories.tokendir = {directory / 'tokens'}\nobjectstore.backend = file\nlog.level = ERROR\n")
+        made.pin.touch(mode=0o600)
+        made.pin.write_text(PIN)
+        made.add_token(label)
+        return made
+
+    @property
+    def configuration(self) -> Path:
+        """SoftHSM's configuration."""
+        return self.directory / "softhsm2.conf"
+
+    @property
+    def pin(self) -> Path:
+        """File of mode 0600 with the PIN."""
+        return self.directory / "pin"
+
     @property
     def environment(self) -> dict[str, str]:
-        return {"SOFTHSM2_CONF": str(self.directory / "softhsm2.conf")}
+        return {"SOFTHSM2_CONF": str(self.configuration)}
 
     def add_token(self, label: str) -> None:
-        self._run("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", PIN)
+        self._run("--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", PIN)
 
     def remove_token(self, label: str) -> None:
-        self._run("softhsm2-util", "--delete-token", "--token", label)
+        self._run("--delete-token", "--token", label)
+
+    def add_key(self, key: Path, label: str = "release") -> str:
+        """Put an unencrypted PKCS#8 key on a token, as `signer`, and return its URI with the place of the PIN (RFC 7512)."""
+        self._run("--import", str(key), "--token", label, "--label", "signer", "--id", "01", "--pin", PIN)
+        return f"pkcs11:token={label};object=signer;type=private?pin-source={self.pin}"
 
     def _run(self, *argv: str) -> None:
-        subprocess.run(argv, env={**os.environ, **self.environment}, check=True, capture_output=True)
+        subprocess.run(["softhsm2-util", *argv], env={**os.environ, **self.environment}, check=True, capture_output=True)
 
 
 def locking_module(directory: Path) -> Path:
@@ -49,14 +76,9 @@ def locking_module(directory: Path) -> Path:
 @contextmanager
 def softhsm(directory: Path) -> Iterator[SoftHsm]:
     """Yield tokens in a directory, seen by this process and its children while the block lasts; one of them is called `release`."""
-    tokens = directory / "tokens"
-    tokens.mkdir(parents=True)
-    made = SoftHsm(directory)
-    configuration = f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
-    (directory / "softhsm2.conf").write_text(configuration)
+    made = SoftHsm.made(directory)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in made.environment.items():
             patch.setenv(name, value)
-        made.add_token("release")
         yield made
         pkcs11.unload(str(MODULE))  # the next tokens are in another directory, which the library learns when it is loaded

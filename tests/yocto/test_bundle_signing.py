@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from everest_secure.pki.store import Store
-from support.hsm import PIN, make_token
 from support.pki import add_signer
 from support.secrets import contents, leaks
-from support.softhsm import MODULE
+from support.softhsm import MODULE, PIN, SoftHsm
 from support.yocto import QUICK, Checkout
 
 pytestmark = pytest.mark.yocto
@@ -69,12 +68,13 @@ def built(checkout: Checkout) -> Built:
     add_signer(pki, "other")
     first = [pki.key("signer"), pki.certificate("signer")]
     other = [pki.key("other"), pki.certificate("other")]
-    token = make_token(top / "hsm", first[0])
+    hsm = SoftHsm.made(top / "hsm")
+    token = hsm.add_key(first[0])
     (engines,) = Path("/usr/lib").glob("*-linux-gnu/engines-3")
     files = f'EVEREST_BUNDLE_KEY = "{desk}/key.pem"\nEVEREST_BUNDLE_CERT = "{desk}/cert.pem"\n'
     tokens = (
-        f'EVEREST_BUNDLE_KEY = "{token.uri}"\nEVEREST_BUNDLE_CERT = "{first[1]}"\nEVEREST_PKCS11_MODULE = "{MODULE}"\n'
-        f'EVEREST_PKCS11_ENGINES = "{engines}"\nEVEREST_PKCS11_ENVIRONMENT = "SOFTHSM2_CONF={token.configuration}"\n'
+        f'EVEREST_BUNDLE_KEY = "{token}"\nEVEREST_BUNDLE_CERT = "{first[1]}"\nEVEREST_PKCS11_MODULE = "{MODULE}"\n'
+        f'EVEREST_PKCS11_ENGINES = "{engines}"\nEVEREST_PKCS11_ENVIRONMENT = "SOFTHSM2_CONF={hsm.configuration}"\n'
     )
     layer = checkout.layer("signing", {"signed-with-a-file": RECIPE + files, "signed-in-a-token": RECIPE + tokens})
     said, signed = [], []

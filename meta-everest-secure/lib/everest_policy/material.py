@@ -136,6 +136,15 @@ def development(d: Data) -> str:
     return ""
 
 
+def split(file: str, directory: str) -> list[str]:
+    """Write each certificate of a PEM file to a file of its own in a directory that is there, and return their paths; none for no file."""
+    made = []
+    for number, block in enumerate(_blocks(file) if file else []):
+        made.append(str(Path(directory) / f"{number}.pem"))
+        Path(made[-1]).write_bytes(block + b"\n")
+    return made
+
+
 def is_token(d: Data, knob: str) -> bool:
     """Whether a variable names a key in a PKCS#11 token (RFC 7512) and not a file."""
     return (d.getVar(knob) or "").startswith("pkcs11:")
@@ -157,12 +166,15 @@ def _path(d: Data, knob: str) -> str:
 
 
 def _certificates(path: str) -> list[Certificate]:
-    with Path(path).open("rb") as file:
-        text = file.read(MAX_BYTES)
-    found = [_certificate(block) for block in _BLOCK.findall(text)]
+    found = [_certificate(block) for block in _blocks(path)]
     if not found:
         raise Unusable("holds no certificate")
     return found
+
+
+def _blocks(path: str) -> list[bytes]:
+    with Path(path).open("rb") as file:
+        return _BLOCK.findall(file.read(MAX_BYTES))
 
 
 def _certificate(pem: bytes) -> Certificate:

@@ -1,4 +1,4 @@
-# Requirement: LOG-02
+# Requirements: LOG-02, LOG-03
 SUMMARY = "The journal outlives a reboot and never fills the data partition"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"

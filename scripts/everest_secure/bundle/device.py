@@ -28,11 +28,13 @@ class Recipient:
 class Device:
     """A device of the field, or a policy for all of them."""
 
+    name: str
+    """What to call it in a message, such as `the keyring FILE`."""
     keyring: Path
     anchors: tuple[x509.Certificate, ...]
     revocation_lists: tuple[RevocationList, ...] = ()
     check_crl: bool = False
-    """Whether every authority of a chain must have a list that is in date (`check-crl` of system.conf)."""
+    """Whether lists count, and every authority of a chain must have one that is in date (`check-crl` of system.conf)."""
     formats: tuple[str, ...] = FORMATS
     compatible: str = ""
     """Empty: any."""
@@ -64,6 +66,7 @@ def load_device(
     """
     lists = parse_revocation_lists(read_bounded(keyring), str(keyring))
     return Device(
+        name=f"the keyring {keyring}",
         keyring=keyring,
         anchors=certificates.load_all(keyring),
         revocation_lists=lists,

@@ -82,10 +82,10 @@ def _signer_reasons(signed: SignedData, device: Device, now: datetime) -> Iterat
     chain = find_chain(signed, device, now)
     for fault in (*chain_faults(chain, at=now), *code_signing_faults(chain), *key_faults(chain, rsa_bits=device.rsa_bits)):
         yield Reason(Why(fault.kind), fault.what, fault.remedy)
-    for certificate, issuer in pairwise(chain.certificates):
-        if is_revoked(certificate, issuer, device.revocation_lists):
-            yield Reason(Why.REVOKED, f"'{subject(certificate)}' is revoked", "sign with a signer that is not")
     if device.check_crl:
+        for certificate, issuer in pairwise(chain.certificates):
+            if is_revoked(certificate, issuer, device.revocation_lists):
+                yield Reason(Why.REVOKED, f"'{subject(certificate)}' is revoked", "sign with a signer that is not")
         for authority in chain.certificates[1:] or chain.certificates:
             for missing in list_faults(authority, device.revocation_lists, at=now, days=0):
                 yield Reason(Why.REVOCATION_LIST, missing.what, missing.remedy)

@@ -82,7 +82,7 @@ def require_accepted(judgement: Judgement) -> BundleInfo:
         raise BundleError(f"the two verifiers differ: {judgement.difference}; do not ship it, and report this with the bundle")
     if not judgement.accepted or judgement.independent.manifest is None:
         reasons = judgement.independent.reasons
-        raise BundleError(f"{judgement.bundle} is refused with the keyring {judgement.device.keyring}: {reasons[0] if reasons else ''}")
+        raise BundleError(f"{judgement.bundle} is refused with {judgement.device.name}: {reasons[0] if reasons else ''}")
     return info_of(judgement.independent.manifest, verified=True)
 
 

@@ -49,7 +49,7 @@ class Ready:
 
     certificate: x509.Certificate
     intermediates: tuple[x509.Certificate, ...]
-    """To send along, in the order of the chain."""
+    """To send along: all that were offered, as a device with another keyring may need one that this keyring does without (a cross-signed root)."""
     key: PrivateKey
 
 
@@ -64,7 +64,7 @@ def preflight(signer: Signer, *, keyring: Path, now: datetime, min_rsa_bits: int
     chain = build_chain(leaf, intermediates=offered, anchors=certificates.load_all(keyring))
     require_bundle_signing(chain, now=now, min_rsa_bits=min_rsa_bits)
     _require_not_revoked(chain, keyring)
-    return Ready(leaf, chain.certificates[1:-1], _key(signer, leaf))
+    return Ready(leaf, tuple(dict.fromkeys(each for each in offered if each != leaf)), _key(signer, leaf))
 
 
 def _require_not_revoked(chain: Chain, keyring: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from itertools import accumulate
 
-from everest_secure.checks.common import SERVICE, at, configuration, matches, option, present_service, started, words
+from everest_secure.checks.common import SERVICE, at, configuration, option, present_service, started, words
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.parse.accounts import GROUP, GSHADOW, PASSWD, SHADOW, read_accounts
@@ -12,6 +12,7 @@ from everest_secure.parse.commands import program
 from everest_secure.parse.everest_config import EverestConfig
 from everest_secure.parse.evse_security import STORE
 from everest_secure.parse.pam import read_pam
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.unit_file import boolean, capabilities, octal
 from everest_secure.parse.units import Unit
 from everest_secure.parse.userdb import read_other_secrets

@@ -2,12 +2,13 @@
 
 import json
 
-from everest_secure.checks.common import at, configuration, findings_up_to, forbidden, matches, package_evidence, service
+from everest_secure.checks.common import at, configuration, findings_up_to, forbidden, package_evidence, service
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.stand_in import MARK
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import program
 from everest_secure.parse.everest_manifests import MODULES
+from everest_secure.parse.patterns import matches
 from everest_secure.policy.parameters import Parameters
 
 

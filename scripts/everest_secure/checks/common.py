@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import translate
 from functools import lru_cache
 
 from everest_secure.checks.core import Boot, Location, Notes, Root
@@ -12,6 +11,7 @@ from everest_secure.parse.boot_entries import BootEntry, boot_entries
 from everest_secure.parse.commands import program
 from everest_secure.parse.everest_config import CONFIG, EverestConfig, read_everest_config
 from everest_secure.parse.packages import read_packages
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.unit_graph import Start, starts
 from everest_secure.parse.units import Unit, Units
 
@@ -42,17 +42,6 @@ def entries_of(boot: Boot) -> tuple[BootEntry, ...]:
 def place_of(entry: BootEntry) -> Location:
     """Return the place of a boot entry."""
     return Location(entry.artefact, entry.path, entry.line)
-
-
-def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name fits one of the patterns (fnmatch(3), upper and lower case differ)."""
-    return _any_of(tuple(patterns)).match(name) is not None
-
-
-@lru_cache(maxsize=64)
-def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """Compile patterns into one expression; without any, it is one that fits nothing."""
-    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
 
 
 def words(names: Iterable[str]) -> str:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from functools import singledispatch
 
-from everest_secure.checks.common import at, configuration, findings_up_to, matches, package_evidence, started, units_of
+from everest_secure.checks.common import at, configuration, findings_up_to, package_evidence, started, units_of
 from everest_secure.checks.core import Check, Location, Notes, Root, Scope
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
 from everest_secure.parse.accounts import read_accounts
 from everest_secure.parse.kernel_configs import kernel_configs
 from everest_secure.parse.packages import Package, read_packages
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.versions import satisfies
 from everest_secure.policy.declared import Condition, Declared, EverestIs, FileIs, KernelIs, NoFile, NoPackage, PackageIs, TextIs, UnitIs
 from everest_secure.policy.parameters import Parameters

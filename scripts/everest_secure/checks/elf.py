@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import dirname, normpath
 
-from everest_secure.checks.common import at, findings_up_to, matches
+from everest_secure.checks.common import at, findings_up_to
 from everest_secure.checks.core import Location, Notes, Root, Scope, check
 from everest_secure.checks.steady import hidden_by
 from everest_secure.checks.survey import File
@@ -13,6 +13,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Node, printable
 from everest_secure.parse import elf_hardening as built
 from everest_secure.parse.elf import Elf, read_elf
+from everest_secure.parse.patterns import matches
 from everest_secure.policy.parameters import ElfFault, Parameters
 
 _PRELOAD = "/etc/ld.so.preload"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from everest_secure.checks.common import at, entries_of, findings_up_to, matches, place_of, stored_configuration
+from everest_secure.checks.common import at, entries_of, findings_up_to, place_of, stored_configuration
 from everest_secure.checks.core import Boot, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.survey import File
 from everest_secure.image.tree import Node, NodeType, printable
@@ -12,6 +12,7 @@ from everest_secure.parse.accounts import read_accounts
 from everest_secure.parse.build_paths import find_build_path
 from everest_secure.parse.everest_yaml import Value
 from everest_secure.parse.fstab import read_fstab
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.private_keys import FoundKey, KeyKind, find_keys
 from everest_secure.policy.parameters import Parameters
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from everest_secure.checks.common import at, executes, matches, services, started, units_of, words
+from everest_secure.checks.common import at, executes, services, started, units_of, words
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.net import broker_config
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.mosquitto import BrokerConfig, Listener, is_true
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.timespan import seconds
 from everest_secure.parse.topics import parse_acl, passages, within
 from everest_secure.parse.units import Unit

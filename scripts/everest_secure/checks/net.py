@@ -11,7 +11,6 @@ from everest_secure.checks.common import (
     executes,
     findings_up_to,
     forbidden,
-    matches,
     option,
     options,
     package_evidence,
@@ -31,6 +30,7 @@ from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, re
 from everest_secure.parse.nft import RuleSet, read_ruleset
 from everest_secure.parse.nft_command import parse_nft
 from everest_secure.parse.nft_inbound import OTHER, inbound
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.unit_file import effective, octal
 from everest_secure.parse.unit_graph import Start, bus_services
 from everest_secure.parse.units import Unit, template

@@ -1,10 +1,10 @@
 """OCPP: OCPP-01, OCPP-02."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from everest_secure.checks.common import MAX_SHOWN, at, configuration, findings_up_to, matches, words
+from everest_secure.checks.common import MAX_SHOWN, at, configuration, findings_up_to, words
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.stand_in import is_stand_in
 from everest_secure.checks.steady import lies_on_the_root
@@ -14,10 +14,12 @@ from everest_secure.parse import ocpp2, ocpp16
 from everest_secure.parse.everest_config import EverestConfig, Module
 from everest_secure.parse.everest_manifests import Manifests
 from everest_secure.parse.ocpp import Ocpp, Setting
+from everest_secure.parse.ocpp_multi import configuration_paths, read_ocpp_multi
+from everest_secure.parse.patterns import matches
 from everest_secure.policy.parameters import Limits, Parameters
 
 MODULES = ("OCPP", "OCPP201", "OCPPmulti")
-"""OCPP 1.6, 2.x, and both; the third reads a file of OCPP 1.6 only to move it into its device model."""
+"""OCPP 1.6, 2.x, and both."""
 INTERFACE = "ocpp"
 """What a module that speaks OCPP provides (interfaces/ocpp.yaml of EVerest)."""
 _NAMED = re.compile(r".*ocpp(?:[0-9_.]*|multi)", re.IGNORECASE)
@@ -49,12 +51,11 @@ def ocpp_configurations(root: Root, note: Notes) -> Iterator[tuple[EverestConfig
     if not modules and not note.findings:
         raise NotApplicable(f"{config.path} starts no OCPP module")
     for module in modules:
-        for path in _paths(module):
-            if root.tree.resolve(path) is None:
-                what = f"OCPP's configuration {path}, which the module '{module.id}' ({module.type}) names, is missing"
-                note.finding(what, at=at(root, config.path, module.line), remedy="Install everest-config or the product's own.")
-            else:
-                yield config, _read(root.tree, module, path)
+        missing = [path for path in _paths(module) if root.tree.resolve(path) is None]
+        for path in missing:
+            what = f"OCPP's configuration {path}, which the module '{module.id}' ({module.type}) names, is missing"
+            note.finding(what, at=at(root, config.path, module.line), remedy="Install everest-config or the product's own.")
+        yield from ((config, ocpp) for ocpp in (() if missing else _read(root.tree, module)))
 
 
 def _provides_ocpp(tree: Tree, manifests: Manifests, module: Module) -> bool:
@@ -69,15 +70,16 @@ def _provides_ocpp(tree: Tree, manifests: Manifests, module: Module) -> bool:
         return False
 
 
-def _paths(module: Module) -> Iterator[str]:
-    if module.type == "OCPP" or (module.type == "OCPPmulti" and module.config.get("EnableLegacyConfigMigration") is True):
-        yield ocpp16.configuration_path(module)
-    if module.type != "OCPP":
-        yield ocpp2.configuration_path(module)
+def _paths(module: Module) -> Iterable[str]:
+    if module.type == "OCPPmulti":
+        return configuration_paths(module)
+    return (ocpp16.configuration_path(module) if module.type == "OCPP" else ocpp2.configuration_path(module),)
 
 
-def _read(tree: Tree, module: Module, path: str) -> Ocpp:
-    return ocpp16.read_ocpp16(tree, module) if path == ocpp16.configuration_path(module) else ocpp2.read_ocpp2(tree, module)
+def _read(tree: Tree, module: Module) -> Iterable[Ocpp]:
+    if module.type == "OCPPmulti":
+        return read_ocpp_multi(tree, module)
+    return (ocpp16.read_ocpp16(tree, module) if module.type == "OCPP" else ocpp2.read_ocpp2(tree, module),)
 
 
 def place(root: Root, setting: Setting) -> Location:
@@ -162,19 +164,20 @@ def _host(url: str) -> str:
 @check("OCPP-01", on=Scope.ROOT)
 def libocpp_knows_every_key_of_ocpp_1_6(root: Root, policy: Parameters, note: Notes) -> None:
     """The configuration holds to libocpp's schemas as they are in the image: a key with a typing error would leave a default in place."""
-    files = [(config, ocpp) for config, ocpp in ocpp_configurations(root, note) if ocpp.version == "1.6"]
+    files = [ocpp.path if ocpp.version == "1.6" else ocpp.migrated for _, ocpp in ocpp_configurations(root, note)]
+    files = [path for path in files if path]
     if not files:
         raise NotApplicable("no module reads a configuration of OCPP 1.6")
     if is_stand_in(root, policy):
         raise NotApplicable("the image holds a stand-in for EVerest, which has no schemas of OCPP; an image built in full shows it")
-    for _, ocpp in files:
+    for path in files:
         if root.tree.resolve(ocpp16.SCHEMAS) is None:
             what = f"{ocpp16.SCHEMAS} is missing, without which OCPP 1.6 does not start"
             note.finding(what, at=at(root, ocpp16.SCHEMAS), remedy="Install everest-core whole.")
             continue
-        found = [(what, at(root, ocpp.path, line)) for what, line in ocpp16.schema_faults(root.tree, ocpp.path)]
+        found = [(what, at(root, path, line)) for what, line in ocpp16.schema_faults(root.tree, path)]
         findings_up_to(note, found, remedy="Correct the key by libocpp's schema of its section.")
-        note.saw(f"{ocpp.path}: by {ocpp16.SCHEMAS}")
+        note.saw(f"{path}: by {ocpp16.SCHEMAS}")
 
 
 @check("OCPP-02", on=Scope.ROOT)

@@ -2,9 +2,10 @@
 
 from fnmatch import fnmatchcase
 
-from everest_secure.checks.common import at, findings_up_to, matches
+from everest_secure.checks.common import at, findings_up_to
 from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
 from everest_secure.image.tree import printable
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.polkit import grants, polkit_runs, rule_files
 from everest_secure.policy.parameters import Parameters
 

@@ -1,6 +1,8 @@
 """`everest-secure bundle`: verify, show and unpack RAUC bundles; what signs them is in `bundle_sign`."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,16 @@ if TYPE_CHECKING:
 group("bundle", summary="Make, sign, verify and show update bundles")
 
 
-def keyring_argument(parser: ArgumentParser) -> None:
-    """Add the trust anchors of a device."""
-    parser.add_argument("--keyring", type=Path, required=True, metavar="FILE", help="the keyring of the devices, best taken from the image")
+def keyring_argument(parser: ArgumentParser, *, name: str = "--keyring") -> None:
+    """Add the trust anchors of a device, in a file or in its image."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(name, dest="keyring", type=Path, metavar="FILE", help="the keyring of the devices")
+    which.add_argument(
+        "--device",
+        type=Path,
+        metavar="IMAGE",
+        help="an image of the devices, from which their keyring and the rules of their system.conf are taken",
+    )
 
 
 def device_arguments(parser: ArgumentParser) -> None:
@@ -25,7 +34,7 @@ def device_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--check-crl", action="store_true", help="want a revocation list of every authority; so it is when the keyring has any"
     )
-    parser.add_argument("--compatible", default="", metavar="NAME", help="refuse a bundle for another product")
+    parser.add_argument("--compatible", metavar="NAME", help="refuse a bundle for another product")
     parser.add_argument("--min-version", type=_version, metavar="VERSION", help="refuse a bundle with a lower version")
     parser.add_argument(
         "--component",
@@ -57,20 +66,25 @@ def key_argument(parser: ArgumentParser) -> None:
     parser.add_argument("--decryption-key", type=Path, metavar="FILE", help="a recipient's private key, for a bundle of the format crypt")
 
 
-def device_of(options: Namespace) -> "Device":
-    """Return the device that the options describe; raises UserError when keyring or key cannot be used."""
-    from everest_secure.bundle.device import FORMATS, load_device
+@contextmanager
+def device_of(options: Namespace) -> Iterator["Device"]:
+    """Yield the device that the options describe; raises UserError when keyring, image or key cannot be used."""
+    from dataclasses import replace
 
-    return load_device(
-        options.keyring,
-        check_crl=options.check_crl,
-        formats=("crypt",) if options.crypt else FORMATS,
-        compatible=options.compatible,
-        least_version=options.min_version or "",
-        components=options.component,
-        rsa_bits=options.min_rsa_bits,
-        decryption_key=options.decryption_key,
-    )
+    from everest_secure.bundle.device import load_device, load_recipient
+    from everest_secure.bundle.in_image import device_in
+
+    with device_in(options.device) if options.device else nullcontext(load_device(options.keyring)) as found:
+        yield replace(
+            found,
+            check_crl=options.check_crl or found.check_crl,
+            formats=("crypt",) if options.crypt else found.formats,
+            compatible=options.compatible or found.compatible,
+            least_version=options.min_version or found.least_version,
+            components=tuple(options.component),
+            rsa_bits=options.min_rsa_bits,
+            recipient=load_recipient(options.decryption_key) if options.decryption_key else None,
+        )
 
 
 def verifier_arguments(parser: ArgumentParser) -> None:
@@ -80,8 +94,9 @@ def verifier_arguments(parser: ArgumentParser) -> None:
     which.add_argument("--thorough", action="store_true", help="let rauc read the payload, too, for which it unpacks it below TMPDIR")
 
 
-def judged(options: Namespace, *, payload: bool = True) -> "Judgement":
-    """Return what the chosen verifiers say of the bundle."""
+@contextmanager
+def judged(options: Namespace, *, payload: bool = True) -> Iterator["Judgement"]:
+    """Yield what the chosen verifiers say of the bundle."""
     from datetime import UTC, datetime
 
     from everest_secure.bundle.judge import judge
@@ -89,7 +104,8 @@ def judged(options: Namespace, *, payload: bool = True) -> "Judgement":
 
     tools: Tools | None = None if options.independent_only else HostTools()
     thorough = payload and options.thorough
-    return judge(options.bundle, device=device_of(options), now=datetime.now(UTC), tools=tools, payload=payload, thorough=thorough)
+    with device_of(options) as device:
+        yield judge(options.bundle, device=device, now=datetime.now(UTC), tools=tools, payload=payload, thorough=thorough)
 
 
 def bundle_argument(parser: ArgumentParser) -> None:
@@ -124,11 +140,11 @@ def verify(options: Namespace) -> ExitCode:
     from everest_secure.bundle import render
     from everest_secure.bundle.errors import BundleError
 
-    found = judged(options)
-    if options.json:
-        print(render.judgement_to_json(found))
-    else:
-        render.show_judgement(found, console=Console())
+    with judged(options) as found:
+        if options.json:
+            print(render.judgement_to_json(found))
+        else:
+            render.show_judgement(found, console=Console())
     if found.difference:
         raise BundleError(f"the two verifiers differ: {found.difference}; do not ship it, and report this with the bundle")
     return ExitCode.OK if found.accepted else ExitCode.FINDINGS
@@ -174,6 +190,7 @@ def extract(options: Namespace) -> ExitCode:
     """Take all images, or some, out of a bundle whose signature a device with this keyring accepts; each has the digest that was signed."""
     from everest_secure.bundle.extract import extract as take_out
 
-    for path in take_out(judged(options, payload=False), options.directory, slot_classes=options.image):
-        print(path)
+    with judged(options, payload=False) as found:
+        for path in take_out(found, options.directory, slot_classes=options.image):
+            print(path)
     return ExitCode.OK

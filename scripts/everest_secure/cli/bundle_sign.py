@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everest_secure.cli.access import pin_arguments
-from everest_secure.cli.bundle import device_arguments, device_of, key_argument
+from everest_secure.cli.bundle import device_arguments, device_of, key_argument, keyring_argument
 from everest_secure.cli.command import command
 from everest_secure.cli.passphrase import passphrase_arguments
 from everest_secure.errors import ExitCode
@@ -27,7 +27,7 @@ def signer_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="authorities between signer and root; may be repeated",
+        help="authorities between signer and root; all of them travel in the bundle; may be repeated",
     )
     parser.add_argument(
         "--recipient",
@@ -50,7 +50,7 @@ def create_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `bundle create`."""
     parser.add_argument("description", type=Path, metavar="DESCRIPTION", help="YAML file that names compatible, version and images")
     parser.add_argument("output", type=Path, metavar="BUNDLE", help="the bundle to make; it must not exist")
-    parser.add_argument("--keyring", type=Path, required=True, metavar="FILE", help="the keyring of the devices, best taken from the image")
+    keyring_argument(parser)
     signer_arguments(parser)
 
 
@@ -64,8 +64,8 @@ def create(options: Namespace) -> ExitCode:
     from everest_secure.bundle import description
 
     wanted = description.load(options.description)
-    with signer_of(options) as signer:
-        found = making.create(wanted, _release(options), signer)
+    with signer_of(options) as signer, _release(options) as release:
+        found = making.create(wanted, release, signer)
     print(f"{options.output}: {found.compatible} {found.version}, signed and verified")
     return ExitCode.OK
 
@@ -75,14 +75,7 @@ def resign_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle to sign again; it is not changed")
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="the bundle to make; it must not exist")
     parser.add_argument("--keyring", dest="old_keyring", type=Path, required=True, metavar="FILE", help="the keyring that accepts BUNDLE")
-    parser.add_argument(
-        "--signing-keyring",
-        dest="keyring",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="the keyring that has to accept OUTPUT: the devices', best taken from the image",
-    )
+    keyring_argument(parser, name="--signing-keyring")
     signer_arguments(parser)
 
 
@@ -98,13 +91,14 @@ def resign(options: Namespace) -> ExitCode:
     from everest_secure.bundle.resign import resign as sign_again
 
     old = load_device(options.old_keyring, rsa_bits=0, decryption_key=options.decryption_key)
-    with signer_of(options) as signer:
-        found = sign_again(Source(options.bundle, old), _release(options), signer)
+    with signer_of(options) as signer, _release(options) as release:
+        found = sign_again(Source(options.bundle, old), release, signer)
     print(f"{options.output}: {found.compatible} {found.version}, signed and verified")
     return ExitCode.OK
 
 
-def _release(options: Namespace) -> "Release":
+@contextmanager
+def _release(options: Namespace) -> Iterator["Release"]:
     from datetime import UTC, datetime
 
     from everest_secure.bundle.finish import Release
@@ -112,7 +106,8 @@ def _release(options: Namespace) -> "Release":
     from everest_secure.run import HostTools
 
     log = options.log or options.output.parent / NAME
-    return Release(options.output, device_of(options), datetime.now(UTC), HostTools(), tuple(options.recipient), log)
+    with device_of(options) as device:
+        yield Release(options.output, device, datetime.now(UTC), HostTools(), tuple(options.recipient), log)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from everest_secure.parse.everest_config import Module
 from everest_secure.parse.everest_yaml import Value
 
 SHARE = "/usr/share/everest/modules"
-"""Below it, in a directory of the module's type, relative paths of a module lie (OCPP.cpp, OCPP201.cpp)."""
+"""Below it, in a directory of its own, relative paths of a module lie (OCPP.cpp, OCPP201.cpp)."""
 MAX_BYTES = 1 << 20
 _WORD = re.compile(r'"([^"\\]{1,128})"')
 
@@ -79,11 +79,13 @@ class Ocpp:
     """Longest certificate chain in characters, after the key's full name."""
     store_length: tuple[str, Setting]
     """Certificates in the store, after the key's full name."""
+    migrated: str = ""
+    """File of OCPP 1.6 that is written over the components of 2.x, if one is."""
 
     def switch(self, name: str) -> Setting:
         """Return a setting by name, with libocpp's own default when no file sets it."""
         found = self.switches.get(name)
-        return found if found and found.value is not None else self.unset(_DEFAULTS.get(name))
+        return found if found and found.value is not None else self.unset(DEFAULTS.get(name))
 
     def unset(self, value: Value = None) -> Setting:
         """Return a value that no file sets."""
@@ -95,7 +97,7 @@ def unset(path: str, value: Value = None) -> Setting:
     return Setting(value, path, 0, given=False)
 
 
-_DEFAULTS: Mapping[str, Value] = {
+DEFAULTS: Mapping[str, Value] = {
     "UseSslDefaultVerifyPaths": True,
     "VerifyCsmsCommonName": True,
     "VerifyCsmsAllowWildcards": False,
@@ -116,9 +118,9 @@ _DEFAULTS: Mapping[str, Value] = {
 """What counts without a value (profile_schemas/*.json of OCPP 1.6; connectivity_manager.cpp, charge_point.cpp and security.cpp of 2.x)."""
 
 
-def absolute(path: str, module: Module) -> str:
-    """Return the absolute path of what a module names."""
-    return path if path.startswith("/") else f"{SHARE}/{module.type}/{path}"
+def absolute(path: str, owner: str) -> str:
+    """Return the absolute path of what a module names; relative ones lie below that of the module `owner`, OCPPmulti's too (generic_ocpp.cpp)."""
+    return path if path.startswith("/") else f"{SHARE}/{owner}/{path}"
 
 
 @lru_cache(maxsize=256)

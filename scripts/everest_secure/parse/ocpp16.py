@@ -24,7 +24,7 @@ _SECTIONS = ("Internal", "Core", "Security")
 
 def configuration_path(module: Module) -> str:
     """Return the path of the configuration of a module of OCPP 1.6."""
-    return absolute(str(module.config.get("ChargePointConfigPath", "ocpp-config.json")), module)
+    return absolute(str(module.config.get("ChargePointConfigPath", "ocpp-config.json")), "OCPP")
 
 
 def schema_faults(tree: Tree, path: str) -> Iterator[tuple[str, int]]:
@@ -53,12 +53,8 @@ def schema_faults(tree: Tree, path: str) -> Iterator[tuple[str, int]]:
 
 
 def read_ocpp16(tree: Tree, module: Module) -> Ocpp:
-    """Read the configuration with the user's file over it, if the image has one. Raises ArtefactError when it is missing or no JSON."""
-    path = configuration_path(module)
-    user = absolute(str(module.config.get("UserConfigPath", "user_config.json")), module)
-    found: dict[str, Setting] = {}
-    for file in (path, user) if tree.resolve(user) else (path,):
-        found.update(_settings(tree, file))
+    """Read the configuration as `read_settings`."""
+    path, found = configuration_path(module), read_settings(tree, module)
 
     def get(name: str) -> Setting:
         return found.get(name, unset(path))
@@ -75,6 +71,16 @@ def read_ocpp16(tree: Tree, module: Module) -> Ocpp:
         chain_size=("Security.CertificateSignedMaxChainSize", get("Security.CertificateSignedMaxChainSize")),
         store_length=("Security.CertificateStoreMaxLength", get("Security.CertificateStoreMaxLength")),
     )
+
+
+def read_settings(tree: Tree, module: Module) -> dict[str, Setting]:
+    """Return each key that is set, `Internal.UseTPM`, with the user's file over the configuration, if the image has one.
+
+    Raises ArtefactError when the configuration is missing or one of them no JSON.
+    """
+    path = configuration_path(module)
+    user = absolute(str(module.config.get("UserConfigPath", "user_config.json")), "OCPP")
+    return dict(each for file in ((path, user) if tree.resolve(user) else (path,)) for each in _settings(tree, file))
 
 
 def _settings(tree: Tree, path: str) -> Iterator[tuple[str, Setting]]:

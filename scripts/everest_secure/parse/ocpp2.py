@@ -26,24 +26,29 @@ _NAMES = (
     "ISO15118Ctrlr.OrganizationName",
 )
 _PROFILES = "InternalCtrlr.NetworkConnectionProfiles"
-_SLOT = "NetworkConfiguration_"
+_SLOTS, _SLOT = "NetworkConfiguration", "NetworkConfiguration_"
 _PASSWORDS = ("BasicAuthPassword", "ApnPassword", "VpnPassword", "VpnKey", "SimPin")
 
 Variables = Mapping[str, Setting]
-"""`InternalCtrlr.UseTPM` to its actual value; components of a single EVSE or connector, and instances, are none of these."""
+"""`InternalCtrlr.UseTPM` to its actual value; components of a single EVSE or connector, and instances, are none of these, but the slots of
+`NetworkConfiguration`: `NetworkConfiguration_1.OcppCsmsUrl`."""
 _Key = tuple[object, ...]
 """What a component is known by: name, EVSE, connector, instance."""
 
 
 def configuration_path(module: Module) -> str:
     """Return the directory of the components of a module of OCPP 2.x."""
-    return absolute(str(module.config.get("DeviceModelConfigPath", "component_config")), module)
+    return absolute(str(module.config.get("DeviceModelConfigPath", "component_config")), "OCPP201")
 
 
-def read_ocpp2(tree: Tree, module: Module) -> Ocpp:
-    """Read the components. Raises ArtefactError when the directory is empty, a file is no component, or two of a directory are the same."""
+def read_ocpp2(tree: Tree, module: Module, written: Variables | None = None) -> Ocpp:
+    """Read the components, with other values of variables that they have, if any are written over them.
+
+    Raises ArtefactError when the directory is empty, a file is no component, or two of a directory are the same.
+    """
     path = configuration_path(module)
-    found = read_variables(tree, path)
+    components = read_variables(tree, path)
+    found = {name: (written or {}).get(name, setting) for name, setting in components.items()}
 
     def get(name: str) -> Setting:
         return found.get(name, unset(path))
@@ -79,9 +84,12 @@ def read_variables(tree: Tree, path: str) -> Variables:
         raise ArtefactError(f"{tree.name}: {printable(path)}/standardized holds no OCPP components; install them")
     found: dict[str, Setting] = {}
     for key, (component, file, lines) in {**standardized, **custom}.items():
-        name, *others = key
-        if not any(each is not None for each in others):
-            found.update((f"{name}.{variable}", setting) for variable, setting in _variables(component, file, lines))
+        name, *single = key
+        if name == _SLOTS and single[:2] == [None, None] and single[2] is not None:
+            name = f"{_SLOT}{single[2]}"
+        elif single != [None, None, None] or str(name).startswith(_SLOT):
+            continue
+        found.update((f"{name}.{variable}", setting) for variable, setting in _variables(component, file, lines))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from everest_secure.image.tree import Tree
@@ -10,9 +9,10 @@ from everest_secure.parse.commands import program
 from everest_secure.parse.conf_files import conf_files, places
 from everest_secure.parse.generated import RC_LOCAL, init_scripts, rc_local
 from everest_secure.parse.keyfile import parse_keyfile
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.udev_rules import wanted_by_devices
 from everest_secure.parse.unit_file import boolean
-from everest_secure.parse.units import TYPES, Unit, Units
+from everest_secure.parse.units import TYPES, Unit, Units, template
 
 BOOT_TARGETS = ("default.target", "sysinit.target", "basic.target")
 """What systemd starts: default.target; the other two come with the default dependencies of any service (systemd.special(7))."""
@@ -29,6 +29,7 @@ _STARTING = frozenset(["start", "restart", "try-restart", "reload-or-restart", "
 LOGIND, VIRTUAL_TERMINAL = "systemd-logind.service", "autovt@tty2.service"
 """logind starts a login on a virtual terminal that is switched to (logind.conf(5), NAutoVTs=)."""
 PRESETS = places("systemd/system-preset")
+_INSTALLING = ("WantedBy", "RequiredBy", "UpheldBy", "Alias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,16 @@ class Preset:
 
     action: str
     pattern: str
+    instances: tuple[str, ...]
+    """Of a template; without any, the line speaks of every name that fits."""
     path: str
     line: int
+
+    def fits(self, name: str) -> bool:
+        """Whether the line speaks of a unit; one with instances does of these and of the template itself (install.c, query_presets())."""
+        instance = name.rpartition(".")[0].partition("@")[2]
+        listed = bool(self.instances) and self.pattern == template(name) and (not instance or instance in self.instances)
+        return listed or matches(name, (self.pattern,))
 
 
 def read_presets(tree: Tree) -> tuple[Preset, ...]:
@@ -153,20 +162,41 @@ def read_presets(tree: Tree) -> tuple[Preset, ...]:
         for number, line in enumerate(tree.text(file.path).split("\n"), start=1):
             fields = line.split()
             if len(fields) >= 2 and fields[0] in ("enable", "disable", "ignore"):
-                found.append(Preset(fields[0], fields[1], file.path, number))
+                found.append(Preset(fields[0], fields[1], tuple(fields[2:]), file.path, number))
     return tuple(found)
 
 
-def preset_for(presets: tuple[Preset, ...], name: str) -> str:
-    """Return what presets do with a unit: the first match, else `enable` (systemd.preset(5))."""
-    return next((preset.action for preset in presets if fnmatchcase(name, preset.pattern)), "enable")
+def preset_for(presets: tuple[Preset, ...], name: str) -> Preset | None:
+    """Return the line that says what presets do with a unit, the first that fits; without one the unit is enabled (systemd.preset(5))."""
+    return next((preset for preset in presets if preset.fits(name)), None)
 
 
 def _preset_enabled(units: Units) -> Iterator[tuple[str, str]]:
+    """Yield the units that presets enable, the instances of a template, and what they name in `Also=`; aliases are left out, as systemd does."""
     presets = read_presets(units.tree)
     for name in units.names:
-        if preset_for(presets, name) != "enable":
+        preset = preset_for(presets, name)
+        if units.real_name(name) == name and (preset is None or preset.action == "enable"):
+            for each in _installed(units, name):
+                listed = preset.instances if preset and each.name == name else ()
+                yield from ((instance, each.path) for instance in _instances(each, listed))
+
+
+def _installed(units: Units, name: str) -> Iterator[Unit]:
+    """Yield the unit of a name and those that it is enabled with, if anything is to be done for them (systemd.unit(5), "[Install] Section Options")."""
+    todo, seen = [name], set[str]()
+    while todo:
+        unit = units.unit(todo.pop())
+        if unit.name in seen or not unit.exists:
             continue
-        unit = units.unit(name)
-        if unit.exists and any(unit.words("Install", key) for key in ("WantedBy", "RequiredBy", "UpheldBy")) and "@." not in name:
-            yield name, unit.path
+        seen.add(unit.name)
+        todo += unit.words("Install", "Also")
+        if any(unit.words("Install", key) for key in _INSTALLING):
+            yield unit
+
+
+def _instances(unit: Unit, listed: tuple[str, ...]) -> Iterator[str]:
+    """Yield the name of a unit, of a template those of its instances: what the preset lists, else `DefaultInstance=`, else none."""
+    before, at, kind = unit.name.partition("@.")
+    default = unit.value("Install", "DefaultInstance")
+    yield from (f"{before}@{each}.{kind}" for each in listed or ([default] if default else [])) if at else [unit.name]

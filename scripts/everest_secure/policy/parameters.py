@@ -58,6 +58,18 @@ class ExpiryDays:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalLimit:
+    """What the journal must take of one service, and what it may take at most (LOG-02, LOG-03)."""
+
+    least_lines: int
+    """Lines that it takes at once."""
+    most_seconds: int
+    """Seconds after which it takes as many again, at most."""
+    most_lines_per_second: int
+    """Lines per second that it takes in the long run, at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything a profile decides; paths are absolute paths in the root file system, patterns are fnmatch(3)."""
 
@@ -91,7 +103,7 @@ class Parameters:
     interface_settings: Mapping[str, tuple[str, ...]]
     """Kernel setting to the values that it may have; `INTERFACE` stands for `all`, `default` and the interfaces of `inbound` (NET-05)."""
     enabled_units: tuple[str, ...]
-    """Patterns of units that may be enabled or started by something enabled (NET-06)."""
+    """Patterns of units that may be enabled or started by something enabled; one of a template's name stands for all instances (NET-06)."""
     forbidden_packages: Mapping[str, tuple[str, ...]]
     """Requirement to patterns of packages that must not be installed (keys NET-03, NET-06, BIN-02)."""
     forbidden_files: Mapping[str, tuple[str, ...]]
@@ -180,6 +192,8 @@ class Parameters:
     """MiB that the journal may take of the data partition (LOG-02)."""
     journal_services: tuple[str, ...]
     """Services whose output and errors must reach the journal, where they are installed (LOG-02)."""
+    journal_limit: JournalLimit
+    """How journald's limits of what one service says are judged (LOG-02, LOG-03)."""
     monitor_units: tuple[str, ...]
     """Units that watch for security events; each must start (LOG-03)."""
     stand_ins: bool

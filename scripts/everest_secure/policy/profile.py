@@ -19,14 +19,14 @@ from everest_secure.paths import data
 from everest_secure.policy.catalogue import Catalogue
 from everest_secure.policy.declared import Declared, parse_declared
 from everest_secure.policy.parameters import Parameters
-from everest_secure.policy.schema import validate
+from everest_secure.policy.schema import parameters_schema, validate
 
 DEFAULT_PROFILE = "production"
 """The strictest profile: what a product that leaves the factory must satisfy."""
 
 Fields = dict[str, Any]
-_EVERYTHING = re.compile(r"[/.-]*[*?#+][*?#+/.-]*")
-"""Patterns of fnmatch(3) and of MQTT's topics without a letter or number."""
+_EVERYTHING = re.compile(r"[/.@-]*[*?#+][*?#+/.@-]*(?:(?<=\.)(?:service|socket|timer|path))?")
+"""Patterns of fnmatch(3), of units of one type and of MQTT's topics without a letter or number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,18 @@ def load_policy(file: Path, *, catalogue: Catalogue) -> Policy:
     Raises PolicyError with file, line and key for an unknown key or ID, a wrong type or date, and a parameter that nothing sets.
     """
     return _policy(_layers(file), file=str(file), catalogue=catalogue)
+
+
+def parameters_of(value: Mapping[str, Any]) -> Parameters:
+    """Return the parameters that a JSON report holds. Raises ValueError when one is missing or of the wrong type."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    wrong = best_match(Draft202012Validator(parameters_schema()).iter_errors(value))
+    missing = _missing(Parameters, value) if wrong is None else []
+    if wrong is not None or missing:
+        raise ValueError(f"the parameter '{missing[0]}' is missing" if wrong is None else f"parameters: {wrong.message[:200]}")
+    return cast(Parameters, _built(Parameters, value))
 
 
 def _profiles() -> Path:

@@ -6,8 +6,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from everest_secure.policy.requirement import Requirement
 from everest_secure.report.fingerprint import fingerprint
-from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject, WaivedBy
+from everest_secure.report.model import Part, Proof, Report, Result, Run, Shown, Statement, Subject, WaivedBy
 from everest_secure.report.renderer import Look, renderer
 
 FORMAT = 1
@@ -35,6 +36,7 @@ def as_mapping(report: Report) -> dict[str, Any]:
         "counts": {str(outcome): number for outcome, number in report.counts.items()},
         "artefacts": [_subject(subject) for subject in report.subjects],
         "notices": list(report.notices),
+        "runs": [_run(run) for run in report.runs],
         "results": [_result(result, report) for result in report.results],
     }
 
@@ -55,8 +57,20 @@ def _result(result: Result, report: Report) -> dict[str, Any]:
         "checks": [_part(part, requirement.id, report) for part in result.parts],
         "statements": [_statement(statement) for statement in result.statements],
         "waiver": _waiver(result.waiver),
+        **({"proven": str(result.proven)} if report.runs else {}),
         "standards": {name: list(clauses) for name, clauses in requirement.standards.items()},
+        "catalogue": _catalogue(requirement),
     }
+
+
+def _catalogue(requirement: Requirement) -> dict[str, Any]:
+    """Return what the catalogue says, so that a report can be shown without it."""
+    texts = ("requirement", "why", "built_in", "on_artefact", "on_target", "remedy", "evidence", "source")
+    return {name: plain(getattr(requirement, name)) for name in texts}
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {"target": run.target, "time": run.time.isoformat(timespec="seconds")}
 
 
 def _part(part: Part, requirement: str, report: Report) -> dict[str, Any]:
@@ -67,7 +81,12 @@ def _part(part: Part, requirement: str, report: Report) -> dict[str, Any]:
         "reason": part.reason,
         "seen": list(part.seen),
         "findings": [_finding(shown, requirement, report) for shown in part.findings],
+        **({"proof": _proof(part.proof)} if part.proof else {}),
     }
+
+
+def _proof(proof: Proof) -> dict[str, Any]:
+    return {"test": proof.test, "pictures": [{"title": picture.title, "png": picture.png} for picture in proof.pictures]}
 
 
 def _finding(shown: Shown, requirement: str, report: Report) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everest_secure.policy.requirement import Severity
-from everest_secure.report.model import Report, Result
+from everest_secure.report.model import Part, Report, Result
 from everest_secure.report.renderer import Look, renderer
+from everest_secure.result import Outcome
 from everest_secure.text import printable
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def page(template: str, *, style: str = "", script: str = "", **values: object) 
     environment = Environment(
         loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
-    environment.filters |= {"code": _code, "digest": _digest, "sentence": _sentence, "size": _size, "slug": _slug}
+    environment.filters |= {"code": _code, "digest": _digest, "scenario": _scenario, "sentence": _sentence, "size": _size, "slug": _slug}
     values["style"] = Markup((PAGE / "report.css").read_text() + style)  # noqa: S704 - the page's own file, and digits
     values["script"] = Markup((PAGE / script).read_text() if script else "")  # noqa: S704 - the page's own file
     return environment.get_template(template).render(values)
@@ -96,6 +97,10 @@ def _size(size: int | None) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     raise AssertionError
+
+
+def _scenario(part: Part) -> str:
+    return {Outcome.PASS: "proven", Outcome.FAIL: "failed"}.get(part.outcome, "not run")
 
 
 def _slug(outcome: str) -> str:

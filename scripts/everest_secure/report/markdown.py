@@ -60,6 +60,9 @@ def _head(report: Report) -> Iterator[str]:
     counts = ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items() if number)
     names = ", ".join(code(subject.name) for subject in report.given)
     yield f"{names} against the profile {code(report.profile)}: {counts}."
+    if report.runs:
+        proofs = ", ".join(f"{number} {proven}" for proven, number in report.proofs.items() if number)
+        yield f"On {', '.join(code(run.target) for run in report.runs)}: {proofs}."
     rows = [result for result in report.results if report.needs_attention(result)]
     if rows:
         yield ""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from enum import StrEnum
 
 from everest_secure.errors import ExitCode
 from everest_secure.policy.parameters import Parameters
@@ -49,15 +50,49 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A screen of a running target."""
+
+    title: str
+    png: str
+    """The picture, a PNG file in base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Where a scenario on a running target stands; what it said is in the part that it belongs to."""
+
+    test: str
+    """`tests/boot/test_chain.py::test_the_image_boots`."""
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """What one check said of one subject."""
+    """What one check said of one subject, or what a scenario on a running target showed."""
 
     check: str
     subject: str
+    """Name of the artefact; of the target for a scenario."""
     outcome: Outcome
+    """Of a scenario: pass, fail, or not applicable when it did not run."""
     reason: str
     seen: tuple[str, ...]
+    """Of a scenario: what the target said, lines of its console for example."""
     findings: tuple[Shown, ...]
+    proof: Proof | None = None
+    """There for a scenario."""
+
+
+class Proven(StrEnum):
+    """What running targets showed of a requirement."""
+
+    FAILED = "failed"
+    NOT_PROVEN = "not proven"
+    """No scenario ran that shows it."""
+    PROVEN = "proven"
+    NOT_NEEDED = "shown by the artefact"
+    """A running target would show nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +124,36 @@ class Result:
         """All findings of all checks."""
         return tuple(shown for part in self.parts for shown in part.findings)
 
+    @property
+    def checks(self) -> tuple[Part, ...]:
+        """What checks of artefacts said."""
+        return tuple(part for part in self.parts if part.proof is None)
+
+    @property
+    def scenarios(self) -> tuple[Part, ...]:
+        """What scenarios on a running target showed."""
+        return tuple(part for part in self.parts if part.proof is not None)
+
+    @property
+    def proven(self) -> Proven:
+        """All scenarios together: one that failed is enough, and one that did not run shows nothing."""
+        outcomes = {part.outcome for part in self.scenarios}
+        if Outcome.FAIL in outcomes:
+            return Proven.FAILED
+        if Outcome.PASS in outcomes:
+            return Proven.PROVEN
+        return Proven.NOT_NEEDED if self.requirement.on_target == "-" else Proven.NOT_PROVEN
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of scenarios on a target."""
+
+    target: str
+    """What it ran on: `QEMU 7.2 (software emulation), OVMF, swtpm`."""
+    time: datetime
+    """When it ended, with a time zone."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -109,6 +174,8 @@ class Report:
     """One for each requirement of the catalogue, in its order."""
     notices: tuple[str, ...] = ()
     """Sentences on what was not read, and on waivers that are expired or cover nothing."""
+    runs: tuple[Run, ...] = ()
+    """Runs of scenarios that were merged in; without any, nothing is said of what is proven."""
 
     @property
     def evidence_required(self) -> bool:
@@ -136,6 +203,12 @@ class Report:
         """Number of requirements by outcome; every outcome is a key."""
         found = Counter(result.outcome for result in self.results)
         return {outcome: found[outcome] for outcome in Outcome}
+
+    @property
+    def proofs(self) -> Mapping[Proven, int]:
+        """Number of requirements by what running targets showed; every value is a key."""
+        found = Counter(result.proven for result in self.results)
+        return {proven: found[proven] for proven in Proven}
 
     def in_group(self, group: str) -> tuple[Result, ...]:
         """Return the results of one group."""

@@ -1,6 +1,5 @@
 """What a report says, in the form in which two can be compared: read from a JSON report, or taken from one just made."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +9,9 @@ from typing import Any
 from everest_secure.errors import UserError
 from everest_secure.policy.requirement import Severity
 from everest_secure.report.as_json import as_mapping
+from everest_secure.report.json_file import REPORT, read_json
 from everest_secure.report.model import Report
 from everest_secure.result import Location, Outcome
-from everest_secure.text import printable
-
-SCHEMA = "report.schema.json"
-MAX_BYTES = 256 * 1024 * 1024
-"""Size beyond which a file is not taken for a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,29 +80,11 @@ def is_report(path: Path) -> bool:
 
 def read_report(path: Path) -> Posture:
     """Read a JSON report. Raises UserError when it is none, or one of another version's."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    from everest_secure.policy.schema import load_schema
-
-    remedy = "make it with 'everest-secure check --json FILE'"
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is larger than {MAX_BYTES} bytes and no report; {remedy}")
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        raise UserError(f"{path} is no JSON that can be read; {remedy}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
-    wrong = best_match(Draft202012Validator(load_schema(SCHEMA)).iter_errors(value))
-    if wrong is not None:
-        raise UserError(
-            printable(f"{path} is no report of this version of everest-secure ({wrong.json_path}: {wrong.message[:200]}); {remedy}")
-        )
+    value = read_json(path, REPORT)
     try:
         return _posture(value, str(path))
     except ValueError as error:
-        raise UserError(printable(f"{path} is no report of everest-secure ({error}); {remedy}")) from None
+        raise REPORT.refusal(path, str(error)) from None
 
 
 def _posture(value: Mapping[str, Any], source: str) -> Posture:

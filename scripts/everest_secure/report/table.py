@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from everest_secure.report.model import Report, Result
+from everest_secure.report.model import Proven, Report, Result
 from everest_secure.report.renderer import Look, renderer
 from everest_secure.result import Finding, Location, Outcome
 from everest_secure.text import printable
@@ -23,6 +23,12 @@ STYLES: Mapping[Outcome, str] = {
     Outcome.EVIDENCE_PRESENT: "green",
     Outcome.PASS: "green",
     Outcome.NOT_APPLICABLE: "dim",
+}
+PROVEN: Mapping[Proven, tuple[str, str]] = {
+    Proven.FAILED: ("failed", "bold red"),
+    Proven.NOT_PROVEN: ("not proven", "yellow"),
+    Proven.PROVEN: ("proven", "green"),
+    Proven.NOT_NEEDED: ("-", "dim"),
 }
 MOST_FINDINGS = 8
 """Findings of one requirement that are shown unless everything is asked for."""
@@ -93,7 +99,7 @@ def _groups(report: Report, *, everything: bool) -> Iterator["RenderableType"]:
         yield text("")
         yield text(group, "bold")
         if rows:
-            yield _table(rows)
+            yield _table(rows, proofs=bool(report.runs))
         for reason, silent in _by_reason(result for result in results if result not in rows):
             yield indented(text(f"not checked, {reason}: {', '.join(silent)}", "dim"), 1)
 
@@ -109,7 +115,7 @@ def _by_reason(results: Iterable[Result]) -> Iterable[tuple[str, list[str]]]:
     return found.items()
 
 
-def _table(results: Iterable[Result]) -> "Table":
+def _table(results: Iterable[Result], *, proofs: bool) -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -117,6 +123,8 @@ def _table(results: Iterable[Result]) -> "Table":
     table.add_column("ID", no_wrap=True, width=8)
     table.add_column("Requirement", ratio=5)
     table.add_column("Outcome", no_wrap=True, width=16)
+    if proofs:
+        table.add_column("On the target", no_wrap=True, width=13)
     table.add_column("Why", ratio=6)
     for result in results:
         style = STYLES[result.outcome]
@@ -125,6 +133,7 @@ def _table(results: Iterable[Result]) -> "Table":
             text(result.requirement.id, quiet),
             text(result.requirement.title, quiet),
             text(result.outcome, style),
+            *([text(*PROVEN[result.proven])] if proofs else []),
             text(result.reason, quiet),
         )
     return table
@@ -189,3 +198,6 @@ def _summary(report: Report) -> Iterator["RenderableType"]:
     yield text("")
     yield text(f"{report.verdict}.", "bold green" if report.exit_code == 0 else "bold red")
     yield text(f"{len(report.results)} requirements: {counts}.")
+    if report.runs:
+        proofs = ", ".join(f"{number} {proven}" for proven, number in report.proofs.items() if number)
+        yield text(f"On {', '.join(run.target for run in report.runs)}: {proofs}.")

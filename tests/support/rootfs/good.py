@@ -243,6 +243,7 @@ def _journal(fs: RootFs) -> None:
     fs.link(f"{UNITS}/sysinit.target.wants/systemd-journal-flush.service", "../systemd-journal-flush.service")
     for name in ("everest-security-monitor.service", "everest-security-monitor-daily.service", "everest-security-monitor.timer"):
         fs.file(f"{UNITS}/{name}", layer(f"recipes-core/everest-security-monitor/files/{name}"))
+    fs.file("/usr/lib/everest-secure/security-events.tsv", layer("recipes-core/everest-security-monitor/files/security-events.tsv"))
     fs.link(f"{LOCAL}/timers.target.wants/everest-security-monitor.timer", f"{UNITS}/everest-security-monitor.timer")
     fs.link(f"{LOCAL}/multi-user.target.wants/everest-security-monitor.service", f"{UNITS}/everest-security-monitor.service")
 

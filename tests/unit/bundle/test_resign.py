@@ -33,7 +33,6 @@ from everest_secure.pki.token import Tokens
 from everest_secure.pki.uri import TokenUri, parse
 from everest_secure.run import HostTools
 from support import pki as support
-from support import softhsm
 from support.bundle import Workshop, incompressible
 from support.softhsm import MODULE, PIN, SoftHsm
 
@@ -214,12 +213,6 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(
     assert main(argv(bundle, workshop, release, small_disk / "update.raucb")) == ExitCode.FAILED
     assert "No space left on device" in capsys.readouterr().err
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
-
-
-@pytest.fixture
-def hsm(tmp_path: Path) -> Iterator[SoftHsm]:
-    with softhsm.softhsm(tmp_path / "hsm") as made:
-        yield made
 
 
 def on_token(pki: Store, key: KeyType = KeyType.ECDSA_P256) -> tuple[str, str]:

@@ -1,10 +1,13 @@
 import pytest
 
 from everest_secure.parse.journald_conf import size
+from everest_secure.parse.rate_limit import read_rate_limit, unit_rate_limit
+from everest_secure.parse.security_events import event_sources
+from everest_secure.parse.units import Units
 from everest_secure.policy.catalogue import load_catalogue
 from everest_secure.policy.profile import load_profile
 from support.mutation import Mutation, check_mutation, move_behind, sentence
-from support.rootfs import LOCAL, UNITS, failing, good_root
+from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root
 
 OURS = "/usr/lib/systemd/journald.conf.d/50-everest.conf"
 MONITOR = "everest-security-monitor"
@@ -15,6 +18,10 @@ TMPFILES = "/etc/tmpfiles.d/zz.conf"
 
 def service(name: str, text: str, unit: str = "everest.service") -> Mutation:
     return Mutation(name, "LOG-02", lambda fs: fs.file(f"{LOCAL}/{unit}.d/zz.conf", f"[Service]\n{text}\n"))
+
+
+def swallowed(name: str, text: str, unit: str = "everest.service") -> Mutation:
+    return Mutation(name, "LOG-03", lambda fs: fs.file(f"{LOCAL}/{unit}.d/zz.conf", f"[Service]\n{text}\n"))
 
 
 def made(name: str, line: str) -> Mutation:
@@ -84,6 +91,29 @@ MUTATIONS = [
         "LOG-02",
         lambda fs: fs.file("/etc/systemd/system.conf.d/zz.conf", "[Manager]\nDefaultStandardOutput=null\n"),
     ),
+    dropped("nothing bounds what a service says", "RateLimitBurst=0"),
+    dropped("a service may say everything in no time", "RateLimitIntervalSec=0"),
+    dropped("a service may say a thousand lines a second", "RateLimitInterval=1s"),
+    service("nothing bounds what EVerest says", "LogRateLimitIntervalSec=0"),
+    service("nothing bounds what a service without events says", "LogRateLimitBurst=4294967295", "systemd-journal-flush.service"),
+    service("a drop-in lifts the limit of all services", "LogRateLimitBurst=100k\nLogRateLimitBurst=0", "service"),
+    swallowed("EVerest is heard a hundred times", "LogRateLimitBurst=100"),
+    swallowed("the broker is heard again after an hour", "LogRateLimitIntervalSec=1h", "mosquitto.service"),
+    swallowed("the broker is never heard again", "LogRateLimitIntervalSec=infinity", "mosquitto.service"),
+    swallowed("the monitor's own lines are dropped", "LogRateLimitBurst=10", f"{MONITOR}.service"),
+    Mutation(
+        "few lines are taken of all services",
+        "LOG-03",
+        lambda fs: fs.file("/etc/systemd/journald.conf.d/90-x.conf", "[Journal]\nRateLimitBurst=50\n"),
+    ),
+    Mutation(
+        "few lines are taken of a service that the product's own table looks at",
+        "LOG-03",
+        lambda fs: (
+            fs.file("/usr/lib/everest-secure/security-events.d/meter.tsv", "meter-opened\t4\tmeter.service\tcover opened\n"),
+            fs.file(f"{UNITS}/meter.service", "[Service]\nExecStart=/usr/bin/meter\nLogRateLimitBurst=20\n"),
+        ),
+    ),
     Mutation("nobody is told of events", "LOG-03", lambda fs: fs.remove(f"{LOCAL}/timers.target.wants/{MONITOR}.timer")),
     Mutation("the monitor is not installed", "LOG-03", lambda fs: fs.remove(f"{UNITS}/{MONITOR}.timer")),
     Mutation("the monitor is masked", "LOG-03", lambda fs: fs.link(f"{LOCAL}/{MONITOR}.timer", "/dev/null")),
@@ -105,6 +135,10 @@ def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
         "StandardError=inherit",
         "StandardOutput=syslog",
         "LogLevelMax=debug",
+        "LogRateLimitBurst=5000",
+        "LogRateLimitIntervalSec=60\nLogRateLimitBurst=20000",
+        "LogRateLimitIntervalSec=soon\nLogRateLimitBurst=-1\nLogRateLimitBurst=",
+        "LogRateLimitBurst=1\nLogRateLimitBurst=3000",
     ],
 )
 def test_what_still_reaches_the_journal_is_no_finding(text: str) -> None:
@@ -152,3 +186,25 @@ def test_a_size_is_in_powers_of_1024(text: str, found: int | None) -> None:
 
 def test_the_release_profile_waives_nothing() -> None:
     assert not load_profile("production", catalogue=load_catalogue()).waivers
+
+
+def test_without_a_line_the_limit_is_systemds_own() -> None:
+    limit = read_rate_limit(RootFs().directory("/").tree)
+    assert (limit.shown, limit.line) == ("10000 lines within 30 s", None)
+
+
+def test_a_service_that_is_limited_in_part_has_the_rest_of_all_services() -> None:
+    fs = RootFs().file(
+        "/etc/systemd/journald.conf", "[Journal]\nRateLimitIntervalSec=10s\nRateLimitBurst=1500\n[Other]\nRateLimitBurst=1\n"
+    )
+    fs.file(f"{UNITS}/a.service", "[Service]\nExecStart=/bin/a\nLogRateLimitBurst=2500\n[Unit]\nLogRateLimitIntervalSec=1\n")
+    assert unit_rate_limit(Units(fs.tree).unit("a.service"), read_rate_limit(fs.tree)).shown == "2500 lines within 10 s"
+
+
+def test_units_whose_lines_are_looked_at_are_read_from_the_monitors_tables() -> None:
+    fs = good_root().file(
+        "/usr/lib/everest-secure/security-events.d/x.tsv", "# a\tb\tc.service\td\nopened\t4\tmeter.service\tcover\nshort\t4\n"
+    )
+    fs.file("/usr/lib/everest-secure/security-events.d/x.tsv.old", "opened\t4\told.service\tcover\n")
+    assert {"meter.service", "everest.service", "rauc.service", "systemd-journald.service"} <= set(event_sources(fs.tree))
+    assert not {"*", "kernel", "c.service", "old.service"} & set(event_sources(fs.tree))

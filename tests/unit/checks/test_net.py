@@ -1,8 +1,9 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from everest_secure.checks.common import matches
+from everest_secure.parse.patterns import matches
 from everest_secure.paths import data
 from support.mutation import Mutation, check_mutation, move_behind, sentence
 from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root, production
@@ -311,3 +312,37 @@ def test_every_unit_of_the_layer_is_listed_and_nothing_that_is_only_called_like_
     assert len(names) > 10
     assert {name for name in names if not matches(name, listed)} == set()
     assert not any(matches(f"everest-x{suffix}", listed) for suffix in (".service", ".socket", ".timer", ".path"))
+
+
+def test_nothing_that_is_only_called_like_a_unit_of_systemd_is_listed() -> None:
+    listed = production().enabled_units
+    assert not any(wildcard in each for each in listed for wildcard in "*?[")
+    names = (
+        "journald-x.socket",
+        "networkd-x.socket",
+        "pcrx.service",
+        "tmpfiles-x.service",
+        "tpm2-x.service",
+        "udev-x.service",
+        "udevd-x.socket",
+    )
+    assert not any(matches(f"systemd-{name}", listed) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("listed", "refused"),
+    [
+        ("worker@.service", set()),
+        ("worker@one.service", {"worker@two.service"}),
+        ("worker@[!t]*.service", {"worker@two.service"}),
+        ("work*@.service", set()),
+        ("worker.service", {"worker@one.service", "worker@two.service"}),
+    ],
+)
+def test_a_list_names_a_template_or_single_instances(listed: str, refused: set[str]) -> None:
+    fs = good_root().file(f"{UNITS}/worker@.service", SERVICE)
+    for name in ("worker@one.service", "worker@two.service"):
+        fs.link(f"{LOCAL}/multi-user.target.wants/{name}", f"{UNITS}/worker@.service")
+    policy = replace(production(), enabled_units=(*production().enabled_units, listed))
+    found = failing(fs, policy).get("NET-06", ())
+    assert {each.partition(" ")[0] for each in found} == refused

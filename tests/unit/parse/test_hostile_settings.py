@@ -17,6 +17,7 @@ from everest_secure.parse.cmdline import CommandLine, parse_cmdline
 from everest_secure.parse.commands import expanded, program, separated
 from everest_secure.parse.dbus_policy import may_call, read_bus_policy
 from everest_secure.parse.environment import parse_environment_file
+from everest_secure.parse.everest_config import Module
 from everest_secure.parse.fstab import parse_fstab
 from everest_secure.parse.generated import init_scripts, rc_local
 from everest_secure.parse.keyfile import KeyFile, parse_keyfile
@@ -24,10 +25,13 @@ from everest_secure.parse.modprobe import blacklisted_modules, module_options, r
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config
 from everest_secure.parse.nft import parse_ruleset
 from everest_secure.parse.nft_inbound import inbound
+from everest_secure.parse.ocpp_mappings import read_mappings
 from everest_secure.parse.openssl_cnf import OpensslConfig, parse_openssl_config
 from everest_secure.parse.packages import parse_recipes, parse_status, read_packages
 from everest_secure.parse.pam import parse_pam
+from everest_secure.parse.rate_limit import read_rate_limit, unit_rate_limit
 from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config
+from everest_secure.parse.security_events import event_sources
 from everest_secure.parse.tmpfiles import read_ages, read_directories, read_links, read_removals
 from everest_secure.parse.udev_rules import wanted_by_devices
 from everest_secure.parse.unit_file import boolean, parse_unit_file, words
@@ -210,3 +214,29 @@ def test_any_lines_of_modprobe_are_read(text: str) -> None:
 @given(made_of("option |status_file|/var/x|Package: |Status: |unpacked|a|:"))
 def test_any_configuration_of_opkg_is_read(text: str) -> None:
     read_packages(RootFs().directory("/").file("/etc/opkg/a.conf", text).file("/var/x", text).tree)
+
+
+@given(
+    made_of(
+        "[Journal]\n|[Service]\n|RateLimitIntervalSec=|LogRateLimitIntervalSec=|RateLimitBurst=|LogRateLimitBurst=|0|1|30s|infinity|-|9999999999|\n"
+    )
+)
+def test_any_limit_of_the_journal_is_read(text: str) -> None:
+    fs = RootFs().file("/etc/systemd/journald.conf", text).file("/etc/systemd/system/a.service", text)
+    limit = unit_rate_limit(Units(fs.tree).unit("a.service"), read_rate_limit(fs.tree))
+    assert min(limit.interval, limit.burst, limit.lines_per_second) >= 0
+
+
+@given(made_of("a\tb\tc.service\td|#|\t|*|kernel|\n"))
+def test_any_table_of_security_events_is_read(text: str) -> None:
+    fs = RootFs().file("/usr/lib/everest-secure/security-events.tsv", text).file("/usr/lib/everest-secure/security-events.d/x.tsv", text)
+    assert "kernel" not in event_sources(fs.tree)
+
+
+@given(
+    made_of("mappings:|\n- |ocpp16_key: |component: |variable: |{name: a}|{name: NetworkConfiguration}|evse: |instance: |a| |{|}|[|]|1|: ")
+)
+def test_any_mappings_of_ocppmulti_are_read_or_a_sentence(text: str) -> None:
+    module = Module("ocpp", "OCPPmulti", (), {"DeviceModelConfigMappings": "/x.yaml"}, {}, {}, 1, 1)
+    with suppress(ArtefactError):
+        assert all(each.key for each in read_mappings(RootFs().directory("/").file("/x.yaml", text).tree, module))

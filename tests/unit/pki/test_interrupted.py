@@ -17,7 +17,6 @@ from everest_secure.pki import certificates, inventory, keys, lifecycle, status
 from everest_secure.pki.lifecycle import KeyWish
 from everest_secure.pki.store import Store
 from support import pki as support
-from support import softhsm
 from support.softhsm import MODULE, PIN, SoftHsm
 
 ROUNDS = 8
@@ -107,12 +106,6 @@ def test_an_init_that_is_killed_at_any_time_leaves_a_whole_directory_or_none(tmp
         unfinished += killed(delay, "init", str(made), "--profile", str(profile))
         assert not made.exists() or main(["pki", "status", str(made)]) == ExitCode.OK
     assert unfinished
-
-
-@pytest.fixture
-def hsm(tmp_path: Path) -> Iterator[SoftHsm]:
-    with softhsm.softhsm(tmp_path / "hsm") as made:
-        yield made
 
 
 def test_a_key_that_a_killed_command_left_on_its_token_is_found_and_used_by_the_next(

@@ -19,12 +19,6 @@ RELEASE = TokenUri(token="release", object="signer")
 
 
 @pytest.fixture
-def hsm(tmp_path: Path) -> Iterator[SoftHsm]:
-    with softhsm.softhsm(tmp_path / "hsm") as made:
-        yield made
-
-
-@pytest.fixture
 def tokens(hsm: SoftHsm) -> Iterator[Tokens]:  # noqa: ARG001 - they are there while it lasts
     with Tokens(lambda _: PIN, MODULE) as made:
         yield made

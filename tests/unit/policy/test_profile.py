@@ -111,6 +111,8 @@ def test_waivers_and_evidence_are_read_with_their_place(tmp_path: Path) -> None:
         (WAIVER.format("match: a b"), '3: waivers[0].match: "a b" is not words that findings name whole'),
         (WAIVER.replace("reason: r", "reason: ' '").format("match: sshd"), '3: waivers[0].reason: " " is not text with more than blanks'),
         ("extends: production\nadd:\n  enabled_units: ['*']\n", "3: add.enabled_units[0]: '*' stands for everything"),
+        ("extends: production\nadd:\n  enabled_units: ['*.service']\n", "3: add.enabled_units[0]: '*.service' stands for everything"),
+        ("extends: production\nadd:\n  enabled_units: ['?*@*.socket']\n", "3: add.enabled_units[0]: '?*@*.socket' stands for everything"),
         ("extends: production\nparameters:\n  setuid:\n  - /usr/bin/x\n  - '/*'\n", "5: parameters.setuid[1]: '/*' stands for everything"),
         ("extends: production\nadd:\n  mqtt_api_write: ['+/#']\n", "3: add.mqtt_api_write[0]: '+/#' stands for everything"),
     ],

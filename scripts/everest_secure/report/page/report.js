@@ -9,7 +9,9 @@ function apply() {
   const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
   const group = form.elements.group.value;
   const severity = form.elements.severity.value;
-  const outcomes = tiles.filter(pressed).map((tile) => tile.dataset.outcome);
+  const chosen = (key) => tiles.filter((tile) => pressed(tile) && key in tile.dataset).map((tile) => tile.dataset[key]);
+  const outcomes = chosen("outcome");
+  const proven = chosen("proven");
   const attention = pressed(form.elements.attention);
   let count = 0;
   for (const { element, text } of items) {
@@ -17,6 +19,7 @@ function apply() {
       && (!group || element.parentElement.dataset.group === group)
       && (!severity || element.dataset.severity === severity)
       && (!outcomes.length || outcomes.includes(element.dataset.outcome))
+      && (!proven.length || proven.includes(element.dataset.proven))
       && (!attention || "attention" in element.dataset);
     element.hidden = !wanted;
     count += wanted;

@@ -1,0 +1,1 @@
+"""What running targets showed, read and merged into reports."""

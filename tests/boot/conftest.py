@@ -1,0 +1,99 @@
+"""What the scenarios show becomes a file of proofs, which `everest-secure report merge` takes (conf/policy/schema/proofs.schema.json).
+
+A scenario is a test with the mark `proves("BOOT-01", ...)`; its name says in words what it shows. The fixture `proof` takes what the target said
+and pictures of its screen. The file is build/demo/proofs.json, or the one that EVEREST_SECURE_PROOFS names.
+"""
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.reference import REPOSITORY
+
+DEMO = REPOSITORY / "build/demo"
+FILE = Path(os.environ.get("EVEREST_SECURE_PROOFS", DEMO / "proofs.json"))
+LINES = 200
+"""Lines of a console that an excerpt may have."""
+
+
+@dataclass
+class Witness:
+    """What one scenario shows for its requirements."""
+
+    lines: list[str] = field(default_factory=list)
+    pictures: list[dict[str, str]] = field(default_factory=list)
+
+    def excerpt(self, lines: Iterable[str]) -> None:
+        """Add what the target said, the lines that matter."""
+        self.lines += [line.rstrip() for line in lines][: LINES - len(self.lines)]
+
+    def screenshot(self, picture: Path, title: str) -> None:
+        """Add a picture of the target's screen, a PNG file."""
+        self.pictures.append({"title": title, "png": base64.b64encode(picture.read_bytes()).decode()})
+
+
+WITNESS, PROOFS = pytest.StashKey[Witness](), pytest.StashKey[dict[str, dict[str, Any]]]()
+
+
+@pytest.fixture
+def proof(request: pytest.FixtureRequest) -> Witness:
+    """Take what this scenario has to show."""
+    witness = Witness()
+    request.node.stash[WITNESS] = witness
+    return witness
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note what came of a scenario, whichever of its phases decided it."""
+    report = yield
+    requirements = [each for mark in item.iter_markers("proves") for each in mark.args]
+    if requirements and (report.when == "call" or not report.passed):
+        witness = item.stash.get(WITNESS, Witness())
+        item.config.stash.setdefault(PROOFS, {})[item.nodeid] = {
+            "requirements": list(dict.fromkeys(requirements)),
+            "test": item.nodeid,
+            "sentence": item.name.removeprefix("test_").replace("_", " "),
+            "outcome": "proven" if report.passed else "not run" if report.skipped else "failed",
+            "reason": "" if report.passed else _reason(report),
+            "excerpt": witness.lines,
+            "pictures": witness.pictures,
+        }
+    return report
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return (crash.message if crash else str(report.longrepr)).strip().splitlines()[0]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the file, when there is a demonstration that the scenarios were about."""
+    proofs = session.config.stash.get(PROOFS, {})
+    artefacts = [{"name": file.name, "sha256": _sha256(file)} for file in sorted([*DEMO.glob("*.raw"), *DEMO.glob("*.raucb")])]
+    if proofs and artefacts:
+        value = {"format": 1, "target": _target(), "time": datetime.now(UTC).isoformat(timespec="seconds"), "artefacts": artefacts}
+        FILE.write_text(json.dumps({**value, "proofs": list(proofs.values())}, indent=2) + "\n")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _target() -> str:
+    """Return what the scenarios ran on."""
+    said = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=False).stdout.split()
+    version = said[3] if len(said) > 3 else "of an unknown version"
+    return f"QEMU {version}, q35, OVMF with secure boot, swtpm"
