@@ -93,7 +93,7 @@ def write(file: Path, changes: Sequence[Record]) -> None:
             output.write(record.content)
 
 
-def moments(recording: Recording, numbers: Iterable[int], *, work: Path, seed: int) -> Iterator[Moment]:
+def moments(recording: Recording, numbers: Iterable[int], *, work: Path, seed: str) -> Iterator[Moment]:
     """Yield the machine at each of the moments, in their order; its files change when the next one is asked for."""
     replay = _Replay.of(recording, work)
     every = records(recording.log)
@@ -104,14 +104,16 @@ def moments(recording: Recording, numbers: Iterable[int], *, work: Path, seed: i
         done = number
         lot = random.Random(f"{seed} {number}")
         kept = [record for record in replay.waiting if lot.random() < KEPT]
-        before = [Record(Kind.WRITE, record.offset, _read(replay.disk, record)) for record in kept]
+        before = [Record(Kind.WRITE, record.offset, _read(replay.disk, record.offset, len(record.content))) for record in kept]
         write(replay.disk, kept)
         yield Moment(number, replay.disk, replay.variables, unflushed=len(replay.waiting), lost=len(replay.waiting) - len(kept))
         write(replay.disk, before[::-1])
 
 
-def _read(file: Path, like: Record) -> bytes:
-    return from_file(file).read(like.offset, len(like.content))
+def _read(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 @dataclass
@@ -157,7 +159,7 @@ class SlotWatch:
     def _require_whole(self, number: int, slot: str, replay: _Replay, areas: dict[str, Partition]) -> None:
         for label, content in self.whole[slot].items():
             area = areas[label]
-            if from_file(replay.disk).read(area.offset, len(content)) != content:
+            if _read(replay.disk, area.offset, len(content)) != content:
                 self.faults.append(f"record {number}: slot {slot} is to be started and {label} is not all on the medium")
             if any(_overlap(record, area.offset, area.size) for record in replay.waiting):
                 self.faults.append(f"record {number}: slot {slot} is to be started and writes to {label} wait in the disk's cache")

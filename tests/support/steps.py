@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,12 @@ from everest_secure.pki.store import Store
 from everest_secure.target.console import Line
 from everest_secure.target.firmware import Firmware, enroll
 from everest_secure.target.machine import PROGRAMS, Machine
+from everest_secure.target.session import power_on
 from support.reference import REPOSITORY, require
 
 DEMO = REPOSITORY / "build/demo"
 KEYS = REPOSITORY / "build/keys/development"
 SAYS = "everest-reference: "
-DONE = f"{SAYS}steps: done"
 SECONDS = 1800
 """Bound of any wait, which an overloaded computer does not reach."""
 
@@ -75,8 +75,25 @@ def new_charger(directory: Path) -> Machine:
     return Machine(disk=disk, firmware=firmware, variables=variables, state=directory / "machine")
 
 
-def second_disk(image: Path, steps: str, files: Mapping[str, Path]) -> Path:
-    """Make a disk with the steps, one on each line, and `files` by the name that they get."""
+def with_disk(charger: Machine, image: Path, steps: str, files: Mapping[str, Path] | None = None) -> Machine:
+    """Return the charger with a second disk, made as `image`: the steps, one on each line, and `files` by the name that they get."""
+    return replace(charger, second_disk=_second_disk(image, steps, files or {}))
+
+
+def run_to_the_end(charger: Machine) -> Console:
+    """Switch the charger on and return what it said until it has switched itself off."""
+    with power_on(charger) as session:
+        session.wait_until_off(seconds=SECONDS)
+        return Console.of(session.lines())
+
+
+def copied(charger: Machine, state: Path) -> Machine:
+    """Return the same charger once more, with everything that it has kept."""
+    shutil.copytree(charger.state, state)
+    return replace(charger, state=state, second_disk=None)
+
+
+def _second_disk(image: Path, steps: str, files: Mapping[str, Path]) -> Path:
     content = image.with_suffix(".content")
     content.mkdir()
     for name, file in files.items():

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everest_secure.pki.store import SIGNER, Store
-from everest_secure.run import Argument, HostTools
+from everest_secure.reference.toolsroot import ToolsRoot, digest
+from everest_secure.run import Argument
 from support.bundle import incompressible
 from support.forgery import authorities, take_apart
+from support.reference import REPOSITORY
 
 COMPATIBLE = "everest-secure-qemux86-64"
 NEWER, OLDER = "9.0.0", "0.0.9"
 SIZE = 1 << 20
-TOOLS = HostTools()
+TOOLS = ToolsRoot(REPOSITORY / f"build/cache/tools-{digest()}")
+"""Those that made the demonstration: the same rauc as in its image."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,9 @@ def bundle(
         manifest += f"\n[image.{slot}]\nfilename={slot}.img\n{'adaptive=block-hash-index' if adaptive else ''}\n"
     (content / "manifest.raucm").write_text(manifest)
     argv: list[Argument] = ["rauc", "--cert", signer.certificate, "--key", signer.key, "--intermediate", signer.above]
-    TOOLS.run([*argv, "bundle", content, output])
+    TOOLS.run(
+        [*argv, "bundle", content, output], paths=[output.parent, *(file.parent for file in (signer.key, signer.certificate, signer.above))]
+    )
     shutil.rmtree(content)
     return output
 
