@@ -1,5 +1,6 @@
 """Certificates, keys and signatures in ASN.1."""
 
+from base64 import b64decode, encodebytes
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from everest_secure.parse.cms import verify_signed_data
 from everest_secure.parse.private_keys import find_keys
 from everest_secure.parse.revocation import list_faults, parse_revocation_lists
 from everest_secure.parse.rpm_database import DATABASES, read_rpm_database
+from everest_secure.parse.tss_key import public_key_of_tss
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.keys import KeyType
 from everest_secure.pki.profile import CertificateSpec, Usage, general_names
@@ -28,6 +30,7 @@ from fuzz.target import target
 from support.authority import issue, revocation_list
 from support.images import throw_away_signer, tool
 from support.rootfs import RootFs
+from support.tss import tss_private_key
 
 
 def _certificates(_work: Path) -> Iterator[bytes]:
@@ -138,6 +141,19 @@ def enveloped(data: bytes) -> None:
         decrypt(data, first, "input")
     except ArtefactError:
         decrypt(data, second, "input")
+
+
+def _tpm_keys(_work: Path) -> Iterator[bytes]:
+    _, *lines, _ = tss_private_key(ec.generate_private_key(ec.SECP256R1()).public_key()).splitlines()
+    yield b64decode("".join(lines))
+
+
+@target(seeds=_tpm_keys)
+def tpm_keys(data: bytes) -> None:
+    """Public keys of TPM keys in files."""
+    pem = b"-----BEGIN TSS2 PRIVATE KEY-----\n" + encodebytes(data) + b"-----END TSS2 PRIVATE KEY-----\n"
+    with suppress(ArtefactError):
+        public_key_of_tss(pem, "input")
 
 
 def _keys(work: Path) -> Iterator[bytes]:

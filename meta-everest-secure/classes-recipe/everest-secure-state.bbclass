@@ -16,6 +16,10 @@
 #   mode      four octal digits
 #   lifetime  persistent (survives reboot and update, on the data partition, below /var) or volatile (gone at reboot, below /run)
 #   bind      absolute path where it is mounted too, or -
+#   reset     what everest-factory-reset(8) makes of it: erase, identity (stays unless everything is to go) or keep (stays whatever is asked).
+#             What a row keeps it keeps with all that is below it.
+# A package whose state is made by tmpfiles.d of its own tells everest-factory-reset alone, by a list of these columns in
+# /usr/share/everest-secure/state.d/NAME.tsv.
 
 inherit systemd
 
@@ -38,10 +42,11 @@ def everest_secure_state(d):
     """Rows of the list as dictionaries; a wrong one stops the build with file and line."""
     import re
 
-    columns = ("path", "user", "group", "mode", "lifetime", "bind")
+    columns = ("path", "user", "group", "mode", "lifetime", "bind", "reset")
     roots = {"persistent": "/var/", "volatile": "/run/"}
     path = r"/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*"
-    patterns = (path, r"[a-z_][a-z0-9_-]*", r"[a-z_][a-z0-9_-]*", r"[0-7]{4}", "|".join(roots), "-|" + path)
+    resets = ("erase", "identity", "keep")
+    patterns = (path, r"[a-z_][a-z0-9_-]*", r"[a-z_][a-z0-9_-]*", r"[0-7]{4}", "|".join(roots), "-|" + path, "|".join(resets))
 
     file = bb.utils.which(d.getVar("FILESPATH"), d.getVar("EVEREST_STATE_LIST"))
     if not file:
@@ -56,7 +61,12 @@ def everest_secure_state(d):
             good = len(fields) == len(columns) and all(re.fullmatch(want, have) for want, have in zip(patterns, fields))
             if not good or ".." in line or not fields[0].startswith(roots[fields[4]]):
                 bb.fatal("%s:%d is no state: give %s, separated by tabs" % (file, number, ", ".join(columns)))
-            rows.append(dict(zip(columns, fields)))
+            row = dict(zip(columns, fields))
+            above = [each for each in rows if row["path"].startswith(each["path"] + "/") and resets.index(each["reset"]) > resets.index(row["reset"])]
+            if above:
+                bb.fatal("%s:%d says %s, but %s above it says %s, which stays with all that is in it; say the same" % (
+                    file, number, row["reset"], above[0]["path"], above[0]["reset"]))
+            rows.append(row)
     return rows
 
 def everest_secure_escape(path):

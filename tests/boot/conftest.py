@@ -4,10 +4,12 @@ A scenario is a test with the mark `proves("BOOT-01", ...)`; its name says in wo
 and pictures of its screen. The file is build/demo/proofs.json, or the one that EVEREST_SECURE_PROOFS names.
 """
 
+import base64
 import json
 import os
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -16,13 +18,32 @@ from typing import Any
 import pytest
 
 from everest_secure.pki.store import Store
+from support.charger_in_qemu import charger
 from support.reference import REPOSITORY
 from support.settled import Settled, settle
 from support.steps import KEYS
-from support.witness import Witness
 
+__all__ = ["charger", "proof"]
 DEMO = REPOSITORY / "build/demo"
 FILE = Path(os.environ.get("EVEREST_SECURE_PROOFS", DEMO / "proofs.json"))
+LINES = 200
+"""Lines of a console that an excerpt may have."""
+
+
+@dataclass
+class Witness:
+    """What one scenario shows for its requirements."""
+
+    lines: list[str] = field(default_factory=list)
+    pictures: list[dict[str, str]] = field(default_factory=list)
+
+    def excerpt(self, lines: Iterable[str]) -> None:
+        """Add what the target said, the lines that matter."""
+        self.lines += [line.rstrip() for line in lines][: LINES - len(self.lines)]
+
+    def screenshot(self, picture: Path, title: str) -> None:
+        """Add a picture of the target's screen, a PNG file."""
+        self.pictures.append({"title": title, "png": base64.b64encode(picture.read_bytes()).decode()})
 
 
 WITNESS, PROOFS = pytest.StashKey[Witness](), pytest.StashKey[dict[str, dict[str, Any]]]()
@@ -59,7 +80,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Settled:
     """A charger that was on once and is off: it has made its data partition and its keys, and was offered bundles that it had to refuse.
 
-    All scenarios that only need such a charger begin with a copy of this one; a start takes a minute.
+    Scenarios of updates begin with a copy of this one; a start takes a minute.
     """
     return settle(tmp_path_factory.mktemp("settled"), Store(KEYS))
 

@@ -13,6 +13,7 @@ from support.mqtt import make_certificates
 
 pytestmark = pytest.mark.boot
 
+LASTING = "[Unit]\nDescription=A data partition with something on it\n[Mount]\nWhat=/data\nWhere=/var\nType=none\nOptions=bind,nodev,nosuid,noexec\n"
 NEEDED_MOUNT = "[Unit]\nBefore=local-fs.target\n[Mount]\nWhat=/nowhere\nWhere=/mnt\nType=ext4\n"
 HANGS = "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n[Service]\nType=oneshot\nExecStart=/bin/sleep 1000\n"
 STORE = "/etc/everest/certs"
@@ -53,6 +54,41 @@ systemctl --no-block poweroff"""
     status, *said = outcome.probe.splitlines()
     assert status != "0"
     assert said[-1] == "there is no TPM at /dev/tpmrm0; enable it in the firmware, and the kernel's driver for it"
+
+
+def test_a_reset_that_was_ordered_is_done_before_anything_uses_the_data_partition(image: Path, layer: Bench, tmp_path: Path) -> None:
+    probe = """ls -A /var/lib/everest-identity /var/lib/everest/ocpp201 /var/.everest-factory-reset 2>&1
+find /var/log/journal/* -name old.journal; find /etc/everest/certs/client/csms -type f
+journalctl --sync; journalctl MESSAGE_ID=a2bc60d78c64402fa9712a0dff06eb54 -o cat
+systemctl is-failed everest-factory-reset.service
+ended=$(systemctl show -p InactiveEnterTimestampMonotonic --value everest-factory-reset)
+for unit in systemd-journal-flush systemd-tmpfiles-setup; do
+    began=$(systemctl show -p InactiveExitTimestampMonotonic --value $unit)
+    [ 0 -lt "$ended" ] && [ "$ended" -lt "$began" ] && echo "before $unit"
+done
+systemctl --no-block poweroff"""
+    files = {
+        "etc/systemd/system/var.mount": LASTING,
+        "data/.everest-factory-reset": "keep-identity\n",
+        "data/lib/everest/ocpp201/queue.db": "personal",
+        "data/lib/everest/certs/client/csms/CSMS_LEAF.tkey": "key",
+        "data/lib/everest-identity/charge-point-id": "CP1",
+        "data/lib/rauc/version-floor": "1.0.0",
+        "data/log/journal/machine/old.journal": "personal",
+    }
+    packages = [layer.package(name).files for name in ("everest-factory-reset", "everest-state")]
+    wants = tmp_path / "wants/etc/systemd/system/local-fs.target.wants"
+    wants.mkdir(parents=True)
+    (wants / "everest-factory-reset.service").symlink_to("/usr/lib/systemd/system/everest-factory-reset.service")
+    outcome = boot(image, tmp_path, probe=probe, files=files, trees=(*packages, tmp_path / "wants"))
+    said = outcome.probe.splitlines()
+    assert "ls: cannot access '/var/.everest-factory-reset': No such file or directory" in said
+    assert "charge-point-id" in said
+    assert "/etc/everest/certs/client/csms/CSMS_LEAF.tkey" in said
+    assert "(keep-identity); there was no log before." in outcome.probe
+    assert not {"queue.db", "failed"} & set(said)
+    assert "old.journal" not in outcome.probe
+    assert said[-2:] == ["before systemd-journal-flush", "before systemd-tmpfiles-setup"]
 
 
 def test_a_mount_that_fails_restarts_the_charger_and_opens_no_shell(image: Path, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from support.powercut import Moment, Recording, SlotWatch, moments, partitions
 from support.recorder import recorder
 from support.settled import MARK, Settled
 from support.steps import SAYS, SECONDS, Console, copied, demonstration, run_to_the_end, with_disk
-from support.witness import Witness
+
+from .conftest import Witness
 
 pytestmark = pytest.mark.boot
 

@@ -4,12 +4,13 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtensionOID, NameOID, ObjectIdentifier
 
 from everest_secure.parse.chain import build_chain, chain_faults
 from support.authority import Pair, issue
@@ -26,6 +27,24 @@ def only(*names: x509.GeneralName, but: Sequence[x509.GeneralName] = ()) -> tupl
 
 def alternatively(*names: x509.GeneralName) -> tuple[x509.ExtensionType, ...]:
     return (x509.SubjectAlternativeName(names),)
+
+
+def network(text: str) -> x509.IPAddress:
+    return x509.IPAddress(ip_network(text))
+
+
+def address(text: str) -> x509.IPAddress:
+    return x509.IPAddress(ip_address(text))
+
+
+def distance(encoded: bytes) -> tuple[x509.ExtensionType, ...]:
+    """Return constraints to example.org, with the distance from it that RFC 5280 forbids and that `cryptography` cannot write."""
+
+    def within(tag: int, content: bytes) -> bytes:
+        return bytes([tag, len(content)]) + content
+
+    subtree = within(0x30, within(0x82, b"example.org") + encoded)
+    return (x509.UnrecognizedExtension(ExtensionOID.NAME_CONSTRAINTS, within(0x30, within(0xA0, subtree))),)
 
 
 NOBODY_KNOWS = (x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\0"),)
@@ -48,6 +67,23 @@ def by(sub: Pair, *between: Pair, anchors: Sequence[Pair] = (ROOT,)) -> tuple[Pa
     return issue("Leaf", by=sub), [sub, *between], list(anchors)
 
 
+def twice(upper: tuple[x509.ExtensionType, ...], lower: tuple[x509.ExtensionType, ...], name: x509.GeneralName) -> tuple[Pair, list[Pair], list[Pair]]:  # fmt: skip
+    """Return a leaf with a name, two intermediates with constraints, and the root."""
+    first = issue("Upper", by=ROOT, authority=True, more=upper)
+    second = issue("Lower", by=first, authority=True, more=lower)
+    return issue("Leaf", by=second, more=alternatively(name)), [second, first], [ROOT]
+
+
+def itself(authority: Pair) -> Pair:
+    """Issue a new key of an authority by the old one; OpenSSL knows by the key identifiers that it is no root."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    old, new = authority.key.public_key(), key.public_key()
+    identifiers = (x509.AuthorityKeyIdentifier.from_issuer_public_key(old), x509.SubjectKeyIdentifier.from_public_key(new))
+    return issue("Named", by=authority, authority=True, key=key, uncritical=identifiers)
+
+
+HOSTED = issue("Hosted", by=ROOT, authority=True, more=only(HOSTS))
+NAMED = issue("Named", by=ROOT, authority=True, more=only(named(COMMON_NAME="Leaf")))
 EXPIRED_ROOT = issue("Root", authority=True, days=1, age=9)
 OLD_KEY = issue("Root again", authority=True, days=1, age=9)
 NEW_KEY = issue("Root again", authority=True, key=OLD_KEY.key)
@@ -64,6 +100,44 @@ CHAINS = {
     "a host that is not permitted": below(only(HOSTS), more=alternatively(x509.DNSName("example.com"))),
     "a host that is excluded": below(only(but=[HOSTS]), more=alternatively(x509.DNSName("a.example.org"))),
     "a host in the common name": below(only(HOSTS), "charger.example.com"),
+    "a host that is permitted": below(only(HOSTS), more=alternatively(x509.DNSName("a.example.org"))),
+    "the permitted host itself": below(only(HOSTS), more=alternatively(x509.DNSName("example.org"))),
+    "a permitted host in capitals": below(only(HOSTS), more=alternatively(x509.DNSName("A.EXAMPLE.Org"))),
+    "a host that only ends like the permitted one": below(only(HOSTS), more=alternatively(x509.DNSName("badexample.org"))),
+    "a wildcard below the permitted host": below(only(HOSTS), more=alternatively(x509.DNSName("*.example.org"))),
+    "a wildcard above an excluded host": below(only(but=[x509.DNSName("a.example.org")]), more=alternatively(x509.DNSName("*.example.org"))),
+    "a host below a subtree that begins with a dot": below(only(x509.DNSName(".example.org")), more=alternatively(x509.DNSName("a.example.org"))),
+    "the host of a subtree that begins with a dot": below(only(x509.DNSName(".example.org")), more=alternatively(x509.DNSName("example.org"))),
+    "a subtree of all hosts": below(only(x509.DNSName("")), more=alternatively(x509.DNSName("a.example.com"))),
+    "all hosts are excluded": below(only(but=[x509.DNSName("")]), more=alternatively(x509.DNSName("a.example.com"))),
+    "all hosts are excluded and none is named": below(only(but=[x509.DNSName("")])),
+    "a permitted host that is excluded too": below(only(HOSTS, but=[x509.DNSName("b.example.org")]), more=alternatively(x509.DNSName("a.b.example.org"))),
+    "one of two hosts is not permitted": below(only(HOSTS), more=alternatively(x509.DNSName("a.example.org"), x509.DNSName("a.example.com"))),
+    "one of two permitted hosts": below(only(HOSTS, x509.DNSName("example.com")), more=alternatively(x509.DNSName("a.example.com"))),
+    "a permitted host in the common name": below(only(HOSTS), "charger.example.org"),
+    "a common name of one label": below(only(HOSTS), "charger"),
+    "a common name that is no host's": below(only(HOSTS), "charger-.example.com"),
+    "a common name with a space": below(only(HOSTS), "charger 1.example.com"),
+    "a common name beside a permitted host": below(only(HOSTS), "charger.example.com", more=alternatively(x509.DNSName("a.example.org"))),
+    "a common name beside a mail address": below(only(HOSTS), "charger.example.com", more=alternatively(MAIL)),
+    "an address in the permitted network": below(only(network("10.0.0.0/8")), more=alternatively(address("10.1.2.3"))),
+    "an address outside the permitted network": below(only(network("10.0.0.0/8")), more=alternatively(address("11.1.2.3"))),
+    "an address in an excluded network": below(only(but=[network("10.0.0.0/8")]), more=alternatively(address("10.1.2.3"))),
+    "an address outside the excluded network": below(only(but=[network("10.0.0.0/8")]), more=alternatively(address("11.1.2.3"))),
+    "an address of IPv6 below a network of IPv4": below(only(network("0.0.0.0/0")), more=alternatively(address("fe80::1"))),
+    "an address of IPv6 in the permitted network": below(only(network("fe80::/10")), more=alternatively(address("fe80::1"))),
+    "an address of IPv6 outside it": below(only(network("fe80::/10")), more=alternatively(address("2001:db8::1"))),
+    "an address that looks like a host": below(only(network("10.0.0.0/8")), more=alternatively(x509.DNSName("11.0.0.1"))),
+    "an excluded directory above an alternative one": below(only(but=[named(ORGANIZATION_NAME="x")]), more=alternatively(named(ORGANIZATION_NAME="x", COMMON_NAME="y"))),
+    "constraints of two authorities": twice(only(HOSTS), only(x509.DNSName("a.example.org")), x509.DNSName("b.example.org")),
+    "both constraints of two authorities": twice(only(HOSTS), only(x509.DNSName("a.example.org")), x509.DNSName("b.a.example.org")),
+    "an intermediate with a host of its own that is not permitted": by(issue("a.example.com", by=HOSTED, authority=True, more=alternatively(x509.DNSName("a.example.com"))), HOSTED),
+    "an intermediate with a host in its common name": by(issue("a.example.com", by=HOSTED, authority=True), HOSTED),
+    "an authority that issued itself is exempt": by(itself(NAMED), NAMED),
+    "an authority that issued itself has no exempt leaf": (issue("Other", by=(again := itself(NAMED))), [again, NAMED], [ROOT]),
+    "the least distance from a permitted host": below(distance(b"\x80\1\1"), more=alternatively(HOSTS)),
+    "the greatest distance from a permitted host": below(distance(b"\x81\1\3"), more=alternatively(HOSTS)),
+    "no distance from a permitted host": below(distance(b""), more=alternatively(HOSTS)),
     "a mail address that is excluded": below(only(but=[MAIL]), more=alternatively(MAIL)),
     "another kind of name than is constrained": below(only(HOSTS), more=alternatively(MAIL)),
     "constraints of the root": (issue("Leaf", by=(bound := issue("Bound", authority=True, more=only(named(COMMON_NAME="x"))))), [], [bound]),
@@ -87,11 +161,16 @@ CHAINS = {
     "a leaf issued": by(issue("Leaf too", by=ROOT)),
     "a critical extension of the leaf that nobody knows": (issue("Leaf", by=ROOT, more=NOBODY_KNOWS), [], [ROOT]),
     "a critical extension of an intermediate that nobody knows": by(issue("a", by=ROOT, authority=True, more=NOBODY_KNOWS)),
+    "a critical key identifier": (issue("Leaf", by=ROOT, more=(x509.AuthorityKeyIdentifier.from_issuer_public_key(ROOT.key.public_key()),)), [], [ROOT]),
+    "a critical identifier of its own key": by(issue("a", by=ROOT, authority=True, more=(x509.SubjectKeyIdentifier(b"1"),))),
     "a critical extension that is known": (issue("Leaf", by=ROOT, more=(x509.OCSPNoCheck(),)), [], [ROOT]),
     "a key of another kind in the middle": by(issue("a", by=ROOT, authority=True, key=rsa.generate_private_key(65537, 2048))),
 }  # fmt: skip
-STRICTER = {"a host that is permitted": below(only(HOSTS), more=alternatively(x509.DNSName("a.example.org")))}
-"""Chains that OpenSSL accepts and we refuse: constraints of hosts are not followed (parse/constraints.py)."""
+STRICTER = {
+    "a mail address that is permitted": below(only(x509.RFC822Name("example.org")), more=alternatively(MAIL)),
+    "a URI that is permitted": below(only(x509.UniformResourceIdentifier(".example.org")), more=alternatively(x509.UniformResourceIdentifier("https://a.example.org/"))),
+}  # fmt: skip
+"""Chains that OpenSSL accepts and we refuse: constraints of mail addresses and URIs are not followed (parse/name_constraints.py)."""
 
 
 @dataclass(frozen=True)

@@ -37,4 +37,4 @@ def test_it_is_read_after_the_distributions_own_file() -> None:
 
 def test_its_directory_is_state_that_lasts(layer: Bench) -> None:
     rows = (layer.package("everest-state").files / "usr/share/everest-secure/state.tsv").read_text().splitlines()
-    assert "/var/log/journal\troot\tsystemd-journal\t2755\tpersistent\t-" in rows
+    assert "/var/log/journal\troot\tsystemd-journal\t2755\tpersistent\t-\terase" in rows

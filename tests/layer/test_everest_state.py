@@ -48,7 +48,7 @@ def test_the_data_partition_executes_nothing_and_the_store_is_bound_from_it(laye
 @pytest.mark.skipif(shutil.which("systemd-escape") is None, reason="systemd-escape is missing")
 def test_units_are_named_as_systemd_names_them(layer: Bench, tmp_path: Path) -> None:
     path = "/etc/every-thing/2.0_x"
-    product = product_layer(tmp_path / "product", f"/var/lib/thing\troot\troot\t0700\tpersistent\t{path}\n")
+    product = product_layer(tmp_path / "product", f"/var/lib/thing\troot\troot\t0700\tpersistent\t{path}\terase\n")
     recipe = layer.build("everest-state", extra_layers=(product,))
     wanted = subprocess.run(["systemd-escape", "--path", "--suffix=mount", path], capture_output=True, text=True, check=True).stdout.strip()
     assert recipe.packages[0].services == ("var.mount", wanted)
@@ -58,17 +58,34 @@ def test_units_are_named_as_systemd_names_them(layer: Bench, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "row",
     [
-        "/var/lib/thing\troot\troot\t0700\tpersistent",
-        "/var/lib/thing\troot\troot\t700\tpersistent\t-",
-        "/var/lib/../thing\troot\troot\t0700\tpersistent\t-",
-        "/run/thing\troot\troot\t0700\tpersistent\t-",
-        "/var/lib/thing root root 0700 persistent -",
+        "/var/lib/thing\troot\troot\t0700\tpersistent\t-",
+        "/var/lib/thing\troot\troot\t700\tpersistent\t-\terase",
+        "/var/lib/../thing\troot\troot\t0700\tpersistent\t-\terase",
+        "/run/thing\troot\troot\t0700\tpersistent\t-\terase",
+        "/var/lib/thing\troot\troot\t0700\tpersistent\t-\tmaybe",
+        "/var/lib/thing root root 0700 persistent - erase",
     ],
 )
 def test_a_wrong_row_stops_the_build_with_file_and_line(layer: Bench, tmp_path: Path, row: str) -> None:
     product = product_layer(tmp_path / "product", f"# state of a product\n{row}\n")
     with pytest.raises(UserError, match=r"state\.tsv:2 is no state"):
         layer.build("everest-state", extra_layers=(product,))
+
+
+def test_what_lies_below_a_kept_path_cannot_be_said_to_go(layer: Bench, tmp_path: Path) -> None:
+    rows = [f"/var/lib/thing{below}\troot\troot\t0700\tpersistent\t-\t{reset}\n" for below, reset in (("", "keep"), ("/part", "identity"))]
+    product = product_layer(tmp_path / "product", "".join(rows))
+    with pytest.raises(UserError, match=r"state\.tsv:2 says identity, but /var/lib/thing above it says keep"):
+        layer.build("everest-state", extra_layers=(product,))
+
+
+def test_a_reset_keeps_who_the_charger_is_and_what_rauc_knows(layer: Bench) -> None:
+    text = (layer.package("everest-state").files / "usr/share/everest-secure/state.tsv").read_text()
+    resets = {line.split("\t")[0]: line.split("\t")[6] for line in text.splitlines() if line[0] != "#"}
+    assert [path for path, reset in resets.items() if reset == "keep"] == ["/var/lib/rauc"]
+    identity = {path for path, reset in resets.items() if reset == "identity"}
+    assert {"/var/lib/everest-identity", "/var/lib/everest/certs", "/var/lib/everest/certs/client/csms"} <= identity
+    assert all(path.startswith(("/var/lib/everest-identity", "/var/lib/everest/certs")) for path in identity)
 
 
 def test_the_list_of_the_layer_needs_no_product(layer: Bench) -> None:

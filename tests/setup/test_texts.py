@@ -53,25 +53,35 @@ def test_the_layer_s_readme_names_every_recipe() -> None:
     assert sorted(recipe for recipe in recipes if f"`{recipe}`" not in readme) == []
 
 
-PKI = PROJECT / "docs" / "pki.md"
-
-
-def test_the_rehearsals_of_the_pki_run_as_they_stand(tmp_path: Path) -> None:
-    """Every block of docs/pki.md that is marked as one, one after the other as a reader types them."""
-    if shutil.which("softhsm2-util") is None:
-        pytest.skip("needs softhsm2")
-    blocks = re.findall(r"^```sh rehearsal\n(.*?)^```", PKI.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
+def rehearse(name: str, place: Path, *, blocks: int) -> subprocess.CompletedProcess[str]:
+    """Run every block of a text in docs/ that is marked as a rehearsal, one after the other as a reader types them."""
+    found = re.findall(r"^```sh rehearsal\n(.*?)^```", (PROJECT / "docs" / name).read_text(), re.MULTILINE | re.DOTALL)
+    assert len(found) == blocks
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", "".join(blocks)],
-        cwd=tmp_path,
+        ["bash", "-eo", "pipefail", "-c", "".join(found)],
+        cwd=place,
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_rehearsals_of_the_pki_run_as_they_stand(tmp_path: Path) -> None:
+    if shutil.which("softhsm2-util") is None:
+        pytest.skip("needs softhsm2")
+    done = rehearse("pki.md", tmp_path, blocks=3)
     assert done.stderr.count("certificate revoked") == 1
     assert done.stderr.count("unable to get local issuer certificate") == 1
     assert done.stderr.count("unable to get certificate CRL") == 1
+
+
+def test_the_rehearsals_of_certificates_run_as_they_stand(tmp_path: Path) -> None:
+    done = rehearse("certificates.md", tmp_path, blocks=2)
+    refused = set(re.findall(r"\[([a-z-]+)\]$", done.stdout, re.MULTILINE))
+    assert refused == {"development", "untrusted", "key-mismatch", "software-key"}
+    assert done.stdout.count(" was not made:") == 2
+    assert not (tmp_path / "refused.tar").exists()

@@ -44,8 +44,9 @@ def issue(
     digest: hashes.SHA256 | hashes.SHA512 | None = None,
     purposes: tuple[x509.ObjectIdentifier, ...] = (),
     more: tuple[x509.ExtensionType, ...] = (),
+    uncritical: tuple[x509.ExtensionType, ...] = (),
 ) -> Pair:
-    """Issue a certificate, self-signed without `by`; `days` from `age` days ago, with `more` critical extensions.
+    """Issue a certificate, self-signed without `by`; `days` from `age` days ago, with `more` critical extensions and others that are not.
 
     `purposes` are those of the extended key usage; without them leaves have one for code or for clients, and authorities have none.
     """
@@ -87,6 +88,8 @@ def issue(
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=True)
     for each in more:
         builder = builder.add_extension(each, critical=True)
+    for each in uncritical:
+        builder = builder.add_extension(each, critical=False)
     return Pair(builder.sign(by.key if by else own, digest or hashes.SHA256()), own)
 
 

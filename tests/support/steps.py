@@ -37,6 +37,11 @@ class Console:
         """Return the rest of the lines on a topic: `steps`, `rauc`, `firmware`, `gate`, `state`."""
         return [line.removeprefix(f"{SAYS}{topic}: ") for line in self.lines if line.startswith(f"{SAYS}{topic}: ")]
 
+    def by_start(self) -> list["Console"]:
+        """Return what was said in each start that came as far as the steps."""
+        at = [number for number, line in enumerate(self.lines) if re.fullmatch(rf"{SAYS}steps: slot \S+ runs", line)]
+        return [Console(self.lines[first:end]) for first, end in zip(at, [*at[1:], len(self.lines)], strict=True)]
+
     def starts(self) -> list[str]:
         """Return the slot of each start: `A`."""
         return [match[1] for line in self.said("steps") if (match := re.fullmatch(r"slot (\S+) runs", line))]
@@ -52,7 +57,7 @@ class Console:
         return [dict(word.split("=", 1) for word in line.split()) for line in self.said("state")]
 
     def installation(self, bundle: str) -> list[str]:
-        """Return RAUC's lines about a bundle; the last one is its exit code when that is not 0."""
+        """Return RAUC's lines about a bundle and those of the device's handler; the last one is RAUC's exit code."""
         at = self.lines.index(f"{SAYS}steps: install {bundle}")
         end = self.lines.index(f"{SAYS}steps: installed {bundle}", at)
         return Console(self.lines[at:end]).said("rauc")
@@ -60,7 +65,7 @@ class Console:
 
 def demonstration() -> tuple[Path, Path]:
     """Return disk and bundle of the demonstration; skips the test without them or without a machine to run them on."""
-    require(*PROGRAMS, "mke2fs", "rauc", "mksquashfs")
+    require(*PROGRAMS, "mke2fs", "e2fsck", "bwrap")
     found = [*DEMO.glob("*.raw"), *DEMO.glob("*.raucb")]
     if len(found) != 2 or not Firmware().code.is_file():
         pytest.skip("there is no demonstration, or no ovmf; run 'make demo' first")

@@ -5,16 +5,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from everest_secure.bundle import signing
+from everest_secure.bundle.contents import chunks
+from everest_secure.bundle.create import create
+from everest_secure.bundle.description import Description, Hooks, Image
+from everest_secure.bundle.device import load_device
+from everest_secure.bundle.finish import Release
+from everest_secure.image.artefact import open_artefact
 from everest_secure.pki.store import SIGNER, Store
 from everest_secure.reference.toolsroot import ToolsRoot, digest
 from everest_secure.run import Argument
 from support.bundle import incompressible
 from support.forgery import authorities, take_apart
+from support.pki import now
 from support.reference import REPOSITORY
 
 COMPATIBLE = "everest-secure-qemux86-64"
 NEWER, OLDER = "9.0.0", "0.0.9"
 SIZE = 1 << 20
+GUARD = REPOSITORY / "meta-everest-secure/recipes-core/everest-update-guard/files/everest-update-guard"
 TOOLS = ToolsRoot(REPOSITORY / f"build/cache/tools-{digest()}")
 """Those that made the demonstration: the same rauc as in its image."""
 
@@ -40,7 +49,6 @@ def bundle(
     version: str = NEWER,
     compatible: str = COMPATIBLE,
     form: str = "verity",
-    adaptive: bool = False,
 ) -> Path:
     """Make a bundle of images by slot class with the real rauc, as somebody does who has the keys and does not use this project's tools."""
     content = output.with_suffix(".content")
@@ -50,13 +58,43 @@ def bundle(
     )
     for slot, image in images.items():
         shutil.copyfile(image, content / f"{slot}.img")
-        manifest += f"\n[image.{slot}]\nfilename={slot}.img\n{'adaptive=block-hash-index' if adaptive else ''}\n"
+        manifest += f"\n[image.{slot}]\nfilename={slot}.img\n"
     (content / "manifest.raucm").write_text(manifest)
     argv: list[Argument] = ["rauc", "--cert", signer.certificate, "--key", signer.key, "--intermediate", signer.above]
     TOOLS.run(
         [*argv, "bundle", content, output], paths=[output.parent, *(file.parent for file in (signer.key, signer.certificate, signer.above))]
     )
     shutil.rmtree(content)
+    return output
+
+
+def images(bundled: Path, directory: Path) -> dict[str, Path]:
+    """Write the images of a bundle to files, by slot class."""
+    found = {part.name.rpartition(":")[2]: part.blob for part in open_artefact(bundled).walk()}
+    files = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu")}
+    for file in files.values():
+        blob = found[file.name]
+        assert blob is not None
+        with file.open("wb") as output:
+            output.writelines(chunks(blob))
+    return files
+
+
+def release(output: Path, keys: Store, files: Mapping[str, Path], *, version: str, recipients: tuple[Path, ...] = ()) -> Path:
+    """Make a bundle of the demonstration's images as a release does: hook, firmware of the safety MCU, verified; encrypted for `recipients`."""
+    pictures = tuple(Image(slot, file, file.name, ("install",) if slot == "mcu" else ()) for slot, file in files.items())
+    create(
+        Description(
+            compatible=COMPATIBLE,
+            version=version,
+            images=pictures,
+            format="crypt" if recipients else "verity",
+            hooks=Hooks(GUARD, install_check=True),
+            meta={"everest-secure": {"version": version}},
+        ),
+        Release(output, load_device(keys.keyring), now(), TOOLS, recipients),
+        signing.Signer(keys.key(SIGNER), keys.certificate(SIGNER), (keys.chain(SIGNER),)),
+    )
     return output
 
 

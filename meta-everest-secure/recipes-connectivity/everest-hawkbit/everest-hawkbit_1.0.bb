@@ -10,7 +10,8 @@ SRC_URI = "file://config.conf \
            file://everest-hawkbit-configure \
            file://50-everest-hawkbit.conf \
            file://everest-hawkbit.conf \
-           file://everest-hawkbit.tmpfiles"
+           file://everest-hawkbit.tmpfiles \
+           file://everest-hawkbit.tsv"
 
 inherit everest-secure-template
 
@@ -38,9 +39,10 @@ do_install() {
     install -D -m 0644 ${B}/50-everest-hawkbit.conf ${D}${systemd_system_unitdir}/rauc-hawkbit-updater.service.d/50-everest-hawkbit.conf
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.conf ${D}${sysconfdir}/dbus-1/system.d/everest-hawkbit.conf
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.tmpfiles ${D}${nonarch_libdir}/tmpfiles.d/everest-hawkbit.conf
+    install -D -m 0644 ${WORKDIR}/everest-hawkbit.tsv ${D}${datadir}/everest-secure/state.d/everest-hawkbit.tsv
 }
 do_install[file-checksums] += "${@'${EVEREST_HAWKBIT_CA}:True' if d.getVar('EVEREST_HAWKBIT_CA') else ''}"
 
-FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d"
+FILES:${PN} += "${datadir}/everest-secure ${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d"
 
 RDEPENDS:${PN} = "ca-certificates libtss2-tcti-device openssl-bin rauc-hawkbit-updater rauc-service tpm2-openssl"

@@ -12,6 +12,7 @@ RDEPENDS:${PN} = "\
     everest-broker-conf \
     everest-config \
     everest-data-partition \
+    everest-factory-reset \
     everest-firewall \
     everest-gpio-access \
     ${@bb.utils.contains('EVEREST_HAWKBIT', '1', 'everest-hawkbit', '', d)} \

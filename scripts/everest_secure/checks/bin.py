@@ -2,8 +2,9 @@
 
 import json
 
-from everest_secure.checks.common import at, configuration, findings_up_to, forbidden, package_evidence, service
+from everest_secure.checks.common import at, configuration, findings_up_to, service
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.installed import forbidden, package_evidence
 from everest_secure.checks.stand_in import MARK
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import program
@@ -37,8 +38,8 @@ def stand_ins_are_only_where_the_profile_allows_them(root: Root, policy: Paramet
 @check("BIN-02", on=Scope.ROOT)
 def no_development_tools_are_installed(root: Root, policy: Parameters, note: Notes) -> None:
     """No compiler, debugger or sniffer of the policy's list."""
-    for what, path in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "BIN-02"):
-        note.finding(what, at=at(root, path), remedy="Leave the package out of the image.")
+    for what, where in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "BIN-02"):
+        note.finding(what, at=where, remedy="Leave the package out of the image.")
     note.saw(package_evidence(root))
 
 

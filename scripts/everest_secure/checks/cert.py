@@ -8,12 +8,14 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.reason import Reason
 from everest_secure.checks.store import StoredFile, layout, stored_files
+from everest_secure.errors import ArtefactError
 from everest_secure.parse.certificates import (
+    MAX_CERTIFICATES,
     Certificates,
     extension,
     is_authority,
-    is_root,
     issued_by,
     key_bits,
     parse_certificates,
@@ -25,6 +27,16 @@ from everest_secure.pki.marking import is_development
 from everest_secure.policy.parameters import Parameters
 
 EXTENSIONS = (".pem", ".der", ".crt", ".cer")
+DER = b"\x30"
+"""First byte of a certificate in DER."""
+_ORDER = "Write the leaf first, then each issuer in turn, without the root."
+_WRONGLY_ISSUED = "Ask the owner of the authority for one that may issue it."
+_REMEDIES = {
+    Reason.NOT_A_CA: _WRONGLY_ISSUED,
+    Reason.PATH_LENGTH: _WRONGLY_ISSUED,
+    Reason.UNTRUSTED: "Put its root under ca/, or the sub-authorities that are missing at the end of the chain.",
+}
+"""What to do about a chain, where it is not to put its certificates in order."""
 _EDWARDS = ("Ed25519", "Ed448")
 
 
@@ -35,6 +47,8 @@ class _Held:
     file: StoredFile
     certificates: Certificates
     store: CertificateStore
+    der: bool
+    """Whether it is one certificate in DER."""
 
     @property
     def authorities(self) -> bool:
@@ -52,9 +66,12 @@ def _held(root: Root) -> list[_Held]:
     store, found = layout(root), []
     for file in stored_files(root):
         if file.path.lower().endswith(EXTENSIONS) and "/ocsp/" not in file.path and file.node.size:
-            certificates = parse_certificates(file.tree.read(file.node.path), f"{file.artefact}: {file.node.path}")
+            content = file.tree.read(file.node.path)
+            certificates = parse_certificates(content, f"{file.artefact}: {file.node.path}")
             if certificates:
-                found.append(_Held(file, certificates, store))
+                found.append(_Held(file, certificates, store, der=content.startswith(DER)))
+            if sum(len(each.certificates) for each in found) > MAX_CERTIFICATES:
+                raise ArtefactError(f"the store holds more than {MAX_CERTIFICATES} certificates; it is no store of a charger")
     if not found:
         raise NotApplicable("the certificate store of the image holds no certificates; they are installed on the device")
     return found
@@ -69,7 +86,8 @@ def keys_are_readable_by_their_owner_alone(root: Root, policy: Parameters, note:
     for file in keys:
         node = file.node
         if node.mode & 0o177 or node.uid != policy.service_user.uid:
-            what = f"the key {node.path} has mode {node.mode:04o} and owner {node.uid}"
+            reason = Reason.MODE if node.mode & 0o177 else Reason.OWNER
+            what = reason.said(f"the key {node.path} has mode {node.mode:04o} and owner {node.uid}")
             note.finding(what, at=file.at, remedy=f"Make it 0600 and owned by {policy.service_user.name}.")
         note.saw(f"{file.at} {node.mode:04o}")
 
@@ -80,35 +98,59 @@ def roots_and_chains_are_in_files_of_their_own(root: Root, policy: Parameters, n
     held = _held(root)
     roots = [certificate for each in held if each.authorities for certificate in each.certificates]
     for each in held:
+        if each.der:
+            what = Reason.UNREADABLE.said("the certificate is in DER, which EVerest does not read (x509_bundle.cpp)")
+            note.finding(what, at=each.file.at, remedy="Put it there in PEM.")
         if each.authorities:
             for certificate in each.certificates:
-                if not is_root(certificate) or not is_authority(certificate):
-                    what = f"'{subject(certificate)}' is no root authority"
+                if wrong := _root_fault(certificate):
+                    what = wrong.said(f"'{subject(certificate)}' is no root authority")
                     note.finding(what, at=each.file.at, remedy="Keep sub-authorities in the chain of their leaf, roots alone under ca/.")
         else:
-            for fault in _chain_faults(each.certificates, roots):
-                note.finding(fault, at=each.file.at, remedy="Write the leaf first, then each issuer in turn, without the root.")
+            for reason, what in _chain_faults(each.certificates, () if _is_half(each, held) else roots):
+                note.finding(reason.said(what), at=each.file.at, remedy=_REMEDIES.get(reason, _ORDER))
         note.saw(f"{each.file.at}: {len(each.certificates)} certificates")
 
 
-def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate]) -> Iterator[str]:
+def _root_fault(certificate: x509.Certificate) -> Reason | None:
+    if not _issued(certificate, certificate):
+        return Reason.NOT_A_ROOT
+    return None if is_authority(certificate) else Reason.NOT_A_CA
+
+
+def _is_half(one: _Held, held: Sequence[_Held]) -> bool:
+    """Whether a leaf is there alone and with its chain in another file beside it, as EVerest installs both (evse_security.cpp)."""
+    directory = one.file.path.rpartition("/")[0]
+    others = (each for each in held if each.file.path.rpartition("/")[0] == directory and len(each.certificates) > 1)
+    return len(one.certificates) == 1 and any(one.certificates[0] == each.certificates[0] for each in others)
+
+
+def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate]) -> Iterator[tuple[Reason, str]]:
     leaf, *rest = certificates
     if is_authority(leaf):
-        yield f"the first certificate, '{subject(leaf)}', is an authority and no leaf"
+        yield Reason.LEAF_IS_A_CA, f"the first certificate, '{subject(leaf)}', is an authority and no leaf"
     for certificate in certificates:
-        if is_root(certificate):
-            yield f"the chain holds the root '{subject(certificate)}'"
+        if _issued(certificate, certificate):
+            yield Reason.ROOT_IN_CHAIN, f"the chain holds the root '{subject(certificate)}'"
     for below, above in zip(certificates, rest, strict=False):
-        if not issued_by(below, above):
-            yield f"'{subject(above)}' follows '{subject(below)}' but did not issue it"
+        if not _issued(below, above):
+            yield Reason.WRONG_ORDER, f"'{subject(above)}' follows '{subject(below)}' but did not issue it"
         elif not is_authority(above):
-            yield f"'{subject(above)}' issued '{subject(below)}' and is no authority"
+            yield Reason.NOT_A_CA, f"'{subject(above)}' issued '{subject(below)}' and is no authority"
     for depth, authority in enumerate(rest):
         constraints = extension(authority, x509.BasicConstraints)
         if constraints is not None and constraints.path_length is not None and depth > constraints.path_length:
-            yield f"'{subject(authority)}' allows {constraints.path_length} authorities below it and the chain has {depth}"
-    if roots and not is_root(certificates[-1]) and not any(issued_by(certificates[-1], root) for root in roots):
-        yield f"the chain ends at '{subject(certificates[-1])}', which no root of the store issued"
+            yield (
+                Reason.PATH_LENGTH,
+                f"'{subject(authority)}' allows {constraints.path_length} authorities below it and the chain has {depth}",
+            )
+    if roots and not _issued(certificates[-1], certificates[-1]) and not any(_issued(certificates[-1], root) for root in roots):
+        yield Reason.UNTRUSTED, f"the chain ends at '{subject(certificates[-1])}', which no root of the store issued"
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether `issuer` made the certificate; of a weak signature, which CERT-04 refuses and the library may not verify at all, by the names alone."""
+    return issued_by(certificate, issuer) or (bool(weak_digest(certificate)) and certificate.issuer == issuer.subject)
 
 
 @check("CERT-04", on=Scope.ROOT)
@@ -124,19 +166,25 @@ def certificates_are_valid_and_strong(root: Root, policy: Parameters, note: Note
 
 def _age_faults(certificate: x509.Certificate, now: datetime, warning: timedelta) -> Iterator[tuple[str, str]]:
     name, end = subject(certificate), certificate.not_valid_after_utc
-    if not certificate.not_valid_before_utc <= now <= end:
-        yield f"'{name}' is not valid now", "Renew the certificate."
+    if now < certificate.not_valid_before_utc:
+        what = f"'{name}' is valid only from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on"
+        yield Reason.NOT_YET_VALID.said(what), "Wait until then, or mend the clock; otherwise let it be issued again."
+    elif now > end:
+        yield Reason.EXPIRED.said(f"'{name}' expired on {end:%Y-%m-%d}"), "Renew the certificate."
     elif end - now < warning:
-        yield f"'{name}' expires on {end:%Y-%m-%d}", "Renew the certificate."
+        yield Reason.EXPIRES_SOON.said(f"'{name}' expires on {end:%Y-%m-%d}"), "Renew the certificate."
 
 
 def _strength_faults(certificate: x509.Certificate, policy: Parameters) -> Iterator[tuple[str, str]]:
     name, digest = subject(certificate), weak_digest(certificate)
     if digest:
-        yield f"'{name}' is signed with {digest}", "Issue it with SHA-256 or stronger."
+        yield Reason.WEAK_DIGEST.said(f"'{name}' is signed with {digest}"), "Issue it with SHA-256 or stronger."
     kind, bits = key_bits(certificate)
     if kind not in _EDWARDS and (kind not in policy.certificate_key_bits or bits < policy.certificate_key_bits[kind]):
-        yield f"the key of '{name}' is {f'{kind} {bits}' if bits else kind}", "Issue it for an EC P-256 key or stronger."
+        yield (
+            Reason.WEAK_KEY.said(f"the key of '{name}' is {f'{kind} {bits}' if bits else kind}"),
+            "Issue it for an EC P-256 key or stronger.",
+        )
 
 
 @check("CERT-04", on=Scope.ROOT)
@@ -145,7 +193,7 @@ def no_certificate_is_for_tests(root: Root, policy: Parameters, note: Notes) -> 
     for each in _held(root):
         for certificate in each.certificates if not policy.development_authorities else ():
             if is_development(certificate):
-                what = f"'{subject(certificate)}' is of a PKI for development and tests"
+                what = Reason.DEVELOPMENT.said(f"'{subject(certificate)}' is of a PKI for development and tests")
                 note.finding(what, at=each.file.at, remedy="Install certificates of the operator's authorities.")
         note.saw(f"{each.file.at}: {len(each.certificates)} certificates")
 
@@ -157,20 +205,20 @@ def the_certificate_towards_the_csms_says_who_the_charger_is(root: Root, policy:
     if not leaves:
         raise NotApplicable("the certificate store of the image holds no certificate towards the CSMS; it is made on the device")
     for file, leaf in leaves:
-        for what in _identity_faults(leaf):
-            note.finding(f"'{subject(leaf)}' {what}", at=file.at, remedy="Let the CSMS's authority issue it again.")
+        for reason, what in _identity_faults(leaf):
+            note.finding(reason.said(f"'{subject(leaf)}' {what}"), at=file.at, remedy="Let the CSMS's authority issue it again.")
         note.saw(f"{file.at}: {subject(leaf)}")
 
 
-def _identity_faults(leaf: x509.Certificate) -> Iterator[str]:
+def _identity_faults(leaf: x509.Certificate) -> Iterator[tuple[Reason, str]]:
     for oid, what in (
         (NameOID.COMMON_NAME, "has no common name, which is the charger's"),
         (NameOID.ORGANIZATION_NAME, "names no operator"),
     ):
         if not leaf.subject.get_attributes_for_oid(oid):
-            yield what
+            yield Reason.WRONG_NAME, what
     usage, purposes = extension(leaf, x509.KeyUsage), extension(leaf, x509.ExtendedKeyUsage)
     if usage is not None and not usage.digital_signature:
-        yield "may not sign, as TLS asks of it: its key usage lacks digitalSignature"
+        yield Reason.WRONG_USAGE, "may not sign, as TLS asks of it: its key usage lacks digitalSignature"
     if purposes is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
-        yield "is for no TLS client: its extended key usage lacks clientAuth"
+        yield Reason.WRONG_USAGE, "is for no TLS client: its extended key usage lacks clientAuth"

@@ -1,7 +1,6 @@
 """What several checks share: where a finding is, the units of a root, and short lists in findings."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from everest_secure.checks.core import Boot, Location, Notes, Root
@@ -10,16 +9,12 @@ from everest_secure.image.tree import Tree, printable
 from everest_secure.parse.boot_entries import BootEntry, boot_entries
 from everest_secure.parse.commands import program
 from everest_secure.parse.everest_config import CONFIG, EverestConfig, read_everest_config
-from everest_secure.parse.packages import read_packages
-from everest_secure.parse.patterns import matches
 from everest_secure.parse.unit_graph import Start, starts
 from everest_secure.parse.units import Unit, Units
 
 SERVICE = "everest.service"
 CONFIG_OPTIONS = tuple("--config"[:length] for length in range(len("--co"), len("--config") + 1))
 _TRIAL_OPTIONS = tuple("--check"[:length] for length in range(len("--ch"), len("--check") + 1))
-_MULTILIB = re.compile(r"lib(?:32|64|x32)-")
-"""What OE-Core puts before the names of packages for another ABI (multilib.bbclass)."""
 MAX_SHOWN = 20
 """Findings of one kind that are listed one by one."""
 
@@ -151,29 +146,6 @@ def present_service(root: Root, note: Notes) -> Unit | None:
         return unit
     note.finding(f"{SERVICE} is missing or masked", at=at(root, unit.path), remedy="Install EVerest with its service.")
     return None
-
-
-def forbidden(
-    root: Root, patterns: Mapping[str, tuple[str, ...]], files: Mapping[str, tuple[str, ...]], requirement: str
-) -> Iterator[tuple[str, str]]:
-    """Yield what is installed although a requirement forbids it: a sentence part and the path that shows it."""
-    for package in read_packages(root.tree) or ():
-        if any(matches(name, patterns.get(requirement, ())) for name in (package.name, _MULTILIB.sub("", package.name, count=1))):
-            yield f"the package {package.name} {package.version} is installed", package.path
-    for pattern in files.get(requirement, ()):
-        if "*" not in pattern:
-            if root.tree.resolve(pattern):
-                yield f"the file {pattern} exists", pattern
-            continue
-        for node in root.tree.nodes():
-            if matches(node.path, (pattern,)):
-                yield f"the file {printable(node.path)} exists", node.path
-
-
-def package_evidence(root: Root) -> str:
-    """Say how far packages could be looked at."""
-    packages = read_packages(root.tree)
-    return f"{len(packages)} installed packages" if packages is not None else "no package list in the image, files looked at instead"
 
 
 def findings_up_to(note: Notes, found: list[tuple[str, Location]], *, remedy: str) -> None:

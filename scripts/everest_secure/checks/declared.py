@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from functools import singledispatch
 
-from everest_secure.checks.common import at, configuration, findings_up_to, package_evidence, started, units_of
+from everest_secure.checks.common import at, configuration, findings_up_to, started, units_of
 from everest_secure.checks.core import Check, Location, Notes, Root, Scope
+from everest_secure.checks.installed import installed, package_evidence, place_of_package
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
 from everest_secure.parse.accounts import read_accounts
 from everest_secure.parse.kernel_configs import kernel_configs
-from everest_secure.parse.packages import Package, read_packages
+from everest_secure.parse.packages import Package
 from everest_secure.parse.patterns import matches
 from everest_secure.parse.versions import satisfies
 from everest_secure.policy.declared import Condition, Declared, EverestIs, FileIs, KernelIs, NoFile, NoPackage, PackageIs, TextIs, UnitIs
@@ -69,9 +70,11 @@ def _no_file(condition: NoFile, root: Root, remedy: str, note: Notes) -> None:
 
 def _packages(root: Root) -> tuple[Package, ...]:
     """Return the installed packages; raises ArtefactError for an image without a list, of which nothing can be said."""
-    packages = read_packages(root.tree)
+    packages = installed(root)
     if packages is None:
-        raise ArtefactError(f"{root.artefact.name} has no list of packages; ask for a file of the package instead")
+        raise ArtefactError(
+            f"{root.artefact.name} has no list of packages, in it or beside it; keep IMAGE.manifest, or ask for a file of the package"
+        )
     return packages
 
 
@@ -83,7 +86,7 @@ def _package(condition: PackageIs, root: Root, remedy: str, note: Notes) -> None
     for package in found:
         if condition.relation and not satisfies(package.version, condition.relation, condition.version):
             what = f"the package {package.name} has the version {package.version}, not {condition.relation} {condition.version}"
-            note.finding(what, at=at(root, package.path, package.line), remedy=remedy)
+            note.finding(what, at=place_of_package(root, package), remedy=remedy)
         note.saw(f"{package.path}:{package.line}: {package.name} {package.version}")
 
 
@@ -92,7 +95,7 @@ def _no_package(condition: NoPackage, root: Root, remedy: str, note: Notes) -> N
     for package in _packages(root):
         if matches(package.name, (condition.name,)):
             what = f"the package {package.name} {package.version} is installed"
-            note.finding(what, at=at(root, package.path, package.line), remedy=remedy)
+            note.finding(what, at=place_of_package(root, package), remedy=remedy)
     note.saw(package_evidence(root))
 
 

@@ -10,10 +10,8 @@ from everest_secure.checks.common import (
     entries_of,
     executes,
     findings_up_to,
-    forbidden,
     option,
     options,
-    package_evidence,
     place_of,
     service,
     started,
@@ -21,6 +19,7 @@ from everest_secure.checks.common import (
     words,
 )
 from everest_secure.checks.core import Boot, Notes, Root, Scope, check
+from everest_secure.checks.installed import forbidden, package_evidence
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import program
@@ -122,8 +121,8 @@ def everest_connects_through_that_socket(root: Root, policy: Parameters, note: N
 def admin_panel_is_absent(root: Root, policy: Parameters, note: Notes) -> None:
     """No controller, no panel, nothing of it in packages."""
     remedy = "Build EVerest without the PACKAGECONFIG admin-panel and install no panel."
-    for what, path in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "NET-03"):
-        note.finding(what, at=at(root, path), remedy=remedy)
+    for what, where in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "NET-03"):
+        note.finding(what, at=where, remedy=remedy)
     files = [node for node in root.tree.under(WWW) if not node.is_directory]
     findings_up_to(note, [(f"{node.path} belongs to the admin panel", at(root, node.path)) for node in files], remedy=remedy)
     note.saw(f"{package_evidence(root)}; {WWW} holds {len(files)} files")
@@ -213,8 +212,8 @@ def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> N
 @check("NET-06", on=Scope.ROOT)
 def no_remote_access_program_is_installed(root: Root, policy: Parameters, note: Notes) -> None:
     """No package or program of the policy's list of remote access and discovery services."""
-    for what, path in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "NET-06"):
-        note.finding(what, at=at(root, path), remedy="Leave the package out of the image.")
+    for what, where in forbidden(root, policy.forbidden_packages, policy.forbidden_files, "NET-06"):
+        note.finding(what, at=where, remedy="Leave the package out of the image.")
     note.saw(package_evidence(root))
 
 

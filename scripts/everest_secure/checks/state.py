@@ -5,6 +5,8 @@ from itertools import product
 
 from everest_secure.checks.common import at, configuration, started
 from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.reason import Reason
+from everest_secure.checks.store import judge_directory
 from everest_secure.image.tree import Node
 from everest_secure.parse.everest_config import EverestConfig, Module
 from everest_secure.parse.evse_security import certificate_store
@@ -108,9 +110,7 @@ def _judge(root: Root, path: str, made: Directory | None, node: Node | None, pol
         owner, mode, place = str(node.uid), node.mode, at(root, node.path)
         owned = node.uid == user.uid
     else:
-        note.finding(f"nothing makes the directory {path} of the certificate store", at=at(root, path), remedy="Add it to the state list.")
+        what = Reason.LAYOUT.said(f"nothing makes the directory {path} of the certificate store")
+        note.finding(what, at=at(root, path), remedy="Add it to the state list.")
         return
-    if not owned or mode & 0o022:
-        what = f"the directory {path} of the certificate store belongs to {owner} with mode {mode:04o}"
-        note.finding(what, at=place, remedy=f"Let {user.name} own it, writable by nobody else.")
-    note.saw(f"{place}: {path} {owner} {mode:04o}")
+    judge_directory(path, owner=owner, owned=owned, mode=mode, place=place, user=user, note=note)

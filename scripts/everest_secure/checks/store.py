@@ -4,16 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from everest_secure.checks.common import stored_configuration
-from everest_secure.checks.core import Location, Root
+from everest_secure.checks.core import Location, Notes, Root
+from everest_secure.checks.reason import Reason
 from everest_secure.checks.subjects import is_root
+from everest_secure.errors import ArtefactError
 from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.tree import Node, Tree, printable
 from everest_secure.parse.evse_security import STORE, CertificateStore, certificate_store
 from everest_secure.parse.private_keys import FoundKey, find_keys
+from everest_secure.policy.parameters import ServiceUser
 
 ON_VAR, ON_DATA = "/var/lib/everest/certs", "/lib/everest/certs"
 """The directory that is mounted on the store, as the root sees it and as it lies on the data partition, which is mounted on /var."""
 
+MAX_FILE = 64 * 1024 * 1024
+"""Bytes of a file in a store: more than EVerest lets the whole store grow to before it cleans it (evse_security.hpp)."""
 _VAR = "/var"
 """Where the data partition is mounted."""
 
@@ -35,7 +40,9 @@ class StoredFile:
 
     @property
     def keys(self) -> tuple[FoundKey, ...]:
-        """Return the private keys in it."""
+        """Return the private keys in it; raises ArtefactError when it is too large for a file of a store."""
+        if self.node.size > MAX_FILE:
+            raise ArtefactError(f"{self.at} has {self.node.size} bytes and is no file of a certificate store; take it out")
         return tuple(find_keys(self.tree.blob(self.node)))
 
 
@@ -65,6 +72,15 @@ def stored_files(root: Root) -> Iterator[StoredFile]:
             if base and file is not None and file.is_file and (artefact, node.path) not in seen:
                 seen.add((artefact, node.path))
                 yield StoredFile(artefact, tree, file, known_as + node.path.removeprefix(base.path))
+
+
+def judge_directory(path: str, *, owner: str, owned: bool, mode: int, place: Location, user: ServiceUser, note: Notes) -> None:
+    """Note a finding when a directory of the store is not the service user's, or others may write to it; `owner` is what a finding calls its owner."""
+    if not owned or mode & 0o022:
+        what = f"the directory {path} of the certificate store belongs to {owner} with mode {mode:04o}"
+        remedy = f"Let {user.name} own it, writable by nobody else."
+        note.finding((Reason.MODE if owned else Reason.OWNER).said(what), at=place, remedy=remedy)
+    note.saw(f"{place}: {path} {owner} {mode:04o}")
 
 
 def _is_below(path: str, directory: str) -> bool:

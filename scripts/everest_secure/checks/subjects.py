@@ -30,7 +30,7 @@ def find_subjects(artefacts: Sequence[Artefact]) -> Mapping[Scope, Sequence[Name
     boots: list[Named] = []
     bundles: list[Named] = []
     for container in artefacts:
-        inside = tuple(_roots(container))
+        inside = tuple(roots_in(container))
         disks = _of_kind(container, *DISKS)
         if disks and not inside:
             raise ArtefactError(f"{container.name} has no partition with a root file system that can be read; {_contents(container)}")
@@ -39,10 +39,10 @@ def find_subjects(artefacts: Sequence[Artefact]) -> Mapping[Scope, Sequence[Name
                 f"{container.name} ({container.kind}) is neither a root file system nor a disk nor a bundle; {_contents(container)}"
             )
         for root in inside:
-            if not _repeats(root, [each for _, each in roots]):
+            if not repeats(root, [each for _, each in roots]):
                 roots.append((root.artefact.name, root))
-        boots += [(disk.name, Boot(disk, tuple(_roots(disk)))) for disk in disks]
-        outside = tuple(root for other in artefacts if other is not container for root in _roots(other))
+        boots += [(disk.name, Boot(disk, tuple(roots_in(disk)))) for disk in disks]
+        outside = tuple(root for other in artefacts if other is not container for root in roots_in(other))
         bundles += [(bundle.name, Bundle(bundle, outside)) for bundle in _of_kind(container, BUNDLE)]
     return {
         Scope.ROOT: roots,
@@ -55,16 +55,17 @@ def find_subjects(artefacts: Sequence[Artefact]) -> Mapping[Scope, Sequence[Name
 def repeated(artefacts: Sequence[Artefact], subjects: Mapping[Scope, Sequence[Named]]) -> tuple[str, ...]:
     """Return the names of root file systems that are no subject of their own, as another one holds the same bytes."""
     checked = {name for name, _ in subjects[Scope.ROOT]}
-    return tuple(root.artefact.name for container in artefacts for root in _roots(container) if root.artefact.name not in checked)
+    return tuple(root.artefact.name for container in artefacts for root in roots_in(container) if root.artefact.name not in checked)
 
 
-def _repeats(root: Root, earlier: Sequence[Root]) -> bool:
+def repeats(root: Root, earlier: Sequence[Root]) -> bool:
+    """Whether a root file system holds the same bytes as an earlier one."""
     return any(root.artefact.same_content(other.artefact) for other in earlier)
 
 
 def is_checkable(container: Artefact) -> bool:
     """Whether an artefact holds anything that is checked: a root file system, a disk, a bundle."""
-    return bool(_of_kind(container, *DISKS, BUNDLE)) or any(True for _ in _roots(container))
+    return bool(_of_kind(container, *DISKS, BUNDLE)) or any(True for _ in roots_in(container))
 
 
 def is_root(tree: Tree) -> bool:
@@ -87,12 +88,13 @@ def _builds(artefacts: Sequence[Artefact], checked: Sequence[Artefact]) -> Itera
         if artefact.companions:
             groups.setdefault(artefact.companions, []).append(artefact)
         elif artefact.kind not in (BUNDLE, DIRECTORY) and any(artefact is each for each in checked):
-            yield artefact.name, Build(artefact, tuple(_roots(artefact)), ())
+            yield artefact.name, Build(artefact, tuple(roots_in(artefact)), ())
     for companions, group in groups.items():
-        yield group[0].name, Build(group[0], tuple(root for artefact in group for root in _roots(artefact)), companions)
+        yield group[0].name, Build(group[0], tuple(root for artefact in group for root in roots_in(artefact)), companions)
 
 
-def _roots(container: Artefact) -> Iterator[Root]:
+def roots_in(container: Artefact) -> Iterator[Root]:
+    """Yield the root file systems of an artefact, outermost first."""
     seen: list[Tree] = []
     for artefact in container.walk():
         tree = artefact.tree

@@ -97,7 +97,8 @@ def _installed(build: Build, policy: Parameters) -> Mapping[str, frozenset[str]]
     The list that stand-ins for EVerest came with is not OE-Core's, and no bill covers it.
     """
     manifest = build.of(CompanionKind.MANIFEST)
-    found = list(parse_package_manifest(manifest.text(), manifest.name)) if manifest else []
+    listed = parse_package_manifest(manifest.text(), manifest.name) if manifest else ()
+    found = [(package.name, package.version) for package in listed]
     lists = [read_packages(root.tree) for root in build.roots if not (manifest and is_stand_in(root, policy))]
     found += [
         (package.name, package.version) for packages in lists for package in packages or () if package.path != LICENCES or not manifest

@@ -5,8 +5,10 @@ import re
 from everest_secure.checks.common import at, options, service, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
+from everest_secure.checks.installed import installed, place_of_package
 from everest_secure.checks.ocpp import ocpp_configurations, place
 from everest_secure.checks.programs import evse_security_programs
+from everest_secure.checks.reason import Reason
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.checks.store import stored_files
 from everest_secure.checks.tls import POLICY
@@ -16,7 +18,6 @@ from everest_secure.parse.commands import program
 from everest_secure.parse.device_nodes import node_access, open_to_others
 from everest_secure.parse.environment import read_environment
 from everest_secure.parse.openssl_cnf import read_openssl_config
-from everest_secure.parse.packages import read_packages
 from everest_secure.parse.private_keys import KeyKind
 from everest_secure.parse.program_text import holds, libraries, texts_like
 from everest_secure.parse.tmpfiles import read_changes
@@ -37,8 +38,8 @@ _QUERY = b"provider=tpm2"
 def tpm2_openssl_is_recent_enough(root: Root, policy: Parameters, note: Notes) -> None:
     """The package's version, and the version that the provider in the image says it has."""
     remedy = f"Set PREFERRED_VERSION_tpm2-openssl to {policy.tpm2_openssl} or later, from the layer that has it."
-    packages = [package for package in read_packages(root.tree) or () if package.name == PACKAGE]
-    found = [(f"{each.name} {each.version}", each.version, at(root, each.path, each.line)) for each in packages]
+    packages = [package for package in installed(root) or () if package.name == PACKAGE]
+    found = [(f"{each.name} {each.version}", each.version, place_of_package(root, each)) for each in packages]
     modules = libraries(root.tree, PROVIDER)
     for module in modules:
         versions = texts_like(root.tree.blob(module), _VERSION)
@@ -138,7 +139,7 @@ def keys_of_the_store_lie_in_the_tpm(root: Root, policy: Parameters, note: Notes
             if key.kind is KeyKind.TPM:
                 note.saw(f"{file.at}: {key.kind}")
             else:
-                what = f"the store holds a {key.kind}, which whoever reads the storage can copy"
+                what = Reason.SOFTWARE_KEY.said(f"the store holds a {key.kind}, which whoever reads the storage can copy")
                 note.finding(what, at=file.at, remedy="Remove it, revoke its certificate, and provision the charger with everest-tpm.")
     note.saw(f"{count} files of the certificate store")
 

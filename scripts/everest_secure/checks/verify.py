@@ -1,6 +1,6 @@
 """Runs every check on everything there is to check, and says for each requirement what came of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 from everest_secure import __version__
@@ -27,16 +27,20 @@ def verify(
     checks: Sequence[Check],
     time: datetime,
     run: Runner = one_by_one,
+    find: Callable[[Sequence[Artefact]], Mapping[Scope, Sequence[Named]]] = find_subjects,
+    partial: bool = False,
 ) -> Report:
-    """Verify artefacts that were opened together, at a time with a time zone; `run` decides how the checks are run.
+    """Verify artefacts that were opened together, at a time with a time zone.
 
+    `run` decides how the checks are run, and `find` what is checked. `partial` says that these are not all checks, so that a waiver that covers
+    nothing may be of use elsewhere.
     Raises ArtefactError when there is nothing to check in one of them, or two have the same name; an error in a single check is the outcome
     of its requirement.
     """
     strangers = sorted({check.requirement for check in checks} - set(catalogue.ids))
     if strangers:
         raise ValueError(f"there are checks of requirements that the catalogue does not know: {', '.join(strangers)}")
-    subjects = {**find_subjects(artefacts), Scope.CATALOGUE: [("catalogue", catalogue)]}
+    subjects = {**find(artefacts), Scope.CATALOGUE: [("catalogue", catalogue)]}
     today = time.date()
     found = run(subjects, checks, policy.parameters)
     results = tuple(
@@ -52,7 +56,7 @@ def verify(
         subjects=tuple(subject for artefact in artefacts for subject in _described(artefact)),
         groups=catalogue.groups,
         results=results,
-        notices=(*_unread(artefacts), *_repeated(artefacts, subjects), *_waived(policy, results, today)),
+        notices=(*_unread(artefacts), *_repeated(artefacts, subjects), *_waived(policy, results, today, partial=partial)),
     )
 
 
@@ -155,8 +159,8 @@ def _owed(given: Sequence[Evidence], today: date, days: int) -> tuple[Outcome, s
     return Outcome.EVIDENCE_MISSING, "no signed-off statement under 'evidence' in the policy file"
 
 
-def _waived(policy: Policy, results: Sequence[Result], today: date) -> tuple[str, ...]:
-    return notices(policy.waivers, results=results, today=today, days=policy.parameters.waiver_days)
+def _waived(policy: Policy, results: Sequence[Result], today: date, *, partial: bool) -> tuple[str, ...]:
+    return notices(policy.waivers, results=results, today=today, days=policy.parameters.waiver_days, partial=partial)
 
 
 def _unread(artefacts: Sequence[Artefact]) -> Iterator[str]:

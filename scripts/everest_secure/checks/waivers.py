@@ -36,8 +36,8 @@ def _mentions(text: str, words: str) -> bool:
     return re.search(f"{start}{re.escape(words)}{end}", text) is not None
 
 
-def notices(waivers: Sequence[Waiver], *, results: Iterable[Result], today: date, days: int) -> tuple[str, ...]:
-    """Return a sentence for each waiver that is expired, ends too late or covers nothing."""
+def notices(waivers: Sequence[Waiver], *, results: Iterable[Result], today: date, days: int, partial: bool = False) -> tuple[str, ...]:
+    """Return a sentence for each waiver that is expired, ends too late or, unless the results are `partial`, covers nothing."""
     used = {covered.where for result in results for covered in _covering(result)}
     said = []
     for waiver in waivers:
@@ -50,7 +50,7 @@ def notices(waivers: Sequence[Waiver], *, results: Iterable[Result], today: date
                 f"the waiver of {waiver.requirement} ({waiver.where}) ends on {waiver.expires}, in more than {days} days, and covers nothing; "
                 "let it end earlier and decide again then"
             )
-        elif waiver.where not in used:
+        elif waiver.where not in used and not partial:
             said.append(f"the waiver of {waiver.requirement} ({waiver.where}) covers nothing that was found; remove it")
     return tuple(said)
 

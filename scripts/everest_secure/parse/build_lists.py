@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from everest_secure.errors import ArtefactError
+from everest_secure.parse.packages import Package
 
 MAX_ISSUES = 100_000
 MAX_SCORE = 10.0
@@ -18,8 +19,8 @@ _EPOCH = re.compile(r"[0-9]+_")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def parse_package_manifest(text: str, where: str) -> tuple[tuple[str, str], ...]:
-    """Return name and version of each package in an image's `.manifest`: a line `NAME ARCHITECTURE VERSION` for each package (oe/utils.py, format_pkg_list()).
+def parse_package_manifest(text: str, where: str) -> tuple[Package, ...]:
+    """Return the packages of an image's `.manifest`: a line `NAME ARCHITECTURE VERSION` for each package (oe/utils.py, format_pkg_list()).
 
     Raises ArtefactError for a line of another form.
     """
@@ -29,7 +30,7 @@ def parse_package_manifest(text: str, where: str) -> tuple[tuple[str, str], ...]
         if words and len(words) != 3:
             raise ArtefactError(f"{where}:{number} is not the name, architecture and version of a package; give the manifest of a build")
         if words:
-            packages.append((words[0], words[2]))
+            packages.append(Package(words[0], words[2], where, number))
     return tuple(packages)
 
 

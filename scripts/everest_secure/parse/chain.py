@@ -14,7 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.certificates import Certificates, extension, is_authority, is_root, issued_by, key_bits, subject, weak_digest
-from everest_secure.parse.constraints import name_faults, unknown_critical
+from everest_secure.parse.constraints import unknown_critical
+from everest_secure.parse.name_constraints import name_faults
 
 MAX_LENGTH = 10
 """Certificates of a chain."""

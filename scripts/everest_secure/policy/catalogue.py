@@ -32,6 +32,12 @@ class Catalogue:
         groups = dict.fromkeys([*self.groups, *(entry.group for entry in more)])
         return Catalogue(tuple(groups), (*self.requirements, *more))
 
+    def only(self, *identifiers: str) -> "Catalogue":
+        """Return the catalogue without all but some requirements; raises PolicyError when there is none of an ID."""
+        wanted = {self.get(identifier).id for identifier in identifiers}
+        kept = tuple(entry for entry in self.requirements if entry.id in wanted)
+        return Catalogue(tuple(dict.fromkeys(entry.group for entry in kept)), kept)
+
     @property
     def families(self) -> frozenset[str]:
         """Letters that the IDs begin with: `NET`, `RAUC` ..."""

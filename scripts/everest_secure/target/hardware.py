@@ -50,6 +50,7 @@ def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int]) -> list[Ar
         *(word for slot, cable in enumerate(CABLES, 4) for word in _port(cable, slot, taps.get(cable))),
         *("-device", "i6300esb", "-action", "watchdog=reset"),
         *("-device", "VGA", "-device", "qemu-xhci,id=usb"),
+        *(word for text in machine.oem_strings for word in ("-smbios", f"type=11,value={text.replace(',', ',,')}")),
         *_second(machine.second_disk),
         *(() if machine.restarts else ("-no-reboot",)),
     ]

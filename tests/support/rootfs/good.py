@@ -114,6 +114,7 @@ def _units(fs: RootFs) -> None:
 
 def _services(fs: RootFs) -> None:
     fs.file("/usr/bin/nft", mode=0o755)
+    fs.file("/usr/sbin/everest-factory-reset", layer("recipes-core/everest-factory-reset/files/everest-factory-reset"), mode=0o755)
     fs.file("/etc/nftables/everest-firewall.nft", layer("recipes-connectivity/everest-firewall/files/everest-firewall.nft"))
     fs.file(f"{UNITS}/everest-firewall.service", layer("recipes-connectivity/everest-firewall/files/everest-firewall.service"))
     fs.link(f"{LOCAL}/sysinit.target.wants/everest-firewall.service", f"{UNITS}/everest-firewall.service")
@@ -130,6 +131,9 @@ def _services(fs: RootFs) -> None:
     fs.link(f"{LOCAL}/multi-user.target.wants/mosquitto.service", f"{UNITS}/mosquitto.service")
     fs.file(f"{UNITS}/var.mount", "[Mount]\nWhat=/dev/disk/by-partlabel/data\nWhere=/var\nType=ext4\nOptions=nodev,nosuid,noexec\n")
     fs.link(f"{LOCAL}/local-fs.target.requires/var.mount", f"{UNITS}/var.mount")
+    reset = "everest-factory-reset.service"
+    fs.file(f"{UNITS}/{reset}", layer(f"recipes-core/everest-factory-reset/files/{reset}"))
+    fs.link(f"{LOCAL}/local-fs.target.wants/{reset}", f"{UNITS}/{reset}")
     fs.file(
         f"{UNITS}/etc-everest-certs.mount",
         "[Mount]\nWhat=/var/lib/everest/certs\nWhere=/etc/everest/certs\nType=none\nOptions=bind,nodev,nosuid,noexec\n",

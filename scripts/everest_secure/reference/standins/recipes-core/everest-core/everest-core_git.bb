@@ -10,6 +10,8 @@ SRC_URI = "file://manager.py file://everest.service file://stand-ins.json file:/
 
 inherit systemd allarch
 
+RDEPENDS:${PN} = "everest-audit"
+
 SYSTEMD_SERVICE:${PN} = "everest.service"
 
 # PACKAGECONFIG as the real recipe has it, so that what the layer decides about it is decided here too (NET-03).
