@@ -35,7 +35,8 @@ def choice(store: Path) -> BootChoice:
     following = variables.get("BootNext", b"")
     order = [*struct.iter_unpack("<H", following), *struct.iter_unpack("<H", variables.get("BootOrder", b""))]
     options = [variables.get(f"Boot{number:04X}", b"") for (number,) in order]
-    return BootChoice(tuple(_partition(option) for option in options if option), once=bool(following))
+    found = [_partition(option) for option in options if option]
+    return BootChoice(tuple(partition for partition in found if partition is not None), once=bool(following))
 
 
 def boot_variables(store: Path) -> dict[str, bytes]:
@@ -59,8 +60,8 @@ def boot_variables(store: Path) -> dict[str, bytes]:
     return replaced | sound
 
 
-def _partition(option: bytes) -> uuid.UUID:
-    """Return the GUID of the partition on which a load option's program lies."""
+def _partition(option: bytes) -> uuid.UUID | None:
+    """Return the GUID of the partition on which a load option's program lies; None for the network, a shell and a whole disk."""
     _, length = struct.unpack_from("<IH", option)
     at = 6
     while option[at : at + 2] != b"\0\0":
@@ -72,4 +73,4 @@ def _partition(option: bytes) -> uuid.UUID:
         if (kind, subtype) == (_MEDIA, _HARD_DRIVE):
             return uuid.UUID(bytes_le=_PARTITION.unpack_from(option, at)[6])
         at += max(size, 4)
-    return uuid.UUID(int=0)
+    return None

@@ -38,9 +38,9 @@ class Recording:
     """The firmware's variables before it."""
     log: Path
 
-    def length(self) -> int:
-        """How many records there are: there is a moment before each, and one behind the last."""
-        return sum(1 for _ in records(self.log))
+    def moments(self) -> list[int]:
+        """Return the moments at which the disk is another one than before: behind how many records, of a write or a flush of the disk."""
+        return [number for number, record in enumerate(records(self.log), 1) if record.kind is not Kind.FLASH]
 
 
 @dataclass(frozen=True)
