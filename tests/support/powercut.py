@@ -128,8 +128,8 @@ class SlotWatch:
     switches: list[tuple[int, str]] = field(default_factory=list)
     """At which record the firmware's first choice became which slot."""
 
-    def watch(self) -> None:
-        """Go through all records."""
+    def watch(self, *, flushes: bool = True) -> "SlotWatch":
+        """Go through all records, without `flushes` as if none of them was a flush; returns itself."""
         areas = partitions(self.recording.disk)
         by_uuid = {area.uuid: area.label.removeprefix("efi-") for area in areas.values() if area.label.startswith("efi-")}
         first = min(area.offset for area in areas.values())
@@ -138,6 +138,8 @@ class SlotWatch:
         self.switches.append((0, slot))
         self._require_whole(0, slot, replay, areas)
         for number, record in enumerate(records(self.recording.log), 1):
+            if record.kind is Kind.FLUSH and not flushes:
+                continue
             replay.apply(record)
             if record.kind is Kind.FLASH:
                 chosen = self._chosen(replay.variables, by_uuid)
@@ -151,6 +153,7 @@ class SlotWatch:
                     self.faults.append(
                         f"record {number}: slot {slot} would be started, and {' '.join(touched) or 'the partition table'} is written"
                     )
+        return self
 
     def _chosen(self, variables: Path, by_uuid: dict[uuid.UUID, str]) -> str:
         found = [by_uuid[partition] for partition in choice(variables).partitions if partition in by_uuid]
