@@ -41,7 +41,7 @@ KILLED = int(os.environ.get("EVEREST_POWER_CUTS_KILLED", "1"))
 SEED = os.environ.get("EVEREST_POWER_CUTS_SEED") or str(random.randrange(10**6))
 SEEDED = f"EVEREST_POWER_CUTS_SEED={SEED} repeats this"
 UPDATE = "install update.raucb\nrestart\ndecide\nfirmware\nstate\n"
-PHASES = {("install",): 2000, ("install", "restart"): 400, ("install", "decide"): 60}
+PHASES = {("install",): 700, ("install", "restart"): 150, ("install", "decide"): 40}
 """Steps of an update after which power fails, and within how many writes to the disk."""
 LASTING = ("marker", "machine", "keys", "usable")
 POLL_SECONDS = 0.05
@@ -82,13 +82,13 @@ def numbers(update: Update) -> list[int]:
 
 @pytest.mark.proves("RAUC-03", "RAUC-06", "FS-03", "RAUC-07")
 def test_an_update_is_started_once_found_good_and_stays_and_keeps_keys_and_state(settled: Settled, update: Update, proof: Witness) -> None:
-    proof.excerpt(update.console.lines)
+    proof.excerpt(line for line in update.console.lines if "%" not in line)
     assert update.console.starts() == ["A", "B"]
     (after,) = update.console.states()
     assert after == {**settled.state, "slot": "B", "floor": after["floor"]}
     assert after["floor"] != "none"
-    assert any(line.endswith("slot B is good") for line in update.console.said("gate"))
-    assert update.console.orders() == ["A", "BA"]
+    assert "everest-update-gate: slot B is good" in update.console.said("gate")
+    assert update.console.orders() == ["BA"]
 
 
 @pytest.mark.proves("RAUC-06")
@@ -152,7 +152,7 @@ def test_a_charger_whose_power_is_cut_again_and_again_while_it_is_updated_comes_
     _require_lasting(settled, console, SEEDED)
     before, after = console.states()
     assert after["slot"] != before["slot"], SEEDED
-    assert console.said("gate")[-1].endswith(f"slot {after['slot']} is good"), SEEDED
+    assert f"everest-update-gate: slot {after['slot']} is good" in console.by_start()[-1].said("gate"), SEEDED
 
 
 def _require_lasting(settled: Settled, console: Console, where: str) -> None:

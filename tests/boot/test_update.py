@@ -6,6 +6,7 @@ without help. test_power_cuts.py has the update that goes well.
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ from .conftest import Witness
 pytestmark = pytest.mark.boot
 
 VERSION = "0.1.0"
+NOT_UP = "everest-update-gate: slot B was written and slot A runs: the update did not come up"
 HUNG = "systemd-networkd.service"
 """A service with a watchdog of three minutes (WatchdogSec) on which nothing here waits."""
 STEPS = f"""
@@ -63,7 +65,11 @@ class Journey:
 
 @pytest.fixture(scope="module")
 def journey(settled: Settled, tmp_path_factory: pytest.TempPathFactory) -> Journey:
-    directory = tmp_path_factory.mktemp("journey")
+    return travel(settled, tmp_path_factory.mktemp("journey"))
+
+
+def travel(settled: Settled, directory: Path) -> Journey:
+    """Take the charger through all steps."""
     keys = Store(KEYS)
     _, bundle = demonstration()
     good = images(bundle, directory)
@@ -122,7 +128,7 @@ def test_a_frozen_system_is_reset_by_the_watchdog_and_a_slot_that_froze_on_trial
     assert journey.starts[1].said("steps")[-1] == "freeze"
     gate = journey.starts[2].said("gate")
     proof.excerpt(gate)
-    assert gate[-1].endswith("slot B was written and slot A runs: the update did not come up")
+    assert NOT_UP in gate
 
 
 @pytest.mark.proves("FS-02", "RAUC-06")
@@ -130,7 +136,7 @@ def test_an_update_whose_root_is_damaged_falls_back_by_itself(journey: Journey, 
     assert journey.starts[2].installation("damaged.raucb")[-1] == "exit code 0"
     gate = journey.starts[3].said("gate")
     proof.excerpt(gate)
-    assert gate[-1].endswith("slot B was written and slot A runs: the update did not come up")
+    assert NOT_UP in gate
 
 
 @pytest.mark.proves("RAUC-06")
