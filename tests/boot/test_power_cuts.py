@@ -24,7 +24,7 @@ from everest_secure.target.machine import Machine
 from everest_secure.target.session import Session, power_on
 from support.measures import disk_writes
 from support.powercut import Moment, Recording, SlotWatch, moments, partitions
-from support.recorder import recorder
+from support.recorded import UPDATE, record
 from support.settled import MARK, Settled
 from support.steps import SAYS, SECONDS, Console, copied, demonstration, run_to_the_end, with_disk
 
@@ -40,7 +40,6 @@ KILLED = int(os.environ.get("EVEREST_POWER_CUTS_KILLED", "1"))
 """How often the machine itself is killed."""
 SEED = os.environ.get("EVEREST_POWER_CUTS_SEED") or str(random.randrange(10**6))
 SEEDED = f"EVEREST_POWER_CUTS_SEED={SEED} repeats this"
-UPDATE = "install update.raucb\nrestart\ndecide\nfirmware\nstate\n"
 PHASES = {("install",): 700, ("install", "restart"): 150, ("install", "decide"): 40}
 """Steps of an update after which power fails, and within how many writes to the disk."""
 LASTING = ("marker", "machine", "keys", "usable")
@@ -59,18 +58,8 @@ class Update:
 
 @pytest.fixture(scope="module")
 def update(settled: Settled, tmp_path_factory: pytest.TempPathFactory) -> Update:
-    directory = tmp_path_factory.mktemp("update")
-    charger = copied(settled.charger, directory / "machine")
     _, bundle = demonstration()
-    recording = Recording(settled.disk, settled.charger.own_variables, directory / "log")
-    # Used up by the run.
-    disk, variables = directory / "disk.raw", directory / "variables.fd"
-    subprocess.run(["cp", "--sparse=always", recording.disk, disk], check=True)
-    shutil.copyfile(recording.variables, variables)
-    with recorder(directory / "nbd", disk=disk, variables=variables, log=recording.log):
-        charger = replace(charger, storage=directory / "nbd")
-        console = run_to_the_end(with_disk(charger, directory / "second.ext4", UPDATE + "off", {"update.raucb": bundle}))
-    disk.unlink()
+    recording, console = record(settled, tmp_path_factory.mktemp("update"), UPDATE + "off", bundle)
     return Update(recording, console, {"a": _slot_a(settled.disk), "b": _images(bundle)})
 
 

@@ -42,6 +42,16 @@ class Recording:
         """Return the moments at which the disk is another one than before: behind how many records, of a write or a flush of the disk."""
         return [number for number, record in enumerate(records(self.log), 1) if record.kind is not Kind.FLASH]
 
+    def written(self) -> dict[str, int]:
+        """Return the bytes written to each partition by its label, to `variables` the firmware's flash, and to `table` whatever else there is."""
+        areas = partitions(self.disk).values()
+        sums: dict[str, int] = {}
+        for record in records(self.log):
+            within = [area.label for area in areas if _overlap(record, area.offset, area.size)]
+            place = "variables" if record.kind is Kind.FLASH else within[0] if within else "table"
+            sums[place] = sums.get(place, 0) + len(record.content)
+        return {place: size for place, size in sums.items() if size}
+
 
 @dataclass(frozen=True)
 class Moment:

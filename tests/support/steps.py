@@ -28,10 +28,17 @@ class Console:
     """What the image said."""
 
     lines: tuple[str, ...]
+    times: tuple[float, ...] = ()
+    """Seconds from power on to each line."""
 
     @classmethod
     def of(cls, lines: Sequence[Line]) -> "Console":
-        return cls(tuple(line.text for line in lines))
+        return cls(tuple(line.text for line in lines), tuple(line.seconds for line in lines))
+
+    def seconds_between(self, first: str, last: str) -> float:
+        """Return how long it took from a line to the next one that is another."""
+        start = self.lines.index(first)
+        return self.times[self.lines.index(last, start)] - self.times[start]
 
     def said(self, topic: str) -> list[str]:
         """Return the rest of the lines on a topic: `steps`, `rauc`, `firmware`, `gate`, `state`."""
