@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,7 @@ class Update:
 
     recording: Recording
     console: Console
-    whole: dict[str, dict[str, bytes]]
+    whole: dict[str, dict[str, bytes]] = field(repr=False)
     """Content of each slot's partitions, when they are whole."""
 
 

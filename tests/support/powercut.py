@@ -91,8 +91,13 @@ class _Replay:
         elif record.kind is Kind.FLUSH:
             write(self.disk, self.waiting)
             self.waiting.clear()
+        elif record.kind is Kind.LASTING_WRITE:
+            # Older ones to the same place must not come after it.
+            self.waiting.append(record)
+            write(self.disk, [each for each in self.waiting if _overlap(each, record.offset, len(record.content))])
+            self.waiting = [each for each in self.waiting if not _overlap(each, record.offset, len(record.content))]
         else:
-            write(self.variables if record.kind is Kind.FLASH else self.disk, [record])
+            write(self.variables, [record])
 
 
 def write(file: Path, changes: Sequence[Record]) -> None:
@@ -132,7 +137,7 @@ class SlotWatch:
 
     recording: Recording
     work: Path
-    whole: dict[str, dict[str, bytes]]
+    whole: dict[str, dict[str, bytes]] = field(repr=False)
     """By slot (`a`), what its partitions hold, by label, when they are whole."""
     faults: list[str] = field(default_factory=list)
     switches: list[tuple[int, str]] = field(default_factory=list)

@@ -48,7 +48,7 @@ class Kind(IntEnum):
 class Record:
     kind: Kind
     offset: int
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 def records(log: Path) -> Iterator[Record]:
