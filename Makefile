@@ -46,7 +46,7 @@ lint: $(READY) ## Static checks of Python, shell, YAML and recipes
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
-	shellcheck --enable=all --exclude=SC2250,SC2312 $$(git grep --files-with-matches '^#! */bin/sh')
+	shellcheck --enable=all --exclude=SC2250,SC2312 $$(git grep --files-with-matches '^#! */bin/sh\|^# shellcheck shell=sh')
 	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-secure/*.bb' 'meta-everest-secure/*.bbappend')
 	$(BIN)/oelint-adv --quiet $$(git ls-files 'meta-everest-prebuilt/*.bb')
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from cryptography import x509
@@ -18,6 +19,7 @@ from everest_secure.image.posix_acl import acl_from_text
 from everest_secure.parse import certificates as certs
 from everest_secure.parse.chain import build_chain, chain_faults, code_signing_faults, key_faults
 from everest_secure.parse.cms import verify_signed_data
+from everest_secure.parse.name_constraints import name_faults
 from everest_secure.parse.private_keys import find_keys
 from everest_secure.parse.revocation import list_faults, parse_revocation_lists
 from everest_secure.parse.rpm_database import DATABASES, read_rpm_database
@@ -37,6 +39,18 @@ def _certificates(_work: Path) -> Iterator[bytes]:
     root = issue("root", authority=True)
     leaf = issue("leaf", by=root, organization="o", unit="u")
     yield (leaf.pem + root.pem).encode()
+    trees: list[x509.GeneralName] = [
+        x509.DNSName("example.org"),
+        x509.IPAddress(ip_network("10.0.0.0/8")),
+        x509.DirectoryName(root.certificate.subject),
+    ]
+    names: list[x509.GeneralName] = [
+        x509.DNSName("a.example.org"),
+        x509.IPAddress(ip_address("10.0.0.1")),
+        x509.DirectoryName(leaf.certificate.subject),
+    ]
+    bound = issue("bound", by=root, authority=True, more=(x509.NameConstraints(trees, trees[:1]),))
+    yield (issue("a.example.org", by=bound, more=(x509.SubjectAlternativeName(names),)).pem + bound.pem + root.pem).encode()
     yield leaf.certificate.public_bytes(Encoding.DER)
     yield root.certificate.public_bytes(Encoding.DER)
 
@@ -46,6 +60,7 @@ def certificates(data: bytes) -> None:
     """Certificates, and all that a check asks of them."""
     found = certs.parse_certificates(data, "input")
     now = datetime(2026, 1, 1, tzinfo=UTC)
+    list(name_faults(found))
     for each in found:
         certs.subject(each)
         certs.is_authority(each)

@@ -5,7 +5,7 @@
 #
 # Usage:
 #   inherit everest-secure-initramfs
-#   PACKAGE_INSTALL = "everest-initramfs systemd systemd-initramfs udev"
+#   PACKAGE_INSTALL = "everest-initramfs systemd udev"
 
 inherit image features_check
 

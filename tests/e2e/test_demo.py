@@ -22,7 +22,7 @@ BUILT_IN = (
 )
 
 REFUSED = {
-    *("BIN-02", "TLS-01", "TPM-02", "RAUC-02", "OCPP-01", "CERT-08", "NET-06"),
+    *("BIN-02", "TLS-01", "TPM-02", "RAUC-02", "OCPP-01", "NET-06"),
     *("BIN-01", "BOOT-01", "BOOT-05", "KERN-01"),
     *("SUP-01", "SUP-02", "SUP-03"),
 }

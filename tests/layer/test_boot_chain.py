@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from everest_secure.run import run
 from support.bootchain import Made, Parts, make, parts
 from support.images import only_tree
 from support.layer import LAYER, Bench
+from support.signature import changes_with
 
 pytestmark = pytest.mark.layer
 
@@ -182,9 +184,11 @@ def test_a_key_that_is_not_there_stops_the_build(layer: Bench, image: Parts, mis
         make(layer, image, **{f"EVEREST_SECURE_BOOT_{missing}": "/nowhere"})
 
 
-def test_bitbake_watches_what_is_in_the_files_of_key_and_certificate(layer: Bench, image: Parts) -> None:
-    built = layer.build("charger", image.settings(), variables=("do_uki[file-checksums]",), extra_layers=(image.layer,))
-    assert built.variables["do_uki[file-checksums]"].split() == [f"{image.key}:True", f"{image.certificate}:True"]
+def test_another_key_or_certificate_in_the_same_files_signs_again(layer: Bench, image: Parts, tmp_path: Path) -> None:
+    own = replace(image, key=Path(shutil.copy(image.key, tmp_path)), certificate=Path(shutil.copy(image.certificate, tmp_path)))
+    built = layer.build("charger", own.settings(), variables=("do_uki[file-checksums]",), extra_layers=(own.layer,))
+    for file in (own.key, own.certificate):
+        assert changes_with(built.variables["do_uki[file-checksums]"], file, b"another")
 
 
 def test_the_efi_partition_holds_both_slots_and_the_firmware_falls_back_to_slot_a(made: Made) -> None:

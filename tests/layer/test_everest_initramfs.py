@@ -1,4 +1,7 @@
-"""What the initial RAM disk does and offers to nobody (FS-02, FS-04, NET-07, LOG-02)."""
+"""What the initial RAM disk does and offers to nobody (BOOT-03, FS-02, FS-04, NET-07, LOG-02)."""
+
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +47,28 @@ def test_the_machine_s_id_is_there_before_the_system_starts(layer: Bench) -> Non
     assert "Requires=sysroot.mount\n" in wanted.read_text()
     assert (wanted.parent / wanted.readlink()).is_file()
     assert contents(package)["/usr/libexec/everest-machine-id"] == 0o755
+
+
+@pytest.mark.parametrize(
+    ("line", "starts"),
+    [
+        ("ro quiet --", True),
+        ("ro quiet", False),
+        ("ro quiet -- init=/bin/sh", False),
+        ("ro quiet -- systemd.debug_shell --", False),
+        ("", False),
+    ],
+)
+def test_systemd_starts_when_nothing_stands_behind_the_signed_command_line(layer: Bench, tmp_path: Path, line: str, starts: bool) -> None:
+    (tmp_path / "cmdline").write_text(f"{line}\n")
+    text = (layer.package("everest-initramfs").files / "init").read_text()
+    for real, here in (("mount -t", "true -t"), ("/proc/cmdline", str(tmp_path / "cmdline")), ("/usr/lib/systemd/systemd", "echo started")):
+        assert text.count(real) == 1
+        text = text.replace(real, here)
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
+    assert (done.returncode == 0, done.stdout == "started\n") == (starts, starts)
+
+
+def test_the_initrd_starts_by_our_own_init(layer: Bench) -> None:
+    package = layer.package("everest-initramfs")
+    assert contents(package)["/init"] == 0o755

@@ -15,6 +15,7 @@ import pytest
 from support.authority import issue
 from support.journald import Journal, beside_journald, entries, eventually, installed_awks, needs_journald
 from support.layer import UNITS, Bench, contents
+from support.provisioning import CONFIGURATION, put_programs
 from support.shells import any_shell, shell
 
 pytestmark = pytest.mark.layer
@@ -35,6 +36,8 @@ class Monitor:
 
     files: Path
     directory: Path
+    certificate_program: Path
+    """everest-cert, with its library beside it."""
     sh: str = "dash"
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -43,10 +46,15 @@ class Monitor:
         self.journal.add(HARMLESS)  # a start without any entry is none to follow
         self.said = self.directory / "said"
         self.log = self.directory / "log/security.log"
+        self.certificates = self.directory / "certificates"
+        self.certificates.mkdir()
         self.environment = {
             "EVEREST_SECURITY_LOG": str(self.log),
             "EVEREST_SECURITY_LIBRARY": str(self.files / LIBRARY),
-            "EVEREST_SECURITY_CERTIFICATES": str(self.directory / "certificates"),
+            "EVEREST_SECURITY_CERTIFICATES": str(self.certificates),
+            "EVEREST_CERT": str(self.certificate_program),
+            "EVEREST_LIBRARY": str(self.certificate_program.parent),
+            "EVEREST_CONFIG_FILE": str(CONFIGURATION),
             "EVEREST_OWN_JOURNAL": f"--directory={self.said}",
             "EVEREST_JOURNAL": f"--directory={self.journal.directory}",
             "EVEREST_PCRS": str(self.directory / "registers"),
@@ -75,9 +83,16 @@ class Monitor:
         eventually(lambda: [event[2:3] for event in self.events()] == [[name] for name in names], self.events)
 
 
+@pytest.fixture(scope="module")
+def certificate_program(layer: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("everest-cert")
+    put_programs(layer, place)
+    return place / "everest-cert"
+
+
 @pytest.fixture
-def monitor(layer: Bench, tmp_path: Path) -> Monitor:
-    return Monitor(layer.package("everest-security-monitor").files, tmp_path)
+def monitor(layer: Bench, tmp_path: Path, certificate_program: Path) -> Monitor:
+    return Monitor(layer.package("everest-security-monitor").files, tmp_path, certificate_program)
 
 
 PROVOKED: Mapping[str, tuple[str, str]] = {
@@ -124,11 +139,11 @@ def test_what_lockdown_keeps_from_a_process_is_an_event_and_what_the_kernel_leav
 @needs_journald
 @any_shell
 @pytest.mark.parametrize("awk", installed_awks())
-def test_a_storm_is_one_event_and_a_number(layer: Bench, tmp_path: Path, sh: str, awk: str) -> None:
+def test_a_storm_is_one_event_and_a_number(layer: Bench, tmp_path: Path, certificate_program: Path, sh: str, awk: str) -> None:
     program = tmp_path / "awk"
     program.write_text(f'#!/bin/sh\nexec {awk}{" awk" if awk == "busybox" else ""} "$@"\n')
     program.chmod(0o755)
-    monitor = Monitor(layer.package("everest-security-monitor").files, tmp_path, sh, {"EVEREST_AWK": str(program)})
+    monitor = Monitor(layer.package("everest-security-monitor").files, tmp_path, certificate_program, sh, {"EVEREST_AWK": str(program)})
     with monitor.following():
         monitor.journal.add(*[REFUSED] * 50)
         monitor.see("packet-refused")
@@ -250,11 +265,11 @@ def test_the_log_does_not_grow_for_ever(monitor: Monitor) -> None:
 @pytest.mark.skipif(
     shutil.which("mosquitto") is None or shutil.which("mosquitto_sub") is None, reason="mosquitto or its clients are missing"
 )
-def test_everest_is_told_where_a_module_is_named(layer: Bench, tmp_path: Path) -> None:
+def test_everest_is_told_where_a_module_is_named(layer: Bench, tmp_path: Path, certificate_program: Path) -> None:
     files = layer.package("everest-security-monitor", EVEREST_SECURITY_EVENTS_MODULE="ocpp_api").files
     broker = tmp_path / "broker"
     (tmp_path / "broker.conf").write_text(f"listener 0 {broker}\nallow_anonymous true\nuser root\n")
-    monitor = Monitor(files, tmp_path, environment={"EVEREST_BROKER_SOCKET": str(broker)})
+    monitor = Monitor(files, tmp_path, certificate_program, environment={"EVEREST_BROKER_SOCKET": str(broker)})
     with subprocess.Popen(["mosquitto", "-v", "-c", tmp_path / "broker.conf"], stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         eventually(broker.exists)
@@ -274,14 +289,14 @@ def test_everest_is_told_where_a_module_is_named(layer: Bench, tmp_path: Path) -
 
 
 def test_certificates_that_expire_are_said_once_a_day(monitor: Monitor) -> None:
-    place = monitor.directory / "certificates/ca/v2g"
+    place = monitor.certificates / "ca/v2g"
     place.mkdir(parents=True)
     (place / "soon.pem").write_text(issue("Soon", days=10).pem)
     (place / "later.pem").write_text(issue("Later", days=400).pem)
     (place / "key.pem").write_text("-----BEGIN TSS2 PRIVATE KEY-----\n")
     said = monitor.run("daily").stdout
     assert said.startswith("certificate-expires: within 30 days: ")
-    assert "soon.pem (" in said
+    assert re.search(r"soon\.pem \(\d{4}-\d\d-\d\d\) CN=Soon ", said)
     assert "later.pem" not in said
     assert "key.pem" not in said
 
@@ -289,6 +304,24 @@ def test_certificates_that_expire_are_said_once_a_day(monitor: Monitor) -> None:
 def test_a_day_without_news_says_nothing(monitor: Monitor) -> None:
     done = monitor.run("daily")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_certificates_that_cannot_be_looked_at_are_said(monitor: Monitor) -> None:
+    monitor.certificates.rmdir()
+    assert monitor.run("daily").stdout == "certificate-expires: the certificates cannot be looked at\n"
+
+
+@needs_journald
+def test_what_root_calls_a_security_event_is_one_and_what_others_call_so_is_not(monitor: Monitor) -> None:
+    entry = ("session-1.scope", "/etc/everest/certs/client/csms/CSMS_LEAF_1.pem: removed")
+    with monitor.following():
+        monitor.journal.add(entry, fields={"SECURITY_EVENT": "certificate-revoked", "_UID": "1500", "PRIORITY": "1"})
+        monitor.journal.add(entry, fields={"SECURITY_EVENT": "certificate revoked", "_UID": "0", "PRIORITY": "1"})
+        monitor.journal.add(entry, fields={"SECURITY_EVENT": "certificate-revoked", "_UID": "0", "PRIORITY": "5"})
+        monitor.see("certificate-revoked")
+        eventually(lambda: entries(monitor.said, SECURITY_EVENT="certificate-revoked"))
+    assert monitor.events()[0][3] == "5"
+    assert monitor.events()[0][5] == entry[1]
 
 
 def test_wrong_usage_is_told(monitor: Monitor) -> None:

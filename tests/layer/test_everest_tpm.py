@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.layer import UNITS, Bench, contents
-from support.provisioning import Charger, charger, manual_of, owner_and_mode, program_of
+from support.provisioning import Charger, charger, library_of, manual_of, owner_and_mode, program_of
 from support.shells import SHELLS, shell
 from support.tpm import SoftwareTpm, resource_manager, software_tpm
 
@@ -36,8 +36,11 @@ def tpm(box: Charger) -> Iterator[SoftwareTpm]:
 
 
 def test_the_recipe_installs_the_command_its_unit_and_its_manual(layer: Bench) -> None:
-    installed = {f"/{UNITS}/everest-tpm-provision.service": 0o644, "/usr/sbin/everest-tpm": 0o755}
-    assert contents(layer.package("everest-tpm")) == installed
+    assert contents(layer.package("everest-tpm")) == {
+        "/usr/lib/everest-secure/certificate-store.sh": 0o644,
+        f"/{UNITS}/everest-tpm-provision.service": 0o644,
+        "/usr/sbin/everest-tpm": 0o755,
+    }
     assert manual_of(layer).is_file()
     assert "everest-tpm" in layer.package("packagegroup-everest-secure").depends
 
@@ -230,7 +233,9 @@ def test_help_names_every_command_and_every_exit_code(box: Charger, layer: Bench
     assert done.returncode == 0
     assert all(f"\n  {name} " in done.stdout for name in ("status", "provision", "csr", "verify", "random"))
     codes = re.search(
-        r"^UNSOUND=(\d+) FAILED=(\d+) NO_TPM=(\d+) NOT_ALLOWED=(\d+) USAGE=(\d+)$", program_of(layer).read_text(), re.MULTILINE
+        r"^UNSOUND=(\d+) FAILED=(\d+) NO_TPM=(\d+) NOT_ALLOWED=(\d+) USAGE=(\d+)$",
+        (library_of(layer) / "certificate-store.sh").read_text(),
+        re.MULTILINE,
     )
     assert codes is not None
     assert re.findall(r"(?:: |; )(\d+) ", done.stdout) == ["0", *codes.groups()]

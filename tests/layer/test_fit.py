@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from everest_secure.run import run
 from support.fit import ROOT, Parts, key, make, parts, start, trusting
 from support.flat_image import fit_of
 from support.layer import Bench
+from support.signature import changes_with
 
 pytestmark = pytest.mark.layer
 
@@ -136,6 +138,13 @@ def test_no_private_key_is_copied(layer: Bench, image: Parts) -> None:
     files = [path for path in layer.work.rglob("*") if path.is_file() and not path.is_symlink()]
     assert len(files) > 5
     assert [path for path in files if secret.encode() in path.read_bytes()] == []
+
+
+def test_another_key_or_certificate_in_the_same_files_signs_again(layer: Bench, image: Parts, tmp_path: Path) -> None:
+    own = replace(image, key=Path(shutil.copy(image.key, tmp_path)), certificate=Path(shutil.copy(image.certificate, tmp_path)))
+    built = layer.build("charger", own.settings(), variables=("do_fit[file-checksums]",), extra_layers=(own.layer,))
+    for file in (own.key, own.certificate):
+        assert changes_with(built.variables["do_fit[file-checksums]"], file, b"another")
 
 
 def test_a_missing_key_stops_the_build_with_what_to_do(layer: Bench, image: Parts) -> None:

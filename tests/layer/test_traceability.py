@@ -15,10 +15,6 @@ FAMILIES = "|".join(sorted({requirement.id.partition("-")[0] for requirement in 
 IDENTIFIER = re.compile(rf"\b(?:{FAMILIES})-\d\d\b")
 
 
-NOT_YET = {"CERT-08": "everest-cert"}
-"""Programs on the target that do not exist yet."""
-
-
 def identifiers(file: Path) -> set[str]:
     return set(IDENTIFIER.findall(file.read_text(errors="replace")))
 
@@ -28,14 +24,14 @@ def test_every_requirement_that_is_built_in_is_found_by_its_id() -> None:
     wanted = {entry.requirement.id: entry.built_in for entry in matrix.traces if entry.requirement.built_in != "-"}
     assert matrix.missing == ()
     assert len(wanted) > 40
-    assert {identifier for identifier, places in wanted.items() if not places} == NOT_YET.keys()
+    assert {identifier for identifier, places in wanted.items() if not places} == set()
 
 
 def test_every_package_that_the_catalogue_names_has_a_recipe() -> None:
     recipes = {recipe.stem.partition("_")[0] for recipe in LAYER.rglob("*.bb")}
     named = {name for requirement in load_catalogue().requirements for name in re.findall(r"`(everest-[a-z-]+)", requirement.built_in)}
     assert len(named) > 8
-    assert named - recipes == set(NOT_YET.values())
+    assert named - recipes == set()
 
 
 def test_no_file_of_the_layer_names_a_requirement_that_does_not_exist() -> None:

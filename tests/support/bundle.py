@@ -1,6 +1,7 @@
 """What tests of bundles work with: a PKI, an image and what `create` wants."""
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from everest_secure.bundle.device import Device, load_device
 from everest_secure.bundle.finish import Release
 from everest_secure.bundle.signing import Signer
 from everest_secure.pki.store import Store
-from everest_secure.run import HostTools, Tools
+from everest_secure.run import Argument, HostTools, Tools
 from support.pki import now
 
 
@@ -44,3 +45,28 @@ class Workshop:
     def description(self, *, version: str = "1.2.3") -> Description:
         image = Image("rootfs", self.directory / "rootfs.squashfs", "rootfs.img")
         return Description(compatible="everest-secure-test", version=version, images=(image,), build="build 7", description="A test")
+
+
+@dataclass(frozen=True)
+class FailingDisk(HostTools):
+    """The real programs on a disk that turns a bit in each bundle which a command of rauc makes."""
+
+    command: str
+
+    def run(
+        self,
+        argv: Sequence[Argument],
+        *,
+        paths: Sequence[Path] = (),
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: bytes = b"",
+    ) -> bytes:
+        said = super().run(argv, paths=paths, env=env, cwd=cwd, stdin=stdin)
+        if self.command in argv:
+            with Path(argv[-1]).open("r+b") as file:
+                file.seek(5000)
+                byte = file.read(1)[0]
+                file.seek(5000)
+                file.write(bytes([byte ^ 1]))
+        return said

@@ -50,8 +50,9 @@ class Journal:
         """Time of the next entry since 1970."""
         directory.mkdir()
 
-    def add(self, *entries: tuple[str, str], boot: str = BOOT) -> None:
-        """Append entries, each a unit or `kernel` and what it said, a second apart."""
+    def add(self, *entries: tuple[str, str], boot: str = BOOT, fields: Mapping[str, str] | None = None) -> None:
+        """Append entries, each a unit or `kernel` and what it said, a second apart; `fields` are further ones of each."""
+        more = "".join(f"{name}={value}\n" for name, value in {"PRIORITY": "6", **(fields or {})}.items())
         text = ""
         for unit, message in entries:
             self.seconds += 1
@@ -59,7 +60,7 @@ class Journal:
             source = "_TRANSPORT=kernel" if unit == "kernel" else f"_TRANSPORT=stdout\n_SYSTEMD_UNIT={unit}"
             text += (
                 f"__REALTIME_TIMESTAMP={self.clock * 1_000_000:.0f}\n__MONOTONIC_TIMESTAMP={self.seconds * 1_000_000:.0f}\n"
-                f"_BOOT_ID={boot}\n_MACHINE_ID={MACHINE}\nPRIORITY=6\n{source}\nMESSAGE={message}\n\n"
+                f"_BOOT_ID={boot}\n_MACHINE_ID={MACHINE}\n{more}{source}\nMESSAGE={message}\n\n"
             )
         self._files += 1
         target = self.directory / f"part-{self._files}.journal"

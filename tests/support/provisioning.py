@@ -1,4 +1,4 @@
-"""A charger to run everest-tpm on: a certificate store, a TPM in software, and the users that a charger has."""
+"""A charger to run everest-tpm and everest-cert on: a certificate store, a TPM in software, and the users that a charger has."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ NOBODY = 65534
 TSS = 1501
 USERS = {"root": 0, "everest": SERVICE, "nobody": NOBODY}
 CONFIGURATION = LAYER / "recipes-core/everest-config/files/config.yaml"
+PROGRAMS = ("everest-tpm", "everest-cert")
 KEYS = ("client/csms/CSMS_LEAF.tkey", "client/cso/SECC_LEAF.tkey")
 # The program sees accounts that this machine need not have.
 WITH_ACCOUNTS = 'mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && shift && exec "$@"'
@@ -28,14 +29,17 @@ WITH_ACCOUNTS = 'mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group"
 
 @dataclass(frozen=True)
 class Charger:
-    """A directory with all that the program touches, which every user may enter."""
+    """A directory with all that the programs touch, which every user may enter."""
 
     place: Path
     shell: tuple[str, ...]
+    program: str = "everest-tpm"
+    """The one that is called: everest-tpm or everest-cert."""
+    store: Path = Path()
 
-    @property
-    def store(self) -> Path:
-        return self.place / "certs"
+    def with_store(self, store: Path) -> "Charger":
+        """Return the same charger with another certificate store."""
+        return replace(self, store=store)
 
     @property
     def keys(self) -> tuple[Path, ...]:
@@ -52,7 +56,7 @@ class Charger:
 
     def command(self, *arguments: str | Path, user: str) -> list[str | Path]:
         """The command line of the program for a user; skips the test where this one cannot be become."""
-        program: list[str | Path] = [self.place / "everest-tpm", *arguments]
+        program: list[str | Path] = [self.place / self.program, *arguments]
         if os.geteuid() != 0:
             if user != "everest":
                 pytest.skip("only root can be another user")
@@ -65,11 +69,14 @@ class Charger:
         return {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "TMPDIR": str(self.place / "tmp"),
+            "EVEREST_LIBRARY": str(self.place),
             "EVEREST_CONFIG_FILE": str(self.place / "config.yaml"),
             "EVEREST_STORE": str(self.store),
             "EVEREST_IDENTITY": str(self.place / "charge-point-id"),
             "EVEREST_TPM_TCTI": tcti,
             "EVEREST_JOURNAL": str(self.place / "journal"),
+            "EVEREST_TPM": str(self.place / "everest-tpm"),
+            "EVEREST_OCPP": str(self.place / "ocpp"),
             **name,
             **more,
         }
@@ -100,26 +107,33 @@ def share(tpm: SoftwareTpm) -> None:
 
 
 @contextmanager
-def charger(layer: Bench, shell: tuple[str, ...]) -> Iterator[Charger]:
-    """Yield a charger as it leaves the factory, on which the program runs in a shell; skips the test where a part is missing."""
+def charger(layer: Bench, shell: tuple[str, ...], program: str = "everest-tpm") -> Iterator[Charger]:
+    """Yield a charger as it leaves the factory, on which the programs run in a shell; skips the test where a part is missing."""
     require("swtpm", "openssl", "tpm2_createprimary", "setpriv", "unshare")
-    interpreter = shutil.which(shell[0])
-    assert interpreter is not None
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         place.chmod(0o755)
         (place / "tmp").mkdir()
         (place / "tmp").chmod(0o1777)
-        program = place / "everest-tpm"
-        source = program_of(layer).read_text()
-        assert source.startswith("#!/bin/sh\n")
-        program.write_text(source.replace("#!/bin/sh", " ".join([f"#!{interpreter}", *shell[1:]]), 1))
-        program.chmod(0o755)
+        put_programs(layer, place, shell)
         shutil.copy(CONFIGURATION, place / "config.yaml")
         for key in KEYS:
             (place / "certs" / key).parent.mkdir(parents=True)
         _accounts(place)
-        yield Charger(place, shell)
+        yield Charger(place, shell, program, place / "certs")
+
+
+def put_programs(layer: Bench, place: Path, shell: tuple[str, ...] = ("dash",)) -> None:
+    """Put both programs into a directory, to be run by a shell, and what they read beside them (EVEREST_LIBRARY)."""
+    interpreter = shutil.which(shell[0])
+    assert interpreter is not None
+    for name in PROGRAMS:
+        source = program_of(layer, name).read_text()
+        assert source.startswith("#!/bin/sh\n")
+        (place / name).write_text(source.replace("#!/bin/sh", " ".join([f"#!{interpreter}", *shell[1:]]), 1))
+        (place / name).chmod(0o755)
+        for file in library_of(layer, name).iterdir():
+            shutil.copy(file, place)
 
 
 def _accounts(place: Path) -> None:
@@ -136,14 +150,19 @@ def _accounts(place: Path) -> None:
             path.chmod(0o700)
 
 
-def program_of(layer: Bench) -> Path:
-    """The program as the recipe installs it."""
-    return layer.package("everest-tpm").files / "usr/sbin/everest-tpm"
+def program_of(layer: Bench, name: str = "everest-tpm") -> Path:
+    """The program as its recipe installs it."""
+    return layer.package(name).files / "usr/sbin" / name
 
 
-def manual_of(layer: Bench) -> Path:
+def library_of(layer: Bench, name: str = "everest-tpm") -> Path:
+    """The directory of what its recipe installs for it to read."""
+    return layer.package(name).files / "usr/lib/everest-secure"
+
+
+def manual_of(layer: Bench, name: str = "everest-tpm") -> Path:
     """Its manual page, which has a package of its own."""
-    return layer.package("everest-tpm").files.with_name("everest-tpm-doc") / "usr/share/man/man8/everest-tpm.8"
+    return layer.package(name).files.with_name(f"{name}-doc") / f"usr/share/man/man8/{name}.8"
 
 
 def owner_and_mode(path: Path) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-# Requirements: FS-02, FS-04, NET-06, NET-07, LOG-02
+# Requirements: BOOT-03, FS-02, FS-04, NET-06, NET-07, LOG-02
 SUMMARY = "Units of the initial RAM disk: restart on failure, never a shell"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
@@ -6,6 +6,7 @@ LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7ca
 SRC_URI = "file://10-everest-initramfs.preset \
            file://50-restart.conf \
            file://50-verified-root.conf \
+           file://init \
            file://everest-machine-id \
            file://everest-machine-id.service"
 
@@ -18,6 +19,9 @@ EVEREST_TEMPLATE_VARIABLES = "EVEREST_BOOT_LIMIT_SECONDS"
 EVEREST_INITRAMFS_MASKED = "debug-shell.service emergency.service rescue.service"
 
 do_install() {
+    # BOOT-03: in the place of systemd-initramfs
+    install -D -m 0755 ${WORKDIR}/init ${D}/init
+
     install -D -m 0755 ${WORKDIR}/everest-machine-id ${D}${libexecdir}/everest-machine-id
     install -D -m 0644 ${WORKDIR}/everest-machine-id.service ${D}${systemd_system_unitdir}/everest-machine-id.service
     install -d ${D}${systemd_system_unitdir}/initrd.target.wants ${D}${sysconfdir}/systemd/system
@@ -38,4 +42,4 @@ do_install() {
     done
 }
 
-FILES:${PN} += "${systemd_system_unitdir} ${systemd_unitdir}/system-preset"
+FILES:${PN} += "/init ${systemd_system_unitdir} ${systemd_unitdir}/system-preset"

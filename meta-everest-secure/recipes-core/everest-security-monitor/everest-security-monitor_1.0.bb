@@ -33,4 +33,4 @@ do_install() {
 FILES:${PN} += "${nonarch_libdir}/everest-secure ${systemd_system_unitdir}"
 
 # mosquitto-clients where the module has a name at all.
-RDEPENDS:${PN} = "everest-broker-conf everest-state ${@bb.utils.contains('EVEREST_SECURITY_EVENTS_MODULE', '', 'mosquitto-clients', '', d)} openssl-bin systemd"
+RDEPENDS:${PN} = "everest-broker-conf everest-cert everest-state ${@bb.utils.contains('EVEREST_SECURITY_EVENTS_MODULE', '', 'mosquitto-clients', '', d)} systemd"

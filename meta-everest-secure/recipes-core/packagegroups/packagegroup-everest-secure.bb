@@ -10,6 +10,7 @@ inherit packagegroup
 
 RDEPENDS:${PN} = "\
     everest-broker-conf \
+    everest-cert \
     everest-config \
     everest-data-partition \
     everest-factory-reset \

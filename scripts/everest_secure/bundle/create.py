@@ -9,6 +9,7 @@ from cryptography import x509
 
 from everest_secure.bundle import manifest, rauc, releaselog, signing
 from everest_secure.bundle.description import Description
+from everest_secure.bundle.digest import Digest
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.finish import Release, finish, require_recipients
 from everest_secure.bundle.inspect import BundleInfo
@@ -54,9 +55,9 @@ def create(description: Description, release: Release, signer: Signer) -> Bundle
             tools=release.tools,
         )
 
-        def describe(found: BundleInfo, digest: str) -> releaselog.Line:
+        def describe(found: BundleInfo, digest: Digest) -> releaselog.Line:
             _require_same(found, description)
-            return releaselog.line("create", output, found, signer=ready.certificate, now=release.now, sha256=digest)
+            return releaselog.line("create", output, found, signer=ready.certificate, now=release.now, sha256=digest.of_file)
 
         return finish(made, release, describe)
 

@@ -1,6 +1,5 @@
 """What every signed bundle goes through before it gets its name: both verifiers, encryption for its recipients, the disk, the release log."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -9,14 +8,15 @@ from pathlib import Path
 
 from everest_secure.bundle import judge, rauc, releaselog
 from everest_secure.bundle.device import Device
+from everest_secure.bundle.digest import Digest, digest_of
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.publish import publish, sync
 from everest_secure.image import blob, raucb
 from everest_secure.run import Tools
 
-Describe = Callable[[BundleInfo, str], releaselog.Line]
-"""Returns the log's line for a bundle, given what it says of itself and its SHA-256."""
+Describe = Callable[[BundleInfo, Digest], releaselog.Line]
+"""Returns the log's line for a bundle, given what it says of itself and its digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,21 @@ def finish(signed: Path, release: Release, describe: Describe) -> BundleInfo:
     """
     with ThreadPoolExecutor() as threads:  # disk and digest are others' work while the hash tree is verified
         writing = threads.submit(sync, signed)
-        digest = threads.submit(sha256, signed)
+        reading = threads.submit(digest_of, signed)
         device = replace(release.device, recipient=None, accept_unencrypted=True)
         info = judge.require_accepted(judge.judge(signed, device=device, now=release.now, tools=release.tools))
         writing.result()
-    final, sha = signed, digest.result()
+    final, digest = signed, reading.result()
     if info.format == "crypt":
         final = _encrypted(signed, release)
-        sha = sha256(final)
+        verified, digest = digest, digest_of(final)
+        if digest.payload.digest() != verified.payload.digest():
+            raise BundleError(f"rauc changed the payload of {release.output.name} when it encrypted it; check which rauc is installed")
+    line = describe(info, digest)
     if release.log is not None:
-        releaselog.append(release.log, describe(info, sha))
+        releaselog.append(release.log, line)
     publish(final, release.output)
     return info
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_recipients(form: str, recipients: Sequence[Path]) -> None:
@@ -81,8 +78,8 @@ def _encrypted(signed: Path, release: Release) -> Path:
         keyring=release.device.keyring.resolve(),
         tools=release.tools,
     )
-    before, after = (raucb.split_bundle(blob.from_file(path)) for path in (signed, final))
-    if before is None or after is None or not after.encrypted or before.payload.size != after.payload.size:
+    after = raucb.split_bundle(blob.from_file(final))
+    if after is None or not after.encrypted:
         raise BundleError(f"rauc did not encrypt {release.output.name} as it was asked to; check which rauc is installed")
     if release.device.recipient is not None:
         judge.require_accepted(judge.judge(final, device=release.device, now=release.now, tools=release.tools))

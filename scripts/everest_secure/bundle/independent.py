@@ -1,10 +1,11 @@
 """Verifies a bundle without the `rauc` binary and without root: everything from its signature down to the digest of each image.
 
-The order is RAUC's: nothing of the payload is read before signature and chain hold. Rules of RAUC are those of its `src/bundle.c`, `src/signature.c`
+The order is RAUC's: nothing of the payload is read before signature and chain hold, and nothing in it is believed before its hash tree does. Rules of RAUC are those of its `src/bundle.c`, `src/signature.c`
 and `src/manifest.c`; a chain is judged as OpenSSL does with the purpose `codesign`.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -132,13 +133,15 @@ def _payload_reasons(envelope: Envelope, manifest: Manifest, form: str) -> tuple
         data = raucb.plain_data(tree, manifest)
     except ArtefactError as error:
         return (_reason(Why.MANIFEST, error),)
-    try:
-        result = tree.verify()
-    except ArtefactError as error:
-        return (_reason(Why.PAYLOAD, error),)
-    if not result.holds(root_hash):
-        return (Reason(Why.PAYLOAD, _altered(len(result.corrupt_blocks), len(result.corrupt_hash_blocks)), _AGAIN),)
-    return tuple(image_reasons(data, manifest))
+    with ThreadPoolExecutor() as threads:
+        images = threads.submit(lambda: tuple(image_reasons(data, manifest)))  # believed only if the hash tree holds
+        try:
+            result = tree.verify()
+        except ArtefactError as error:
+            return (_reason(Why.PAYLOAD, error),)
+        if not result.holds(root_hash):
+            return (Reason(Why.PAYLOAD, _altered(len(result.corrupt_blocks), len(result.corrupt_hash_blocks)), _AGAIN),)
+        return images.result()
 
 
 def _altered(blocks: int, hash_blocks: int) -> str:

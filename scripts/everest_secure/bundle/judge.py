@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.inspect import BundleInfo, info_of
 from everest_secure.bundle.verdict import PAYLOAD_STAGE, SIGNATURE_STAGE, Reason, Verdict, Why
 from everest_secure.errors import ProgramFailedError
+from everest_secure.image import blob
 from everest_secure.run import Tools
 
 
@@ -72,8 +74,11 @@ def judge(bundle: Path, *, device: Device, now: datetime, tools: Tools | None, p
     Without `payload` they look no further than the signed manifest. With `thorough` rauc reads the payload as well, for which it unpacks it into the directory for temporary files. Raises ArtefactError or
     BundleError when the bundle cannot be judged, and ToolError when there is no rauc.
     """
-    verdict = independent.verify(bundle, device=device, now=now, payload=payload)
-    return Judgement(bundle, device, verdict, _ask_rauc(bundle, device, tools, thorough=thorough) if tools else None)
+    blob.from_file(bundle)  # what is no file is not handed to rauc, which would wait for the other end of a pipe
+    with ThreadPoolExecutor() as threads:  # neither waits for what the other says
+        asked = threads.submit(_ask_rauc, bundle, device, tools, thorough=thorough) if tools else None
+        verdict = independent.verify(bundle, device=device, now=now, payload=payload)
+        return Judgement(bundle, device, verdict, asked.result() if asked else None)
 
 
 def require_accepted(judgement: Judgement) -> BundleInfo:

@@ -83,8 +83,12 @@ def info(bundle_file: Path, *, configuration: Path, keyring: Path, key: Path | N
 
 
 def extract(bundle_file: Path, directory: Path, *, configuration: Path, keyring: Path, key: Path | None = None, tools: Tools) -> None:
-    """Unpack a bundle into a new directory, for which rauc verifies the payload as well; paths and errors as in `info`."""
-    argv: list[Argument] = ["rauc", "--conf", configuration, "--keyring", keyring, "extract", bundle_file, directory]
+    """Unpack a bundle into a new directory, for which rauc verifies the payload as well; paths and errors as in `info`.
+
+    Without `--trust-environment` rauc refuses bundles on file systems that it does not know (btrfs) or whose device it cannot see (a sandbox). That nobody
+    changes the file meanwhile matters to a device, which installs what it read; here the bundle is judged and not used.
+    """
+    argv: list[Argument] = ["rauc", "--conf", configuration, "--keyring", keyring, "extract", "--trust-environment", bundle_file, directory]
     tools.run(argv, paths=_paths(configuration, bundle_file, keyring, key, directory.parent))
 
 

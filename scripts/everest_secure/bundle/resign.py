@@ -1,14 +1,14 @@
 """Signs a bundle again: from the keys of the build to those of the release, the payload untouched."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from everest_secure.bundle import cms, judge, releaselog, signing
 from everest_secure.bundle.copying import copy_head
 from everest_secure.bundle.device import Device
+from everest_secure.bundle.digest import Digest, tail_of
 from everest_secure.bundle.errors import BundleError
-from everest_secure.bundle.finish import Release, finish, require_recipients, sha256
+from everest_secure.bundle.finish import Release, finish, require_recipients
 from everest_secure.bundle.independent import MAX_SIGNATURE
 from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.judge import Judgement
@@ -52,8 +52,7 @@ def resign(source: Source, release: Release, signer: Signer) -> BundleInfo:
         raise TypeError(old)
     copies = 2 if info.format == "crypt" else 1
     require_space(output.parent, envelope.payload.size * copies + SPACE_OVERHEAD, f"the bundle {output.name}")
-    with ThreadPoolExecutor() as threads, staging(output, error=BundleError) as work:
-        before = threads.submit(sha256, source.path)
+    with staging(output, error=BundleError) as work:
         signed = work / output.name
         signature = cms.sign(content, ready)
         if len(signature) > MAX_SIGNATURE:
@@ -62,10 +61,9 @@ def resign(source: Source, release: Release, signer: Signer) -> BundleInfo:
         with signed.open("ab") as file:
             file.write(signature + len(signature).to_bytes(8, "big"))
 
-        def describe(found: BundleInfo, digest: str) -> releaselog.Line:
-            return releaselog.line(
-                "resign", output, found, signer=ready.certificate, now=release.now, sha256=digest, source=_of(source, old, before.result())
-            )
+        def describe(found: BundleInfo, digest: Digest) -> releaselog.Line:
+            origin = _of(source, old, digest.with_tail(tail_of(envelope)))
+            return releaselog.line("resign", output, found, signer=ready.certificate, now=release.now, sha256=digest.of_file, source=origin)
 
         return finish(signed, release, describe)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from everest_secure import checks
 from everest_secure.certs.layout import with_stores_alone
-from everest_secure.certs.offer import read
+from everest_secure.certs.offer import given
 from everest_secure.certs.subjects import find_stores
 from everest_secure.checks.core import Check, Scope, registered
 from everest_secure.checks.tpm import ocpp_makes_its_keys_in_the_tpm
@@ -36,7 +36,7 @@ def check_stores(
     """
     policy = policy_of(profile, policy_file)
     artefacts = [open_artefact(path) for path in paths]
-    report = verify_stores(artefacts, policy=policy, configuration=read(configuration) if configuration else None)
+    report = verify_stores(artefacts, policy=policy, configuration=given(configuration).content if configuration else None)
     return report.with_digests({path.name: _digest(path) for path in paths if path.is_file()})
 
 

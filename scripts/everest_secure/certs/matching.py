@@ -1,12 +1,11 @@
 """What a store cannot show of itself and those who stage it must: that files hold what they are given for, and that a chain and its key belong together."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from cryptography import x509
 
 from everest_secure.certs.keys import keys_in, public_key_of, same_key
-from everest_secure.certs.offer import Offer, OfferedLeaf, certificates_of, read, request_of
+from everest_secure.certs.offer import Given, Offer, OfferedLeaf, certificates_of, request_of
 from everest_secure.checks.core import Check, Location, Notes, Root, Scope
 from everest_secure.checks.reason import Reason
 from everest_secure.parse.certificates import public_key, subject
@@ -14,7 +13,7 @@ from everest_secure.policy.parameters import Parameters
 
 REQUIREMENT = "CERT-08"
 """The one that asks for checks before a certificate is installed."""
-_Found = tuple[Path, Reason, str, str]
+_Found = tuple[Given, Reason, str, str]
 """A file, why it is refused, what was found, and what to do."""
 
 
@@ -23,18 +22,18 @@ def matching(offer: Offer) -> Check:
 
     def what_is_staged_belongs_together(_root: Root, _policy: Parameters, note: Notes) -> None:
         for file, reason, what, remedy in _faults(offer):
-            note.finding(reason.said(what), at=Location(str(file)), remedy=remedy)
+            note.finding(reason.said(what), at=Location(file.name), remedy=remedy)
         for file in offer.files:
-            note.saw(str(file))
+            note.saw(file.name)
 
     return Check(REQUIREMENT, Scope.ROOT, what_is_staged_belongs_together)
 
 
 def _faults(offer: Offer) -> Iterator[_Found]:
-    for file in (path for paths in offer.roots.values() for path in paths):
+    for file in (file for files in offer.roots.values() for file in files):
         if certificates_of(file).certificates == ():
             yield file, Reason.NO_CERTIFICATE, "the file holds no certificate", "Name the PEM or DER file of a root authority."
-    for leaf in (each for each in (offer.csms, offer.secc) if each):
+    for leaf in offer.leaves:
         chain = certificates_of(leaf.chain).certificates
         if chain == ():
             yield leaf.chain, Reason.NO_CERTIFICATE, "the file holds no certificate", "Name the PEM file of a chain, leaf first."
@@ -52,13 +51,12 @@ def _key_faults(leaf: OfferedLeaf, certificate: x509.Certificate) -> Iterator[_F
         yield leaf.request, Reason.KEY_MISMATCH, what, "Give the request that the certificate was issued for."
     if leaf.key is None:
         return
-    content = read(leaf.key)
-    found = keys_in(content, str(leaf.key))
+    found = keys_in(leaf.key.content, leaf.key.name)
     if len(found) != 1:
         what = f"the file holds {len(found) or 'no'} private keys and is to hold one"
         yield leaf.key, Reason.KEY_MISMATCH if found else Reason.NO_KEY, what, "Name the file of the leaf's key."
         return
-    public = public_key_of(content, found[0], str(leaf.key))
+    public = public_key_of(leaf.key.content, found[0], leaf.key.name)
     if public is None:
         what = f"the {found[0].kind} is encrypted, or cannot be read, and nobody can say whether it is that of '{name}'"
         yield leaf.key, Reason.SOFTWARE_KEY, what, "Let everest-tpm make the key on the charger, and give its request."

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from posixpath import basename
 
 from everest_secure.certs.keys import keys_in
-from everest_secure.certs.offer import Offer, OfferedLeaf, StageError, certificates_of, read
+from everest_secure.certs.offer import Given, Offer, OfferedLeaf, StageError, certificates_of
 from everest_secure.image.tree import Node, NodeType, Tree
 from everest_secure.parse.everest_config import CONFIG, parse_everest_config
 from everest_secure.parse.evse_security import STORE, certificate_store
@@ -37,16 +37,16 @@ class Member:
 def members_of(offer: Offer) -> tuple[Member, ...]:
     """Return the store, directories before what is in them.
 
-    Raises StageError for a file that cannot be read and for a path of the configuration outside the store, ArtefactError for a configuration that is none.
+    Raises StageError for a path of the configuration outside the store, ArtefactError for a configuration that is none.
     """
     config = parse_everest_config(offer.layout.decode("utf-8", "replace"), CONFIG) if offer.layout is not None else None
     store, files = certificate_store(config), []
-    bundles: dict[str, tuple[Path, ...]] = {}
-    for kind, paths in offer.roots.items():
+    bundles: dict[str, tuple[Given, ...]] = {}
+    for kind, given in offer.roots.items():
         bundle = _below(store.bundles[f"{kind}_ca_bundle"])
         place = bundle if "." in basename(bundle) else f"{bundle}/{kind.upper()}_ROOT_CA.pem"
-        bundles[place] = (*bundles.get(place, ()), *paths)
-    files += [Member(place, certificates_of(*paths).content) for place, paths in bundles.items()]
+        bundles[place] = (*bundles.get(place, ()), *given)
+    files += [Member(place, certificates_of(*given).content) for place, given in bundles.items()]
     for name, leaf in (("csms", offer.csms), ("secc", offer.secc)):
         if leaf is not None:
             places = (_below(store.leaves[f"{name}_leaf_{what}_directory"]) for what in ("cert", "key"))
@@ -66,9 +66,8 @@ def _below(path: str) -> str:
 def _of_leaf(leaf: OfferedLeaf, path: str, key_path: str) -> Iterator[Member]:
     yield Member(f"{path}.pem", certificates_of(leaf.chain).content)
     if leaf.key is not None:
-        content = read(leaf.key)
-        in_tpm = any(key.kind is KeyKind.TPM for key in keys_in(content, str(leaf.key)))
-        yield Member(f"{key_path}.tkey" if in_tpm else f"{key_path}.key", content)
+        in_tpm = any(key.kind is KeyKind.TPM for key in keys_in(leaf.key.content, leaf.key.name))
+        yield Member(f"{key_path}.tkey" if in_tpm else f"{key_path}.key", leaf.key.content)
 
 
 class StagedTree(Tree):

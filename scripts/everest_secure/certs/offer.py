@@ -23,13 +23,22 @@ class StageError(UserError):
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A file as it was when it was read, once, so that what is checked is what is written."""
+
+    name: str
+    content: bytes
+    """May be empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class OfferedLeaf:
     """A chain that the charger shows, and what tells that it has the key of it."""
 
-    chain: Path
-    key: Path | None = None
+    chain: Given
+    key: Given | None = None
     """Its private key, which becomes part of the store."""
-    request: Path | None = None
+    request: Given | None = None
     """The request that it was issued for, when the key never leaves the charger."""
 
 
@@ -37,7 +46,7 @@ class OfferedLeaf:
 class Offer:
     """All that is to be in a store."""
 
-    roots: Mapping[str, tuple[Path, ...]]
+    roots: Mapping[str, tuple[Given, ...]]
     """Files by the kind of authority, a word of KINDS."""
     csms: OfferedLeaf | None = None
     secc: OfferedLeaf | None = None
@@ -45,11 +54,15 @@ class Offer:
     """EVerest's configuration, which says where in the store all of it lies; None for EVerest's defaults."""
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that is named."""
-        leaves = [leaf for leaf in (self.csms, self.secc) if leaf]
-        of_leaves = [path for leaf in leaves for path in (leaf.chain, leaf.key, leaf.request) if path]
-        return (*(path for paths in self.roots.values() for path in paths), *of_leaves)
+    def leaves(self) -> tuple[OfferedLeaf, ...]:
+        """The chains."""
+        return tuple(leaf for leaf in (self.csms, self.secc) if leaf)
+
+    @property
+    def files(self) -> tuple[Given, ...]:
+        """Every file that was given."""
+        of_leaves = (file for leaf in self.leaves for file in (leaf.chain, leaf.key, leaf.request) if file)
+        return (*(file for files in self.roots.values() for file in files), *of_leaves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +75,8 @@ class Pieces:
     """As it goes into the store: PEM without anything between; the content as it was when it cannot be read, so that the store's checks say so."""
 
 
-def read(path: Path) -> bytes:
-    """Return the content of a small regular file, which may be empty. Raises StageError."""
+def given(path: Path) -> Given:
+    """Read a small regular file. Raises StageError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise StageError(f"{path} is no regular file; name a file in PEM or DER")
@@ -73,30 +86,29 @@ def read(path: Path) -> bytes:
         raise StageError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
     if len(content) > MAX_BYTES:
         raise StageError(f"{path} has more than {MAX_BYTES} bytes and holds no certificates of a charger; name another file")
-    return content
+    return Given(str(path), content)
 
 
-def certificates_of(*paths: Path) -> Pieces:
-    """Return what lies in files of certificates, each certificate once. Raises StageError for a file that cannot be read at all."""
+def certificates_of(*files: Given) -> Pieces:
+    """Return what lies in files of certificates, each certificate once."""
     found: dict[bytes, x509.Certificate] = {}
-    for path in paths:
-        content = read(path)
+    for file in files:
         try:
-            parsed = parse_certificates(content, str(path))
+            parsed = parse_certificates(file.content, file.name)
         except ArtefactError:
-            return Pieces(None, content)
+            return Pieces(None, file.content)
         found.update((each.public_bytes(Encoding.PEM), each) for each in parsed)
     return Pieces(tuple(found.values()), b"".join(found))
 
 
-def request_of(path: Path) -> x509.CertificateSigningRequest:
+def request_of(file: Given) -> x509.CertificateSigningRequest:
     """Return a certificate signing request in PEM or DER. Raises StageError when it cannot be read or its own key did not sign it."""
-    content = read(path)
+    content = file.content
     try:
         request = (x509.load_der_x509_csr if content[:1] == b"\x30" else x509.load_pem_x509_csr)(content)
         signed = request.is_signature_valid
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
-        raise StageError(f"{path} is no certificate signing request that can be read; name a PKCS#10 file") from None
+        raise StageError(f"{file.name} is no certificate signing request that can be read; name a PKCS#10 file") from None
     if not signed:
-        raise StageError(f"{path} is not signed by the key in it, so that nobody has shown to hold that key; ask for another")
+        raise StageError(f"{file.name} is not signed by the key in it, so that nobody has shown to hold that key; ask for another")
     return request

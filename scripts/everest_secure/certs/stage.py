@@ -36,7 +36,7 @@ def stage(output: Path, offer: Offer, *, policy: Policy) -> Staged:
     """Check the store that an offer makes, and write it when everything holds or is waived.
 
     `output` is an archive when its name ends in `.tar`, and a new directory otherwise. Nothing is overwritten, and nothing has its name before all of
-    it is on the disk. Raises StageError or PkiError when a file cannot be read, nothing is offered, or the name is taken.
+    it is on the disk. Raises StageError or PkiError when nothing is offered, the name is taken, or it cannot be written.
     """
     if not offer.files:
         raise StageError("nothing was given to stage; name root authorities with --ca, or a chain with --csms or --secc")

@@ -43,8 +43,8 @@ def _look(root: Root, policy: Parameters, file: File) -> Iterator[_Program]:
     if file.node.mode & 0o111 or ".so" in file.node.name:
         elf = read_elf(file.blob, file.first)
         if elf is not None and elf.loadable:
-            silent = built.stack_protector(elf, code=policy.elf_protected_code) is None
-            yield _Program(file.node.path, silent, tuple(_lacks(root, file.node, elf, policy)))
+            protected = built.stack_protector(elf, code=policy.elf_protected_code)
+            yield _Program(file.node.path, protected is None, tuple(_lacks(root, file.node, elf, protected=protected)))
 
 
 @check("BIN-01", on=Scope.ROOT, survey=_look)
@@ -71,14 +71,14 @@ def every_program_is_built_with_hardening(root: Root, policy: Parameters, note: 
         note.saw(f"{number} excepted: {reason}")
 
 
-def _lacks(root: Root, node: Node, elf: Elf, policy: Parameters) -> Iterator[tuple[ElfFault, str]]:
+def _lacks(root: Root, node: Node, elf: Elf, *, protected: bool | None) -> Iterator[tuple[ElfFault, str]]:
     if not built.position_independent(elf):
         yield "pie", "is loaded at a fixed address" if built.is_program(elf) else "changes its code when it is loaded (text relocations)"
     if not built.full_relro(elf):
         yield "relro", "keeps its table of functions writable (no full RELRO)"
     if not built.data_is_never_code(elf):
         yield "nx", "asks for memory that is both written and executed"
-    if built.stack_protector(elf, code=policy.elf_protected_code) is False:
+    if protected is False:
         yield "stack-protector", "does not check its stack frames"
     if built.fortified(elf) is False:
         yield "fortify", "calls the C library without checks of buffers"

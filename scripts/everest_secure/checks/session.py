@@ -25,9 +25,9 @@ from everest_secure.image.artefact import Artefact, find_artefact, open_artefact
 from everest_secure.image.deploy import files_of, is_deploy_folder
 from everest_secure.image.enveloped import load_decryption_key
 from everest_secure.image.raucb import with_key
+from everest_secure.plain import plain
 from everest_secure.policy.catalogue import Catalogue, load_catalogue
 from everest_secure.policy.profile import DEFAULT_PROFILE, Policy, load_policy, load_profile
-from everest_secure.report.as_json import plain
 from everest_secure.report.model import Report
 
 

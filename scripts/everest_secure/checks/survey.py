@@ -6,7 +6,6 @@ other, so that several processes share it; what they found comes together again 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -28,19 +27,19 @@ SMALL = 64 * 1024 * 1024
 class File:
     """A regular file that is not empty, with what a survey wants of it; its beginning is read once for all surveys."""
 
+    __slots__ = ("_first", "blob", "node")
+
     def __init__(self, tree: Tree, node: Node) -> None:
         self.node = node
-        self._tree = tree
+        self.blob: Blob = tree.blob(node)
+        self._first: bytes | None = None
 
-    @cached_property
-    def blob(self) -> Blob:
-        """The content."""
-        return self._tree.blob(self.node)
-
-    @cached_property
+    @property
     def first(self) -> bytes:
         """The first piece (see `pieces`); raises ArtefactError when it cannot be read."""
-        return first_piece(self.blob)
+        if self._first is None:
+            self._first = first_piece(self.blob)
+        return self._first
 
 
 Survey = Callable[["Root", Parameters, File], Iterable[object]]

@@ -10,6 +10,7 @@ from everest_secure.checks.subjects import Named, find_subjects, repeated
 from everest_secure.checks.waivers import notices, waive
 from everest_secure.image.artefact import Artefact
 from everest_secure.policy.catalogue import Catalogue
+from everest_secure.policy.digest import policy_digest
 from everest_secure.policy.profile import Evidence, Policy
 from everest_secure.policy.requirement import Requirement
 from everest_secure.report.model import Part, Report, Result, Shown, Statement, Subject, WaivedBy
@@ -57,6 +58,7 @@ def verify(
         groups=catalogue.groups,
         results=results,
         notices=(*_unread(artefacts), *_repeated(artefacts, subjects), *_waived(policy, results, today, partial=partial)),
+        policy_sha256=policy_digest(policy),
     )
 
 

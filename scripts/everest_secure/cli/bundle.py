@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,10 +71,9 @@ def device_of(options: Namespace) -> Iterator["Device"]:
     """Yield the device that the options describe; raises UserError when keyring, image or key cannot be used."""
     from dataclasses import replace
 
-    from everest_secure.bundle.device import load_device, load_recipient
-    from everest_secure.bundle.in_image import device_in
+    from everest_secure.bundle.device import load_recipient
 
-    with device_in(options.device) if options.device else nullcontext(load_device(options.keyring)) as found:
+    with _named_device(options) as found:
         yield replace(
             found,
             check_crl=options.check_crl or found.check_crl,
@@ -85,6 +84,16 @@ def device_of(options: Namespace) -> Iterator["Device"]:
             rsa_bits=options.min_rsa_bits,
             recipient=load_recipient(options.decryption_key) if options.decryption_key else None,
         )
+
+
+def _named_device(options: Namespace) -> AbstractContextManager["Device"]:
+    if options.device:
+        from everest_secure.bundle.in_image import device_in
+
+        return device_in(options.device)
+    from everest_secure.bundle.device import load_device
+
+    return nullcontext(load_device(options.keyring))
 
 
 def verifier_arguments(parser: ArgumentParser) -> None:

@@ -24,13 +24,27 @@ def judging_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="EVerest's configuration, when its EvseSecurity has paths of its own")
 
 
+def report_arguments(parser: ArgumentParser) -> None:
+    """Add an option for each registered renderer, which names a file."""
+    for name, entry in renderers().items():
+        parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
+
+
+def _reports(options: Namespace, *inputs: Path | None) -> dict[str, Path]:
+    """Return the report files by renderer, with the way free for them; raises UserError when one would overwrite an input."""
+    from everest_secure.report.output import prepare
+
+    files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
+    prepare(files.values(), inputs=[file for file in inputs if file])
+    return files
+
+
 def check_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of `certs check`; each registered renderer is a format and an option that names a file."""
+    """Add the arguments of `certs check`; each registered renderer is a format."""
     help_ = "certificate store (directory or archive), root directory, file system image, disk or RAUC bundle"
     parser.add_argument("artefacts", metavar="STORE", nargs="+", type=Path, help=help_)
     judging_arguments(parser)
-    for name, entry in renderers().items():
-        parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
+    report_arguments(parser)
     parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
     detail = parser.add_mutually_exclusive_group()
     detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
@@ -45,10 +59,9 @@ def check(options: Namespace) -> ExitCode:
     else, every store in it. Nothing is mounted, extracted or changed, and no privileges are needed.
     """
     from everest_secure.certs.check import check_stores
-    from everest_secure.report.output import prepare, print_report, write_reports
+    from everest_secure.report.output import print_report, write_reports
 
-    files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
-    prepare(files.values(), inputs=[*options.artefacts, *(file for file in (options.policy, options.config) if file)])
+    files = _reports(options, *options.artefacts, options.policy, options.config)
     report = check_stores(options.artefacts, profile=options.profile, policy_file=options.policy, configuration=options.config)
     write_reports(report, files)
     print_report(report, name=options.format, detail=options.detail)
@@ -75,6 +88,7 @@ def stage_arguments(parser: ArgumentParser) -> None:
             f"--{name}-request", metavar="FILE", type=Path, help="the request that it was issued for: the key is in the charger"
         )
     judging_arguments(parser)
+    report_arguments(parser)
 
 
 def authority(text: str) -> tuple[str, Path]:
@@ -95,16 +109,20 @@ def stage(options: Namespace) -> ExitCode:
     overwritten. Owners and modes are those on the charger; in a directory they are when root makes it.
     """
     from everest_secure.certs.check import policy_of
-    from everest_secure.certs.offer import Offer, read
+    from everest_secure.certs.offer import Given, Offer, given
     from everest_secure.certs.render import refused, written
     from everest_secure.certs.stage import stage as make
+    from everest_secure.report.output import write_reports
 
-    roots: dict[str, tuple[Path, ...]] = {}
+    leaves = [getattr(options, f"{name}{part}") for name in ("csms", "secc") for part in ("", "_key", "_request")]
+    files = _reports(options, options.output, options.policy, options.config, *leaves, *(file for _, file in options.roots))
+    roots: dict[str, tuple[Given, ...]] = {}
     for kind, file in options.roots:
-        roots[kind] = (*roots.get(kind, ()), file)
-    layout = read(options.config) if options.config else None
+        roots[kind] = (*roots.get(kind, ()), given(file))
+    layout = given(options.config).content if options.config else None
     offer = Offer(roots, _leaf(options, "csms"), _leaf(options, "secc"), layout)
     staged = make(options.output, offer, policy=policy_of(options.profile, options.policy))
+    write_reports(staged.report, files)
     if not staged.members:
         sys.stdout.write(refused(options.output, staged.report))
         return staged.report.exit_code
@@ -114,9 +132,11 @@ def stage(options: Namespace) -> ExitCode:
 
 def _leaf(options: Namespace, name: str) -> "OfferedLeaf | None":
     """Return the chain of a name with what goes with it; raises UserError when a key or request has no chain."""
-    from everest_secure.certs.offer import OfferedLeaf, StageError
+    from everest_secure.certs.offer import OfferedLeaf, StageError, given
 
     chain, key, request = (getattr(options, f"{name}{suffix}") for suffix in ("", "_key", "_request"))
     if chain is None and (key or request):
         raise StageError(f"{key or request} belongs to a chain that is not given; name it with --{name}")
-    return OfferedLeaf(chain, key, request) if chain else None
+    if chain is None:
+        return None
+    return OfferedLeaf(given(chain), given(key) if key else None, given(request) if request else None)

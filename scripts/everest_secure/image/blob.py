@@ -51,6 +51,8 @@ class Blob:
         if offset < 0 or size < 0 or offset + size > self.size:
             raise ArtefactError(f"{name} reaches beyond the end of {self.name}: truncated or corrupt; build or fetch it again")
         fetch = self.fetch
+        if not offset:
+            return Blob(name, size, fetch)
         return Blob(name, size, lambda at, length: fetch(offset + at, length))
 
 

@@ -14,7 +14,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, opens
 from everest_secure.image.blob import Blob
 from everest_secure.image.cache import Cache
-from everest_secure.image.ext4_blocks import Extent, extents
+from everest_secure.image.ext4_blocks import Extent, extents, one_extent
 from everest_secure.image.ext4_inode import EXTENTS, INLINE_DATA, Inode, InodeTable
 from everest_secure.image.ext4_super import Superblock, read_superblock
 from everest_secure.image.ext4_xattr import read_xattrs
@@ -71,7 +71,8 @@ class Ext4Tree(Tree):
             xattrs, inline = self._attributes(inode) if inode.extra or inode.xattr_block else (NO_XATTRS, b"")
             target = self._target(path, inode, inline) if stat.S_ISLNK(mode) else ""
             size = inode.size if stat.S_ISREG(mode) else 0
-            yield Node(path, kind, PERMISSIONS[mode & 0o7777], inode.uid, inode.gid, size, target, xattrs), number
+            handle = self._handle(inode) if size else number
+            yield Node(path, kind, PERMISSIONS[mode & 0o7777], inode.uid, inode.gid, size, target, xattrs), handle
             if not stat.S_ISDIR(mode):
                 if number == _ROOT:
                     raise self._corrupt("the root directory")
@@ -86,6 +87,17 @@ class Ext4Tree(Tree):
                         raise self._corrupt(f"a second link to a directory in {printable(path)}")
                     seen.add(child)
                 todo.append((parent + name, child))
+
+    def _handle(self, inode: Inode) -> int:
+        """Return the negative number of the first block of a file that lies in one piece, as most do; the number of the inode of any other."""
+        flags = inode.flags
+        piece = one_extent(inode.block) if flags & EXTENTS and not flags & INLINE_DATA else None
+        if piece is None or piece.logical or piece.length * self._super.block_size < inode.size or not piece.physical:
+            return inode.number
+        return -piece.physical
+
+    def _position(self, handle: object) -> int:
+        return -handle * self._super.block_size if isinstance(handle, int) and handle < 0 else 0
 
     def _attributes(self, inode: Inode) -> tuple[Mapping[str, bytes], bytes]:
         """Return the attributes and the inline content that lies among them."""
@@ -146,6 +158,8 @@ class Ext4Tree(Tree):
     def _read(self, handle: object, offset: int, length: int) -> bytes:
         if not isinstance(handle, int):
             raise TypeError(handle)
+        if handle < 0:
+            return self._blob.read(offset - handle * self._super.block_size, length)
         inode = self._inodes.get(handle)
         if inode.flags & INLINE_DATA:
             inline = self._xattrs.get(handle, lambda: read_xattrs(self._blob, self._super, inode, self._value)).get(_INLINE, b"")

@@ -35,8 +35,17 @@ def extents(blob: Blob, superblock: Superblock, inode: Inode) -> list[Extent]:
     walk = _Walk(blob, superblock, inode)
     if not inode.flags & EXTENTS:
         return _joined(walk.map(), blob)
-    found = walk.leaf(inode.block)
-    return _joined(walk.extents(inode.block, None), blob) if found is None else found
+    only = one_extent(inode.block)
+    return [only] if only else _joined(walk.extents(inode.block, None), blob)
+
+
+def one_extent(root: bytes) -> Extent | None:
+    """Return the only extent of a file in one piece, as most are, from the root of its tree; None for any other."""
+    if root[:4] == _ONE_EXTENT and root[6:8] == b"\0\0":
+        logical, length, high, low = _LEAF.unpack_from(root, 12)
+        if 0 < length <= _MAX_INITIALISED:
+            return Extent(logical, length, low | high << 32)
+    return None
 
 
 def _joined(pieces: Iterable[Extent], blob: Blob) -> list[Extent]:
@@ -69,14 +78,6 @@ class _Walk:
         self._inode = inode
         self._seen: set[int] = set()
         self._next = 0
-
-    def leaf(self, raw: bytes) -> list[Extent] | None:
-        """Return the only extent of a file in one piece, as most are; None for any other."""
-        if raw[:4] == _ONE_EXTENT and raw[6:8] == b"\0\0":
-            logical, length, high, low = _LEAF.unpack_from(raw, 12)
-            if 0 < length <= _MAX_INITIALISED:
-                return [Extent(logical, length, low | high << 32)]
-        return None
 
     def extents(self, raw: bytes, depth: int | None) -> Iterator[Extent]:
         """Yield the extents below a node of the tree; `depth` is what its parent says, None for the root."""

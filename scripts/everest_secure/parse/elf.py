@@ -254,14 +254,14 @@ class _Reader:
             raise struct.error
         form = "I2xH16x" if self._wide else "I10xH"
         table = self._table(form, at, count, 24 if self._wide else 16)
+        offsets = [name for name, section in table if name and section == _UNDEFINED] if imported else [name for name, _ in table if name]
         names, budget = set(), MAX_STRINGS
-        for name, section in table:
-            if name and not (imported and section != _UNDEFINED):
-                end = strings.index("\0", name)
-                budget -= end - name
-                if budget < 0:
-                    raise struct.error
-                names.add(strings[name:end])
+        for offset in offsets:
+            end = strings.index("\0", offset)
+            budget -= end - offset
+            if budget < 0:
+                raise struct.error
+            names.add(strings[offset:end])
         return frozenset(names)
 
 

@@ -83,7 +83,7 @@ def stack_protector(elf: Elf, *, code: int) -> bool | None:
     or a stripped static program, leaves it open.
     """
     names = elf.imports or elf.names
-    if names and any(name.startswith("__stack_chk_") for name in names):
+    if names and ("__stack_chk_fail" in names or any(name.startswith("__stack_chk_") for name in names)):
         return True
     size = sum(segment.size for segment in elf.segments if segment.type == PT_LOAD and segment.flags & PF_X)
     return False if names and size >= code else None

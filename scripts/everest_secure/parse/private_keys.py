@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from everest_secure.image.blob import Blob
 from everest_secure.image.streams import deflate_library
+from everest_secure.parse.literals import occurrence_of
 from everest_secure.parse.pieces import CHUNK, OVERLAP, first_piece, pieces
 
 _PEM = re.compile(rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----(?:\\n|\s)+(?=[A-Za-z0-9+/]{16}|[A-Z][A-Za-z-]+: )")
@@ -22,6 +23,9 @@ _DER = re.compile(
     rb")",
     re.DOTALL,
 )
+_BINARY = frozenset((b"\xfe", b"\xce", b"\x30", b"P"))
+"""First bytes of what `magic_key` and `is_der_key` know."""
+_names_a_key = occurrence_of(b"PRIVATE KEY")
 _GZIP = b"\x1f\x8b\x08"
 MAX_INFLATED = 256 << 20
 """Bytes of one compressed file that are looked at."""
@@ -98,7 +102,7 @@ def _inflated(blob: Blob) -> Iterator[bytes]:
 
 def pem_keys(content: bytes) -> Iterator[FoundKey]:
     """Yield every PEM private key: a header followed by base64 or header fields, so that a program that only names the header is none."""
-    if b"PRIVATE KEY" not in content:
+    if not _names_a_key(content):
         return
     for found in _PEM.finditer(content):
         label = found["label"].decode("ascii")
@@ -112,13 +116,14 @@ def find_keys(blob: Blob, first: bytes | None = None) -> Iterator[FoundKey]:
     A file compressed by gzip is scanned as what it holds, up to 256 MiB; offsets count there.
     """
     piece = first_piece(blob) if first is None else first
-    found_magic = magic_key(piece[:32])
-    if found_magic:
-        yield found_magic
-        return
-    if is_der_key(piece[:32], blob.size):
-        yield FoundKey(KeyKind.DER, 0)
-        return
+    if piece[:1] in _BINARY:
+        found_magic = magic_key(piece[:32])
+        if found_magic:
+            yield found_magic
+            return
+        if is_der_key(piece[:32], blob.size):
+            yield FoundKey(KeyKind.DER, 0)
+            return
     if piece.startswith(_GZIP):
         yield from _compressed_keys(blob)
         return

@@ -30,6 +30,7 @@ def _report(value: Entry) -> Report:
         time=zoned(value["time"]),
         profile=value["profile"],
         policy_file=value["policy_file"],
+        policy_sha256=value.get("policy_sha256", ""),
         parameters=parameters_of(value["parameters"]),
         subjects=tuple(Subject(**entry) for entry in value["artefacts"]),
         groups=tuple(dict.fromkeys(result.requirement.group for result in results)),

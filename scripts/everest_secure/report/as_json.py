@@ -1,11 +1,9 @@
 """The report for other programs: conf/policy/schema/report.schema.json describes every key."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
+from everest_secure.plain import plain
 from everest_secure.policy.requirement import Requirement
 from everest_secure.report.fingerprint import fingerprint
 from everest_secure.report.model import Part, Proof, Report, Result, Run, Shown, Statement, Subject, WaivedBy
@@ -29,6 +27,7 @@ def as_mapping(report: Report) -> dict[str, Any]:
         "time": report.time.isoformat(timespec="seconds"),
         "profile": report.profile,
         "policy_file": report.policy_file,
+        "policy_sha256": report.policy_sha256,
         "evidence_required": report.evidence_required,
         "parameters": plain(report.parameters),
         "verdict": report.verdict,
@@ -116,14 +115,3 @@ def _statement(statement: Statement) -> dict[str, Any]:
         "expires": statement.expires.isoformat(),
         "where": statement.where,
     }
-
-
-def plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
-    """Return dataclasses, mappings, tuples and paths as JSON values."""
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

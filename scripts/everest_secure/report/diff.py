@@ -155,10 +155,18 @@ def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Settin
 def _notices(old: Posture, new: Posture) -> Iterator[str]:
     if old.version != new.version:
         yield f"The reports are of different versions of everest-secure ({old.version}, {new.version}), whose checks may say other things."
-    if (old.profile, old.policy_file) != (new.profile, new.policy_file):
-        yield f"The reports are of different policies ({_policy(old)}, {_policy(new)})."
+    if not _same_policy(old, new):
+        names = dict.fromkeys((_policy(old), _policy(new)))
+        yield f"The reports are of different policies ({', '.join(names)}{'' if len(names) == 2 else ', which has changed'})."
     if len(old.artefacts) != len(new.artefacts):
         yield f"The reports are on {len(old.artefacts)} and {len(new.artefacts)} artefacts, so that some of the findings have no counterpart."
+
+
+def _same_policy(old: Posture, new: Posture) -> bool:
+    """Whether the policies say the same; by their names where a report of an older version has no digest."""
+    if old.policy_sha256 and new.policy_sha256:
+        return old.policy_sha256 == new.policy_sha256
+    return (old.profile, old.policy_file) == (new.profile, new.policy_file)
 
 
 def _policy(of: Posture) -> str:

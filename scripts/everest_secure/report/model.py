@@ -174,6 +174,8 @@ class Report:
     """One for each requirement of the catalogue, in its order."""
     notices: tuple[str, ...] = ()
     """Sentences on what was not read, and on waivers that are expired or cover nothing."""
+    policy_sha256: str = ""
+    """Of what the policy says (policy/digest.py)."""
     runs: tuple[Run, ...] = ()
     """Runs of scenarios that were merged in; without any, nothing is said of what is proven."""
 

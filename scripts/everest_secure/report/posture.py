@@ -48,6 +48,8 @@ class Posture:
     time: datetime
     profile: str
     policy_file: str
+    policy_sha256: str
+    """Of what the policy says; empty in a report of an older version."""
     verdict: str
     artefacts: Mapping[str, str]
     """Name to SHA-256 in hex, empty for a directory, of what was given to the check."""
@@ -94,6 +96,7 @@ def _posture(value: Mapping[str, Any], source: str) -> Posture:
         time=datetime.fromisoformat(value["time"]),
         profile=value["profile"],
         policy_file=value["policy_file"],
+        policy_sha256=value.get("policy_sha256", ""),
         verdict=value["verdict"],
         artefacts={entry["name"]: entry["sha256"] for entry in value["artefacts"] if entry["depth"] == 0},
         parameters=dict(_flat(value["parameters"])),

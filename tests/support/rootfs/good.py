@@ -1,7 +1,4 @@
-"""The good root: everything that the policy asks for, from the layer's own files as far as they are there.
-
-The commands of TPM-06 and CERT-08 are a product's own here: the layer does not have them yet.
-"""
+"""The good root: everything that the policy asks for, from the layer's own files as far as they are there."""
 
 import json
 from functools import cache
@@ -218,8 +215,7 @@ def _tpm(fs: RootFs) -> None:
     fs.file("/usr/sbin/everest-tpm", layer(f"{tpm}/everest-tpm"), mode=0o755)
     fs.file(f"{UNITS}/everest-tpm-provision.service", layer(f"{tpm}/everest-tpm-provision.service"))
     fs.link(f"{LOCAL}/multi-user.target.wants/everest-tpm-provision.service", f"{UNITS}/everest-tpm-provision.service")
-    # Of this one there is no recipe yet.
-    fs.file(production().commands["CERT-08"], "#!/bin/sh\nset -eu\n", mode=0o755)
+    fs.file("/usr/sbin/everest-cert", layer("recipes-security/everest-cert/files/everest-cert"), mode=0o755)
 
 
 def _updates(fs: RootFs) -> None:

@@ -16,9 +16,11 @@ from everest_secure.bundle.judge import Judgement, judge
 from everest_secure.bundle.verdict import Why
 from everest_secure.errors import ArtefactError
 from everest_secure.pki.errors import PkiError
+from everest_secure.run import Tools
 from support import pki as support
 from support.authority import Pair, issue, revocation_list
-from support.forgery import TOOLS, Authorities, Parts, authorities, good_bundle, take_apart
+from support.forgery import Authorities, Parts, authorities, good_bundle, take_apart
+from support.raucs import RAUCS, tools_of
 
 pytestmark = pytest.mark.skipif(not all(map(shutil.which, ("rauc", "mksquashfs", "unsquashfs"))), reason="needs rauc and squashfs-tools")
 
@@ -32,6 +34,8 @@ class Case:
     parts: Parts
     another: Parts
     """Of another bundle of the same signer."""
+    tools: Tools
+    """With the rauc that judges."""
 
     def signed(self, *signers: Pair, above: Sequence[Pair] | None = None, digest: str = "sha256") -> bytes:
         """The same bundle, signed by others."""
@@ -47,19 +51,20 @@ class Case:
         return self.manifest(self.parts.manifest.replace(old, new))
 
 
-@pytest.fixture(scope="session")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+@pytest.fixture(scope="session", params=RAUCS)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    tools = tools_of(request.param)
     pki, other = authorities(tmp_path_factory.mktemp("pki")), authorities(tmp_path_factory.mktemp("other"))
     pki.keyring("own", pki.root.pem)
     first, second = good_bundle(pki, "first"), good_bundle(pki, "second", seed=20 * 1024)
-    return Case(pki, other, take_apart(first), take_apart(second))
+    return Case(pki, other, take_apart(first), take_apart(second), tools)
 
 
 def judged(case: Case, content: bytes, directory: Path, *, keyring: Path | None = None, **wishes: Any) -> Judgement:
     bundle = directory / "update.raucb"
     bundle.write_bytes(content)
     device = load_device(keyring or case.pki.directory / "own.keyring.pem", **wishes)
-    return judge(bundle, device=device, now=support.now(), tools=TOOLS, thorough=True)
+    return judge(bundle, device=device, now=support.now(), tools=case.tools, thorough=True)
 
 
 def require_refused(found: Judgement, why: Why) -> None:
@@ -166,9 +171,9 @@ def test_a_flipped_bit_anywhere_in_the_signature_is_refused(case: Case, tmp_path
         bundle.write_bytes(flipped(whole, at))
         if at == start + TYPE:
             with pytest.raises(BundleError, match="is encrypted"):
-                judge(bundle, device=device, now=support.now(), tools=TOOLS)
+                judge(bundle, device=device, now=support.now(), tools=case.tools)
             continue
-        found = judge(bundle, device=device, now=support.now(), tools=TOOLS)
+        found = judge(bundle, device=device, now=support.now(), tools=case.tools)
         assert (found.accepted, found.difference) == (False, ""), at
 
 
@@ -329,4 +334,4 @@ def test_a_fifo_is_no_bundle(case: Case, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     device = load_device(case.pki.directory / "own.keyring.pem")
     with pytest.raises(ArtefactError, match="is not a file"):
-        judge(tmp_path / "pipe", device=device, now=support.now(), tools=TOOLS)
+        judge(tmp_path / "pipe", device=device, now=support.now(), tools=case.tools)

@@ -1,5 +1,4 @@
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,9 +19,9 @@ from everest_secure.errors import ToolError, UserError
 from everest_secure.pki import keys, store
 from everest_secure.pki.errors import PkiError
 from everest_secure.pki.keys import KeyType
-from everest_secure.run import Argument, HostTools
+from everest_secure.run import HostTools
 from support import pki as support
-from support.bundle import Workshop
+from support.bundle import FailingDisk, Workshop
 
 
 def make(workshop: Workshop, **changed: Any) -> BundleInfo:
@@ -104,30 +103,8 @@ def test_a_missing_rauc_leaves_nothing_behind(workshop: Workshop, monkeypatch: p
     refused(workshop, "'rauc' is not installed", ToolError)
 
 
-class FailingDisk(HostTools):
-    """The real programs on a disk that turns a bit in each bundle."""
-
-    def run(
-        self,
-        argv: Sequence[Argument],
-        *,
-        paths: Sequence[Path] = (),
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        stdin: bytes = b"",
-    ) -> bytes:
-        said = super().run(argv, paths=paths, env=env, cwd=cwd, stdin=stdin)
-        if "bundle" in argv:
-            with Path(argv[-1]).open("r+b") as file:
-                file.seek(5000)
-                byte = file.read(1)[0]
-                file.seek(5000)
-                file.write(bytes([byte ^ 1]))
-        return said
-
-
 def test_a_bundle_that_does_not_verify_never_gets_its_name(workshop: Workshop) -> None:
-    refused(workshop, "the payload is not the one that was signed", BundleError, tools=FailingDisk())
+    refused(workshop, "the payload is not the one that was signed", BundleError, tools=FailingDisk("bundle"))
 
 
 def test_the_key_of_another_certificate_is_refused(workshop: Workshop) -> None:

@@ -17,7 +17,7 @@ from everest_secure.bundle.verdict import Why
 from everest_secure.errors import ArtefactError, UserError
 from everest_secure.run import HostTools
 from support import pki as support
-from support.bundle import Workshop
+from support.bundle import FailingDisk, Workshop
 from support.images import throw_away_signer
 
 TOOLS = HostTools()
@@ -89,6 +89,14 @@ def test_it_is_signed_again_for_its_recipients(crypt: Path, workshop: Workshop, 
     wanted = release.release(device=load_device(release.pki.keyring, decryption_key=recipient[0]), recipients=(recipient[1],))
     resign(source, wanted, release.signer())
     assert judged(release.output, release.pki.keyring, recipient[0], thorough=True).accepted
+
+
+def test_what_was_verified_is_what_is_encrypted(workshop: Workshop, recipient: tuple[Path, Path]) -> None:
+    """Nobody has the key here, so that the finished bundle cannot be verified; its payload is the one that was."""
+    release = workshop.release(recipients=(recipient[1],), tools=FailingDisk("encrypt"))
+    with pytest.raises(BundleError, match="rauc changed the payload"):
+        create(replace(workshop.description(), format="crypt"), release, workshop.signer())
+    assert not workshop.output.exists()
 
 
 def test_a_crypt_bundle_that_nobody_encrypted_is_refused(crypt: Path, workshop: Workshop, recipient: tuple[Path, Path]) -> None:

@@ -1,13 +1,6 @@
 """A bundle of the build gets the signature of the release, its payload untouched."""
 
 import json
-import os
-import random
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,67 +145,6 @@ def argv(bundle: Path, workshop: Workshop, release: Workshop, output: Path, *, k
     files = ["--keyring", workshop.pki.keyring, "--signing-keyring", release.pki.keyring, "--key", key or release.pki.key("signer")]
     files += ["--cert", release.pki.certificate(cert), "--intermediate", release.pki.chain(cert)]
     return ["bundle", "resign", str(bundle), str(output), *map(str, files)]
-
-
-def test_a_command_that_is_killed_at_any_time_leaves_no_bundle_that_does_not_verify(
-    bundle: Path, workshop: Workshop, release: Workshop
-) -> None:
-    program = [sys.executable, "-c", "import sys; from everest_secure.cli.main import main; sys.exit(main())"]
-    started = time.monotonic()
-    subprocess.run([*program, *argv(bundle, workshop, release, release.directory / "measured.raucb")], check=True, capture_output=True)
-    takes, dice, killed = time.monotonic() - started, random.Random(5), 0
-    for attempt in range(10):
-        output = release.directory / f"{attempt}.raucb"
-        process = subprocess.Popen(
-            [*program, *argv(bundle, workshop, release, output)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            process.wait(timeout=dice.uniform(0.4, 1.05) * takes)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            killed += 1
-        log = release.directory / "release-log.jsonl"
-        logged = {json.loads(line)["bundle"]: json.loads(line)["sha256"] for line in log.read_text().splitlines()}
-        if output.exists():
-            assert judge.judge(output, device=release.device(), now=support.now(), tools=HostTools()).accepted
-            assert logged[output.name] == HostTools().run(["sha256sum", output]).split()[0].decode()
-    assert killed
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40M", "tmpfs", str(small)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no small file system can be mounted here")
-    try:
-        yield small
-    finally:
-        subprocess.run(["umount", small], check=True)
-
-
-def test_a_disk_that_is_full_from_the_start_is_named(bundle: Path, workshop: Workshop, release: Workshop, small_disk: Path) -> None:
-    (small_disk / "filler").write_bytes(bytes(36 * 1024 * 1024))
-    with pytest.raises(UserError, match="MB are free; free some space"):
-        sign(bundle, workshop, replace(release, directory=small_disk))
-    assert [path.name for path in small_disk.iterdir()] == ["filler"]
-
-
-def test_a_disk_that_fills_up_meanwhile_leaves_nothing(
-    bundle: Path,
-    workshop: Workshop,
-    release: Workshop,
-    small_disk: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, 1 << 40))
-    (small_disk / "filler").write_bytes(bytes(40 * 1024 * 1024 - 64 * 1024))
-    assert main(argv(bundle, workshop, release, small_disk / "update.raucb")) == ExitCode.FAILED
-    assert "No space left on device" in capsys.readouterr().err
-    assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
 
 def on_token(pki: Store, key: KeyType = KeyType.ECDSA_P256) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """What becomes of a store that is staged: what is in it, whose it is, and what happens when it cannot be made."""
 
+import json
 import os
 import stat
 import tarfile
@@ -174,6 +175,32 @@ def test_software_keys_are_staged_when_the_policy_waives_them(given: Path, tmp_p
     with tarfile.open(tmp_path / "store.tar") as archive:
         assert "./client/cso/SECC_LEAF.key" in archive.getnames()
     assert main(["certs", "check", str(tmp_path / "store.tar"), "--policy", str(tmp_path / "my.yml")]) == ExitCode.OK
+
+
+def test_a_report_tells_what_was_staged_and_what_was_refused(given: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    assert stage(tmp_path / "store.tar", given, "--json", report) == ExitCode.OK
+    assert {result["id"]: result["outcome"] for result in json.loads(report.read_text())["results"]} == dict.fromkeys(
+        ("TPM-04", "CERT-01", "CERT-02", "CERT-03", "CERT-04", "CERT-08"), "pass"
+    )
+    (given / "secc.pem").write_bytes((given / "root.pem").read_bytes())
+    assert stage(tmp_path / "refused.tar", given, "--json", report) == ExitCode.FINDINGS
+    assert "[leaf-is-a-ca]" in report.read_text()
+
+
+def test_a_report_takes_the_place_of_nothing_that_was_given(given: Path, tmp_path: Path, capsys: Printed) -> None:
+    for file in (given / "secc.pem", given / "root.pem", tmp_path / "store.tar"):
+        assert stage(tmp_path / "store.tar", given, "--json", file) == ExitCode.FAILED
+        assert "is one of the inputs" in capsys.readouterr().err
+    assert (given / "secc.pem").exists()
+
+
+def test_a_waiver_of_something_else_is_not_called_useless(given: Path, tmp_path: Path) -> None:
+    day, report = (datetime.now(UTC) + timedelta(days=9)).date(), tmp_path / "report.json"
+    policy = f"extends: production\nwaivers:\n  - {{id: TPM-04, reason: Old board, owner: me, expires: {day}, match: UseTPM}}\n"
+    (tmp_path / "my.yml").write_text(policy)
+    assert stage(tmp_path / "store.tar", given, "--json", report, "--policy", tmp_path / "my.yml") == ExitCode.OK
+    assert json.loads(report.read_text())["notices"] == []
 
 
 CONFIG = """\

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from everest_secure import checks
 from everest_secure.checks.core import Outcome, Root, registered, run_check
@@ -62,6 +63,12 @@ def charger(**changes: str | bool) -> str:
 MUTATIONS = [
     Mutation("a sub-authority is among the roots", "CERT-03", lambda fs: bundle(fs, ROOT.pem, SUB1.pem)),
     Mutation("a leaf is among the roots", "CERT-03", lambda fs: bundle(fs, LEAF.pem)),
+    Mutation(
+        "a root is in DER, which EVerest overlooks",
+        "CERT-03",
+        lambda fs: fs.file(f"{STORE}/ca/v2g/V2G_ROOT_CA.pem", ROOT.certificate.public_bytes(Encoding.DER)),
+    ),
+    Mutation("a leaf is there without its chain", "CERT-03", lambda fs: bundle_and_chain(fs, ROOT.pem, LEAF.pem)),
     Mutation("a chain holds its root", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB2.pem, SUB1.pem, ROOT.pem)),
     Mutation("a chain is in the wrong order", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB1.pem, SUB2.pem)),
     Mutation("a chain begins with an authority", "CERT-03", lambda fs: chain(fs, SUB2.pem, SUB1.pem)),
@@ -151,6 +158,15 @@ def test_a_chain_towards_the_csms_that_a_root_of_the_store_issued_holds() -> Non
     bundle(fs, ROOT.pem)
     towards_csms(fs, CSMS.pem, SUB2.pem, SUB1.pem)
     assert not failing(fs)
+
+
+def test_a_leaf_that_everest_keeps_beside_its_chain_holds() -> None:
+    fs = good_root()
+    bundle_and_chain(fs, ROOT.pem, LEAF.pem, SUB2.pem, SUB1.pem)
+    fs.file(f"{STORE}/client/cso/SECC_LEAF.pem", LEAF.pem)
+    assert not failing(fs)
+    fs.file(f"{STORE}/client/csms/SECC_LEAF.pem", LEAF.pem)
+    assert set(failing(fs)) == {"CERT-03", "CERT-04"}
 
 
 def test_days_and_sizes_are_the_policys() -> None:

@@ -19,7 +19,8 @@ from everest_secure.checks.subjects import find_subjects
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.blob import from_bytes
-from everest_secure.report.as_json import as_mapping, plain
+from everest_secure.plain import plain
+from everest_secure.report.as_json import as_mapping
 from everest_secure.result import Outcome
 from support.images import tool
 from support.reference import require

@@ -1,11 +1,6 @@
 """Commands that change a PKI, killed at any time and on a full disk: no key is lost, nothing is half there."""
 
 import json
-import os
-import random
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +12,7 @@ from everest_secure.pki import certificates, inventory, keys, lifecycle, status
 from everest_secure.pki.lifecycle import KeyWish
 from everest_secure.pki.store import Store
 from support import pki as support
+from support.interrupting import delays, duration, fill, killed, small_disk
 from support.softhsm import MODULE, PIN, SoftHsm
 
 ROUNDS = 8
@@ -30,36 +26,6 @@ certificates:
   root: {common_name: Root, usage: authority, path_length: 0, key: ecdsa-p256, validity_days: 100}
   signer: {common_name: Signer, usage: bundle-signing, key: ecdsa-p256, validity_days: 80, issuer: root}
 """
-
-
-def command(*argv: str) -> list[str]:
-    return [sys.executable, "-c", "import sys; from everest_secure.cli.main import main; sys.exit(main())", "pki", *argv]
-
-
-def duration(*argv: str) -> float:
-    """How long a command takes when nobody kills it."""
-    started = time.monotonic()
-    subprocess.run(command(*argv), check=True, capture_output=True)
-    return time.monotonic() - started
-
-
-def killed(delay: float, *argv: str) -> bool:
-    """Run a command and kill it after a while; whether it had not ended before."""
-    process = subprocess.Popen(command(*argv), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        process.communicate(timeout=delay)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-    return process.returncode != 0
-
-
-def delays(takes: float, seed: str) -> Iterator[float]:
-    """At once, and at random times of the second half, in which the work is done after the program has started."""
-    dice = random.Random(seed)
-    yield 0.0
-    for _ in range(ROUNDS):
-        yield dice.uniform(0.5, 1.1) * takes
 
 
 def public_keys(pki: Store) -> set[bytes]:
@@ -83,10 +49,10 @@ def require_whole(pki: Store) -> None:
 @pytest.mark.parametrize("argv", [("rotate", "signer"), ("renew", "signer", "--new-key")])
 def test_a_command_that_is_killed_at_any_time_leaves_all_of_its_work_or_nothing(pki: Store, argv: tuple[str, ...]) -> None:
     name, *rest = argv
-    whole = (name, str(pki.directory), *rest)
+    whole = ("pki", name, str(pki.directory), *rest)
     takes, unfinished = duration(*whole), 0
     assert len(public_keys(pki)) == 7
-    for delay in delays(takes, name):
+    for delay in delays(takes, name, rounds=ROUNDS):
         before = public_keys(pki)
         unfinished += killed(delay, *whole)
         require_whole(pki)
@@ -100,10 +66,10 @@ def test_a_command_that_is_killed_at_any_time_leaves_all_of_its_work_or_nothing(
 def test_an_init_that_is_killed_at_any_time_leaves_a_whole_directory_or_none(tmp_path: Path) -> None:
     profile = tmp_path / "small.yml"
     profile.write_text(PROFILE)
-    takes, unfinished = duration("init", str(tmp_path / "measured"), "--profile", str(profile)), 0
-    for attempt, delay in enumerate(delays(takes, "init")):
+    takes, unfinished = duration("pki", "init", str(tmp_path / "measured"), "--profile", str(profile)), 0
+    for attempt, delay in enumerate(delays(takes, "init", rounds=ROUNDS)):
         made = tmp_path / f"{attempt}"
-        unfinished += killed(delay, "init", str(made), "--profile", str(profile))
+        unfinished += killed(delay, "pki", "init", str(made), "--profile", str(profile))
         assert not made.exists() or main(["pki", "status", str(made)]) == ExitCode.OK
     assert unfinished
 
@@ -126,27 +92,18 @@ def test_a_key_that_a_killed_command_left_on_its_token_is_found_and_used_by_the_
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    small = tmp_path / "small"
-    small.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", small], capture_output=True, check=False).returncode
-    ):
-        pytest.skip("no small file system can be mounted here")
-    try:
-        yield small
-    finally:
-        subprocess.run(["umount", small], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small", mib=1) as made:
+        yield made
 
 
-def test_on_a_full_disk_everything_is_as_it_was_and_one_sentence_says_so(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_full_disk_everything_is_as_it_was_and_one_sentence_says_so(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The disk has room for one more page each time, so that every file of the change is once the one that does not fit."""
-    pki = support.make(small_disk / "pki")
+    pki = support.make(disk / "pki")
     before = {path.name: path.read_bytes() for path in pki.directory.iterdir()}
-    filler, refused = small_disk / "filler", 0
+    refused = 0
     for pages in range(20):
-        _fill(filler, free=pages * 4096)
+        fill(disk, free=pages * 4096)
         capsys.readouterr()
         if main(["pki", "rotate", str(pki.directory), "signer"]) == ExitCode.OK:
             break
@@ -155,12 +112,6 @@ def test_on_a_full_disk_everything_is_as_it_was_and_one_sentence_says_so(small_d
         assert {path.name: path.read_bytes() for path in pki.directory.iterdir()} == before
     assert refused >= 4  # key, certificate, chain, log
     assert status.read(pki.directory, now=support.now()).problems == ()
-
-
-def _fill(path: Path, *, free: int) -> None:
-    path.unlink(missing_ok=True)
-    with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_bsize - free, 1))
 
 
 def test_an_interrupt_from_the_keyboard_leaves_everything_as_it_was(pki: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,28 @@ def test_values_of_the_policy_that_changed_are_named_and_of_lists_what_differs()
     assert found.notices == ("The reports are of different policies (production, mine).",)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "notices"),
+    [
+        (("a/my.yml", "aa"), ("b/my.yml", "aa"), ()),
+        (
+            ("my.yml", "aa"),
+            ("my.yml", "bb"),
+            ("The reports are of different policies (production with my.yml, which has changed).",),
+        ),
+        (("my.yml", ""), ("my.yml", "bb"), ()),
+        (
+            ("a.yml", ""),
+            ("b.yml", "bb"),
+            ("The reports are of different policies (production with a.yml, production with b.yml).",),
+        ),
+    ],
+)
+def test_policies_are_compared_by_what_they_say(old: tuple[str, str], new: tuple[str, str], notices: tuple[str, ...]) -> None:
+    before, after = (replace(said(Outcome.PASS), policy_file=file, policy_sha256=digest) for file, digest in (old, new))
+    assert compared(before, after).notices == notices
+
+
 EVERYTHING = compared(
     report(("NET-01", Outcome.PASS, ()), ("NET-04", Outcome.FAIL, [ONE]), ("NET-06", Outcome.PASS, ())),
     replace(

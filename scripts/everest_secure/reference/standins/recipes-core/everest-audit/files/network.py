@@ -7,8 +7,8 @@ from pathlib import Path
 from proof import SERVICE_USER, Fact, proves, run
 
 BROKER = "/run/mosquitto/everest.sock"
-CLIENTS = {("udp", 68), ("udp6", 546)}
-"""Sockets of systemd-networkd's DHCP clients."""
+CLIENTS = {("udp", 68), ("udp6", 546), ("raw6", socket.IPPROTO_ICMPV6)}
+"""Sockets by which systemd-networkd asks for addresses and routers."""
 LISTENING, UNCONNECTED = "0A", "07"
 
 
