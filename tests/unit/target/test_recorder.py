@@ -8,6 +8,7 @@ import pytest
 
 from everest_secure.target.session import power_on
 from support import machine as small
+from support.measures import Writes, disk_writes
 from support.powercut import Recording, moments
 from support.recorder import Kind, recorder, records
 from support.reference import require
@@ -89,3 +90,10 @@ def test_a_machine_runs_from_what_is_recorded(tmp_path: Path) -> None:
         power_on(replace(machine, storage=place)) as session,
     ):
         session.wait_for("here", seconds=60)
+
+
+def test_a_machine_that_has_written_nothing_to_its_disk_is_counted_so(tmp_path: Path) -> None:
+    require("qemu-system-x86_64", "swtpm")
+    with power_on(small.machine(tmp_path, says="here")) as session:
+        session.wait_for("here", seconds=60)
+        assert disk_writes(session) == Writes(0, 0)
