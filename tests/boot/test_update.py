@@ -26,7 +26,7 @@ pytestmark = pytest.mark.boot
 VERSION = "0.1.0"
 NOT_UP = "everest-update-gate: slot B was written and slot A runs: the update did not come up"
 HUNG = "systemd-networkd.service"
-"""A service with a watchdog of three minutes (WatchdogSec) on which nothing here waits."""
+"""A service that tells systemd that it lives (WatchdogSec), and on which nothing here waits."""
 STEPS = f"""
 hang {HUNG}
 install foreign.raucb
@@ -148,7 +148,9 @@ def test_an_update_that_everest_finds_unhealthy_goes_back_by_itself(journey: Jou
 
 
 @pytest.mark.proves("BOOT-05")
-def test_a_service_that_hangs_is_started_anew(journey: Journey, proof: Witness) -> None:
+def test_a_service_with_a_watchdog_that_hangs_is_started_anew(journey: Journey, proof: Witness) -> None:
     said = journey.starts[0].said("recovered")
     proof.excerpt(said)
-    assert said == [f"{HUNG} active, started anew 1 times"]
+((unit, times, state),) = (line.split() for line in said)
+    assert (unit, state) == (HUNG, "active")
+    assert int(times) >= 1
