@@ -151,6 +151,6 @@ def test_an_update_that_everest_finds_unhealthy_goes_back_by_itself(journey: Jou
 def test_a_service_with_a_watchdog_that_hangs_is_started_anew(journey: Journey, proof: Witness) -> None:
     said = journey.starts[0].said("recovered")
     proof.excerpt(said)
-((unit, times, state),) = (line.split() for line in said)
+    ((unit, times, state),) = (line.split() for line in said)
     assert (unit, state) == (HUNG, "active")
     assert int(times) >= 1
