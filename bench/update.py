@@ -6,6 +6,8 @@ The demonstration has to be there. Downtime goes from the restart into the new s
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from everest_secure.pki.store import Store
 from support.recorded import UPDATE, record
 from support.settled import settle
@@ -16,7 +18,11 @@ MIB = 1 << 20
 
 def main() -> None:
     """Update a charger once."""
-    _, bundle = demonstration()
+    try:
+        _, bundle = demonstration()
+    except pytest.skip.Exception as lacking:
+        print(f"update      not measured: {lacking}")
+        return
     with TemporaryDirectory(prefix="everest-bench-") as work:
         place = Path(work)
         for name in ("settled", "update"):

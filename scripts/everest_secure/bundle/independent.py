@@ -16,14 +16,14 @@ from everest_secure.bundle.contents import image_reasons
 from everest_secure.bundle.device import Device
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.rules import manifest_reasons, policy_reasons
-from everest_secure.bundle.verdict import Reason, Verdict, Why
+from everest_secure.bundle.verdict import Reason, Verdict, Why, Word
 from everest_secure.errors import ArtefactError
 from everest_secure.image import blob, raucb
 from everest_secure.image.enveloped import decrypt
 from everest_secure.image.manifest import Manifest, parse_manifest
 from everest_secure.image.raucb import Envelope
 from everest_secure.parse.certificates import is_root, subject
-from everest_secure.parse.chain import Chain, build_chain, chain_faults, code_signing_faults, key_faults
+from everest_secure.parse.chain import Chain, FaultKind, build_chain, chain_faults, code_signing_faults, key_faults
 from everest_secure.parse.cms import EncodingError, SignedData, WeakDigestError, verify_signed_data
 from everest_secure.parse.revocation import is_revoked, list_faults
 
@@ -59,7 +59,7 @@ def verify(bundle: Path, *, device: Device, now: datetime, payload: bool = True)
         signed = verify_signed_data(cms, whole.name, canonical=True)
         reasons = tuple(_signer_reasons(signed, device, now))
     except WeakDigestError as error:
-        return Verdict((_reason(Why.WEAK_DIGEST, error),), envelope, cms=cms)
+        return Verdict((_reason(FaultKind.WEAK_DIGEST, error),), envelope, cms=cms)
     except EncodingError as error:
         return Verdict((_reason(Why.ENCODING, error),), envelope, cms=cms)
     except ArtefactError as error:
@@ -82,14 +82,14 @@ def _signer_reasons(signed: SignedData, device: Device, now: datetime) -> Iterat
         return
     chain = find_chain(signed, device, now)
     for fault in (*chain_faults(chain, at=now), *code_signing_faults(chain), *key_faults(chain, rsa_bits=device.rsa_bits)):
-        yield Reason(Why(fault.kind), fault.what, fault.remedy)
+        yield Reason(fault.kind, fault.what, fault.remedy)
     if device.check_crl:
         for certificate, issuer in pairwise(chain.certificates):
             if is_revoked(certificate, issuer, device.revocation_lists):
                 yield Reason(Why.REVOKED, f"'{subject(certificate)}' is revoked", "sign with a signer that is not")
         for authority in chain.certificates[1:] or chain.certificates:
             for missing in list_faults(authority, device.revocation_lists, at=now, days=0):
-                yield Reason(Why.REVOCATION_LIST, missing.what, missing.remedy)
+                yield Reason(missing.kind, missing.what, missing.remedy)
 
 
 def find_chain(signed: SignedData, device: Device, now: datetime) -> Chain:
@@ -123,7 +123,7 @@ def _judge_content(
     return Verdict(reasons, envelope, manifest, content, cms)
 
 
-_READ_ON = frozenset({Why.COMPATIBLE, Why.DOWNGRADE, Why.COMPONENT, Why.UNENCRYPTED, Why.WEAK_KEY})
+_READ_ON = frozenset({Why.COMPATIBLE, Why.DOWNGRADE, Why.COMPONENT, Why.UNENCRYPTED, FaultKind.WEAK_KEY})
 """Refused by policy alone, the payload is read all the same: whoever mends it wants to know the rest."""
 
 
@@ -152,6 +152,6 @@ def _altered(blocks: int, hash_blocks: int) -> str:
     return "the payload is not the one that was signed: its root hash is another"
 
 
-def _reason(why: Why, error: ArtefactError) -> Reason:
+def _reason(why: Word, error: ArtefactError) -> Reason:
     what, _, remedy = str(error).partition("; ")
     return Reason(why, what, remedy or _AGAIN)

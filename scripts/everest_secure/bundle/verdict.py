@@ -5,25 +5,17 @@ from enum import StrEnum
 
 from everest_secure.image.manifest import Manifest
 from everest_secure.image.raucb import Envelope
+from everest_secure.parse.chain import FaultKind
 
 
 class Why(StrEnum):
-    """Why a bundle is refused, in a word for programs."""
+    """Why a bundle is refused, in a word for programs; what is wrong with its signer's chain has the words of FaultKind."""
 
     LAYOUT = "layout"
     """It does not end with a signature and its length, or the payload has an impossible size."""
     SIGNATURE = "signature"
     """The CMS cannot be read, or does not verify over the manifest and its signed attributes."""
-    UNTRUSTED = "untrusted"
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not-yet-valid"
-    AUTHORITY = "authority"
-    CONSTRAINT = "constraint"
-    """A certificate of the chain has a critical extension that is not understood, or a name that an authority does not allow."""
-    PURPOSE = "purpose"
     REVOKED = "revoked"
-    REVOCATION_LIST = "revocation-list"
-    """A list that the device asks for is missing or has ended."""
     FORMAT = "format"
     MANIFEST = "manifest"
     PAYLOAD = "payload"
@@ -32,10 +24,6 @@ class Why(StrEnum):
     """An image inside does not have the digest or size of the manifest."""
     ENCODING = "encoding"
     """The CMS verifies, and has bytes that nobody signed and that are not as RFC 5652 wants them."""
-    SIGNER = "signer"
-    """The signer is an authority."""
-    WEAK_DIGEST = "weak-digest"
-    WEAK_KEY = "weak-key"
     COMPATIBLE = "compatible"
     DOWNGRADE = "downgrade"
     COMPONENT = "component"
@@ -43,23 +31,12 @@ class Why(StrEnum):
     UNENCRYPTED = "unencrypted"
 
 
-SIGNATURE_STAGE = frozenset(
-    {
-        Why.LAYOUT,
-        Why.SIGNATURE,
-        Why.UNTRUSTED,
-        Why.EXPIRED,
-        Why.NOT_YET_VALID,
-        Why.AUTHORITY,
-        Why.CONSTRAINT,
-        Why.PURPOSE,
-        Why.REVOKED,
-        Why.REVOCATION_LIST,
-        Why.FORMAT,
-    }
-)
+Word = Why | FaultKind
+OURS_ALONE = frozenset({FaultKind.SIGNER, FaultKind.WEAK_DIGEST, FaultKind.WEAK_KEY})
+"""What of a chain RAUC does not ask."""
+SIGNATURE_STAGE: frozenset[Word] = frozenset({Why.LAYOUT, Why.SIGNATURE, Why.REVOKED, Why.FORMAT, *FaultKind}) - OURS_ALONE
 """What `rauc info` decides, too."""
-PAYLOAD_STAGE = frozenset({Why.MANIFEST, Why.PAYLOAD})
+PAYLOAD_STAGE: frozenset[Word] = frozenset({Why.MANIFEST, Why.PAYLOAD})
 """What RAUC decides when it reads the payload: `rauc extract`, or a device while it writes."""
 
 
@@ -67,7 +44,7 @@ PAYLOAD_STAGE = frozenset({Why.MANIFEST, Why.PAYLOAD})
 class Reason:
     """One reason to refuse a bundle."""
 
-    why: Why
+    why: Word
     what: str
     """Says it in words, without a full stop."""
     remedy: str
@@ -97,6 +74,6 @@ class Verdict:
         """Whether nothing speaks against the bundle."""
         return not self.reasons
 
-    def refused_for(self, stage: frozenset[Why]) -> bool:
+    def refused_for(self, stage: frozenset[Word]) -> bool:
         """Whether one of these reasons was found."""
         return any(reason.why in stage for reason in self.reasons)

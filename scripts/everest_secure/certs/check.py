@@ -49,11 +49,14 @@ def policy_of(profile: str | None, file: Path | None) -> Policy:
 def verify_stores(
     artefacts: Sequence[Artefact], *, policy: Policy, configuration: bytes | None = None, more: Sequence[Check] = ()
 ) -> Report:
-    """Check the stores in opened artefacts, laid out as EVerest's configuration says where one is given, with `more` checks of root file systems besides. Raises ArtefactError when one holds no store."""
+    """Check the stores in opened artefacts, laid out as EVerest's configuration says where one is given.
+
+    `more` are checks besides, whose findings no waiver covers. Raises ArtefactError when an artefact holds no store.
+    """
     wanted = dict.fromkeys((*REQUIREMENTS, *(check.requirement for check in more)))
     return verify(
         artefacts,
-        policy=replace(policy, waivers=tuple(waiver for waiver in policy.waivers if waiver.requirement in wanted), evidence=()),
+        policy=replace(policy, waivers=tuple(waiver for waiver in policy.waivers if waiver.requirement in REQUIREMENTS), evidence=()),
         catalogue=load_catalogue().only(*wanted),
         checks=(*_checks(), *more),
         time=datetime.now(UTC),

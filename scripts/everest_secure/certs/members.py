@@ -7,7 +7,7 @@ from posixpath import basename
 
 from everest_secure.certs.keys import keys_in
 from everest_secure.certs.offer import Given, Offer, OfferedLeaf, StageError, certificates_of
-from everest_secure.image.tree import Node, NodeType, Tree
+from everest_secure.image.tree import Node, NodeType, Tree, printable
 from everest_secure.parse.everest_config import CONFIG, parse_everest_config
 from everest_secure.parse.evse_security import STORE, certificate_store
 from everest_secure.parse.private_keys import KeyKind
@@ -58,9 +58,9 @@ def members_of(offer: Offer) -> tuple[Member, ...]:
 
 def _below(path: str) -> str:
     below = path.removeprefix(f"{STORE}/")
-    if below == path or ".." in below.split("/"):
-        raise StageError(f"EVerest's configuration names {path}, which is not below {STORE}; stage a store that has all of it")
-    return below
+    if below == path or ".." in below.split("/") or printable(below) != below:
+        raise StageError(f"EVerest's configuration names {printable(path)}, which is not below {STORE}; stage a store that has all of it")
+    return str(PurePosixPath(below))
 
 
 def _of_leaf(leaf: OfferedLeaf, path: str, key_path: str) -> Iterator[Member]:

@@ -106,7 +106,7 @@ def request_of(file: Given) -> x509.CertificateSigningRequest:
     content = file.content
     try:
         request = (x509.load_der_x509_csr if content[:1] == b"\x30" else x509.load_pem_x509_csr)(content)
-        signed = request.is_signature_valid
+        signed, _ = request.is_signature_valid, request.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise StageError(f"{file.name} is no certificate signing request that can be read; name a PKCS#10 file") from None
     if not signed:

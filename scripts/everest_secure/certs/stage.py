@@ -60,7 +60,7 @@ def archive(members: Sequence[Member], user: ServiceUser) -> bytes:
     Its times are SOURCE_DATE_EPOCH, or 0.
     """
     made, time = io.BytesIO(), _time()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for member in members:
             header = tarfile.TarInfo(member.path if member.path == "." else f"./{member.path}")
             header.uid, header.gid, header.uname, header.gname = user.uid, user.gid, user.name, user.name

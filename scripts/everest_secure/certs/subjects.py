@@ -1,6 +1,7 @@
 """From artefacts to certificate stores: those of root file systems, and those that lie on a data partition, in an archive or in a directory alone."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 
 from everest_secure.checks.core import Root, Scope
 from everest_secure.checks.store import ON_DATA, ON_VAR
@@ -22,11 +23,12 @@ _GUESSED = ("/certs", "/")
 def find_stores(artefacts: Sequence[Artefact], *, configuration: bytes | None = None) -> Mapping[Scope, Sequence[Named]]:
     """Return every root file system, whose stores are its own and those of the data partition beside it; of an artefact without one, every store.
 
-    A store by itself becomes a root file system with nothing in it but the store and EVerest's configuration, where one is given. Raises ArtefactError when an artefact has neither, and when two
-    have the same name.
+    A store by itself becomes a root file system with nothing in it but the store and EVerest's configuration, where one is given. Raises ArtefactError
+    when an artefact has neither, and when two have the same name.
     """
     config = None if configuration is None else parse_everest_config(configuration.decode("utf-8", "replace"), CONFIG)
-    parts = {path.removeprefix(f"{STORE}/").split("/")[0] for path in certificate_store(config).directories}
+    inside_store = (path.removeprefix(f"{STORE}/") for path in certificate_store(config).directories if path.startswith(f"{STORE}/"))
+    parts = {path.split("/")[0] for path in inside_store}
     names = [artefact.name for artefact in artefacts]
     found: list[Root] = []
     for artefact in artefacts:
@@ -56,7 +58,9 @@ def _stores(artefact: Artefact, parts: Set[str], configuration: bytes | None) ->
     for part in artefact.walk():
         place = _place(part.tree, parts) if part.tree is not None and part.tree.kind != INITRAMFS else None
         if part.tree is not None and place is not None:
-            yield Root(part, Subtree(part.tree, place, known_as=STORE, beside=beside), part)
+            tree = Subtree(part.tree, place, known_as=STORE, beside=beside)
+            alone = replace(part, tree=tree, children=())
+            yield Root(alone, tree, alone)
 
 
 def _place(tree: Tree, parts: Set[str]) -> str | None:

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from everest_secure.bundle.device import load_device
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.judge import Judgement, judge
-from everest_secure.bundle.verdict import Why
+from everest_secure.bundle.verdict import Why, Word
 from everest_secure.errors import ArtefactError
+from everest_secure.parse.chain import FaultKind
 from everest_secure.pki.errors import PkiError
 from everest_secure.run import Tools
 from support import pki as support
@@ -67,7 +68,7 @@ def judged(case: Case, content: bytes, directory: Path, *, keyring: Path | None 
     return judge(bundle, device=device, now=support.now(), tools=case.tools, thorough=True)
 
 
-def require_refused(found: Judgement, why: Why) -> None:
+def require_refused(found: Judgement, why: Word) -> None:
     assert found.difference == ""
     assert {reason.why for reason in found.independent.reasons} == {why}
     assert found.rauc is not None
@@ -84,7 +85,7 @@ def length(case: Case, size: int) -> bytes:
     return replace(case.parts, length=size.to_bytes(8, "big")).join()
 
 
-REGIONS: dict[str, tuple[Callable[[Case], bytes], Why]] = {
+REGIONS: dict[str, tuple[Callable[[Case], bytes], Word]] = {
     "first byte of the payload": (lambda case: flipped(case.parts.join(), 0), Why.PAYLOAD),
     "an image": (lambda case: flipped(case.parts.join(), 5000), Why.PAYLOAD),
     "last byte of the payload": (lambda case: flipped(case.parts.join(), len(case.parts.data) - 1), Why.PAYLOAD),
@@ -177,26 +178,26 @@ def test_a_flipped_bit_anywhere_in_the_signature_is_refused(case: Case, tmp_path
         assert (found.accepted, found.difference) == (False, ""), at
 
 
-CHAINS: dict[str, tuple[Callable[[Case], bytes], Why]] = {
-    "another authority": (lambda case: case.signed(case.other.signer, above=[case.other.intermediate]), Why.UNTRUSTED),
+CHAINS: dict[str, tuple[Callable[[Case], bytes], Word]] = {
+    "another authority": (lambda case: case.signed(case.other.signer, above=[case.other.intermediate]), FaultKind.UNTRUSTED),
     "an authority of the same name": (
         lambda case: case.signed(issue("Signer A", by=issue("Root A", authority=True)), above=[]),
-        Why.UNTRUSTED,
+        FaultKind.UNTRUSTED,
     ),
-    "a self-signed signer": (lambda case: case.signed(issue("Signer A"), above=[]), Why.UNTRUSTED),
-    "no intermediate": (lambda case: case.signed(case.pki.signer, above=[]), Why.UNTRUSTED),
-    "an expired signer": (lambda case: case.signed(issue("old", by=case.pki.intermediate, age=60, days=30)), Why.EXPIRED),
-    "a signer of the future": (lambda case: case.signed(issue("next", by=case.pki.intermediate, age=-30)), Why.NOT_YET_VALID),
+    "a self-signed signer": (lambda case: case.signed(issue("Signer A"), above=[]), FaultKind.UNTRUSTED),
+    "no intermediate": (lambda case: case.signed(case.pki.signer, above=[]), FaultKind.UNTRUSTED),
+    "an expired signer": (lambda case: case.signed(issue("old", by=case.pki.intermediate, age=60, days=30)), FaultKind.EXPIRED),
+    "a signer of the future": (lambda case: case.signed(issue("next", by=case.pki.intermediate, age=-30)), FaultKind.NOT_YET_VALID),
     "an expired authority": (
         lambda case: case.signed(*below(case, age=60, days=30)[:1], above=below_authority(case, age=60, days=30)),
-        Why.EXPIRED,
+        FaultKind.EXPIRED,
     ),
-    "a signer for mail": (lambda case: case.signed(issue("mail", by=case.pki.intermediate, code_signing=False)), Why.PURPOSE),
-    "a signer for TLS clients": (lambda case: case.signed(issue("tls", by=case.pki.intermediate, for_clients=True)), Why.PURPOSE),
-    "a signer that may not sign": (lambda case: case.signed(issue("mute", by=case.pki.intermediate, may_sign=False)), Why.PURPOSE),
+    "a signer for mail": (lambda case: case.signed(issue("mail", by=case.pki.intermediate, code_signing=False)), FaultKind.PURPOSE),
+    "a signer for TLS clients": (lambda case: case.signed(issue("tls", by=case.pki.intermediate, for_clients=True)), FaultKind.PURPOSE),
+    "a signer that may not sign": (lambda case: case.signed(issue("mute", by=case.pki.intermediate, may_sign=False)), FaultKind.PURPOSE),
     "a signer below a signer": (
         lambda case: case.signed(issue("below", by=case.pki.signer), above=[case.pki.signer, case.pki.intermediate]),
-        Why.AUTHORITY,
+        FaultKind.AUTHORITY,
     ),
     "two signers": (lambda case: case.signed(case.pki.signer, issue("second", by=case.pki.intermediate)), Why.SIGNATURE),
 }
@@ -238,23 +239,23 @@ def test_a_revoked_authority_is_refused_by_both(case: Case, tmp_path: Path) -> N
 
 def test_a_list_that_is_missing_is_refused_by_both(case: Case, tmp_path: Path) -> None:
     keyring = lists(case, "one-list", revocation_list(case.pki.root))
-    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), Why.REVOCATION_LIST)
+    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
 
 
 def test_a_list_that_has_ended_is_refused_by_both(case: Case, tmp_path: Path) -> None:
     keyring = lists(case, "old-list", revocation_list(case.pki.root), revocation_list(case.pki.intermediate, age=60, days=30))
-    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), Why.REVOCATION_LIST)
+    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
 
 
 def test_a_list_of_somebody_else_with_the_same_name_is_none(case: Case, tmp_path: Path) -> None:
     forged = replace(case.pki.intermediate, key=case.other.intermediate.key)
     keyring = lists(case, "forged-list", revocation_list(case.pki.root), revocation_list(forged))
-    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), Why.REVOCATION_LIST)
+    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
 
 
 def test_an_intermediate_in_the_keyring_without_its_root_is_no_anchor_for_either(case: Case, tmp_path: Path) -> None:
     keyring = case.pki.keyring("intermediate", case.pki.intermediate.pem)
-    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), Why.UNTRUSTED)
+    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), FaultKind.UNTRUSTED)
     both = case.pki.keyring("both", case.pki.intermediate.pem, case.pki.root.pem)
     assert judged(case, case.signed(case.pki.signer, above=[]), tmp_path, keyring=both).accepted
 
@@ -273,7 +274,7 @@ def test_a_renewed_authority_counts_and_not_the_expired_one_beside_it(case: Case
         ({"components": ["mcu"]}, Why.COMPONENT),
     ],
 )
-def test_the_policy_is_held_against_what_each_verifier_read(case: Case, tmp_path: Path, wishes: dict[str, Any], why: Why) -> None:
+def test_the_policy_is_held_against_what_each_verifier_read(case: Case, tmp_path: Path, wishes: dict[str, Any], why: Word) -> None:
     found = judged(case, case.parts.join(), tmp_path, **wishes)
     assert found.rauc is not None
     assert [[reason.why for reason in each.reasons] for each in (found.independent, found.rauc)] == [[why], [why]]
@@ -289,7 +290,7 @@ def test_a_version_that_cannot_be_compared_is_a_downgrade(case: Case, tmp_path: 
 @pytest.mark.parametrize("digest", ["sha1", "sha224"])
 def test_a_weak_digest_is_refused_though_rauc_has_no_rule_for_it(case: Case, tmp_path: Path, digest: str) -> None:
     found = judged(case, case.signed(case.pki.signer, digest=digest), tmp_path)
-    assert [reason.why for reason in found.independent.reasons] == [Why.WEAK_DIGEST]
+    assert [reason.why for reason in found.independent.reasons] == [FaultKind.WEAK_DIGEST]
     assert found.difference == ""
     assert not found.accepted
 
@@ -297,7 +298,7 @@ def test_a_weak_digest_is_refused_though_rauc_has_no_rule_for_it(case: Case, tmp
 def test_a_short_key_is_refused_though_rauc_has_no_rule_for_it(case: Case, tmp_path: Path) -> None:
     short = issue("short", by=case.pki.intermediate, key=rsa.generate_private_key(65537, 2048))
     found = judged(case, case.signed(short), tmp_path)
-    assert [reason.why for reason in found.independent.reasons] == [Why.WEAK_KEY]
+    assert [reason.why for reason in found.independent.reasons] == [FaultKind.WEAK_KEY]
     assert found.difference == ""
     assert judged(case, case.signed(short), tmp_path, rsa_bits=2048).accepted
 

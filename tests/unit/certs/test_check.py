@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import tarfile
 from collections.abc import Callable
@@ -72,7 +73,9 @@ def test_the_image_of_a_data_partition_is_checked(workshop: Workshop, tmp_path: 
     tool("mke2fs", "-q", "-t", "ext4", "-d", content, image, "4M")
     report = tmp_path / "report.json"
     assert main(["certs", "check", str(image), "--json", str(report)]) == ExitCode.FINDINGS
-    assert f"{STORE}/ca/mo/MO_ROOT_CA.pem" in report.read_text()
+    results = json.loads(report.read_text())["results"]
+    found = [finding for result in results for part in result["checks"] for finding in part["findings"]]
+    assert [finding["path"] for finding in found if "[expired]" in finding["what"]] == [f"{STORE}/ca/mo/MO_ROOT_CA.pem"]
 
 
 def outcomes(fs: RootFs) -> dict[str, Outcome]:

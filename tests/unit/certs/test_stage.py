@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 import tarfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -203,6 +204,15 @@ def test_a_waiver_of_something_else_is_not_called_useless(given: Path, tmp_path:
     assert json.loads(report.read_text())["notices"] == []
 
 
+def test_no_waiver_makes_a_key_of_a_stranger_acceptable(given: Path, tmp_path: Path) -> None:
+    day = (datetime.now(UTC) + timedelta(days=9)).date()
+    (tmp_path / "my.yml").write_text(
+        f"extends: production\nwaivers: [{{id: CERT-08, reason: No command yet, owner: me, expires: {day}}}]\n"
+    )
+    (given / "secc.key").write_bytes((given / "charger.key").read_bytes())
+    assert stage(tmp_path / "store.tar", given, "--policy", tmp_path / "my.yml") == ExitCode.FINDINGS
+
+
 CONFIG = """\
 active_modules:
   evse_security:
@@ -230,7 +240,16 @@ def test_a_store_is_laid_out_as_everest_is_configured(given: Path, tmp_path: Pat
     assert main(["certs", "check", str(output)]) == ExitCode.FINDINGS
 
 
-@pytest.mark.parametrize("place", ["/var/lib/secc", "../secc"])
+def test_paths_of_any_length_come_through(given: Path, tmp_path: Path) -> None:
+    place = "/".join(["a-long-name-of-a-directory"] * 12)
+    (tmp_path / "config.yaml").write_text(CONFIG % place)
+    assert stage(tmp_path / "store.tar", given, "--config", tmp_path / "config.yaml") == ExitCode.OK
+    assert main(["certs", "check", str(tmp_path / "store.tar"), "--config", str(tmp_path / "config.yaml")]) == ExitCode.OK
+    listed = subprocess.run(["tar", "-tf", tmp_path / "store.tar"], capture_output=True, text=True, check=True).stdout
+    assert f"./{place}/SECC_LEAF.pem\n" in listed
+
+
+@pytest.mark.parametrize("place", ["/var/lib/secc", "../secc", r'"secc\0"', r'"secc\e[2J"'])
 def test_a_configuration_that_leads_out_of_the_store_is_refused(given: Path, tmp_path: Path, capsys: Printed, place: str) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG % place)
     assert stage(tmp_path / "store.tar", given, "--config", tmp_path / "config.yaml") == ExitCode.FAILED

@@ -108,3 +108,17 @@ def test_damaged_files_break_no_check_down(damage: Callable[[bytes, random.Rando
     for entry in CHECKS:
         result = run_check(entry, root, "rootfs", production())
         assert "broke down" not in result.reason, f"{entry.name}: {result.reason}"
+
+
+@pytest.mark.parametrize("share", [0, 1])
+@pytest.mark.parametrize("power", range(17))
+def test_files_cut_at_a_power_of_two_break_no_check_down(power: int, share: int) -> None:
+    nodes = dict(whole())
+    files = sorted(path for path, (node, _) in nodes.items() if node.is_file)
+    for path in files[share::2]:
+        node, content = nodes[path]
+        nodes[path] = (node._replace(size=min(node.size, 1 << power)), content[: 1 << power])
+    root = RootFs(nodes=nodes).root
+    for entry in CHECKS:
+        result = run_check(entry, root, "rootfs", production())
+        assert "broke down" not in result.reason, f"{entry.name}: {result.reason}"

@@ -1,4 +1,4 @@
-"""The targets of `make fuzz`: each reads its seeds, and what a few random alterations make of them, without a surprise."""
+"""The targets of `make fuzz`, which are all readers of bytes: each reads its seeds, cut and altered in any way, without a surprise."""
 
 import random
 from contextlib import suppress
@@ -32,3 +32,16 @@ def test_altered_inputs_end_in_a_result_or_a_sentence(name: str, tmp_path: Path)
                 break
         with suppress(ArtefactError):
             target.run(bytes(raw))
+
+
+@pytest.mark.parametrize("name", targets())
+def test_inputs_cut_at_every_power_of_two_and_with_a_bit_flipped_there_end_in_a_result_or_a_sentence(name: str, tmp_path: Path) -> None:
+    target = targets()[name]
+    for seed in target.seeds(tmp_path):
+        for power in range(len(seed).bit_length()):
+            place = min(1 << power, len(seed) - 1)
+            flipped = bytearray(seed)
+            flipped[place] ^= 1 << power % 8
+            for damaged in (seed[: 1 << power], seed[: len(seed) - (1 << power)], bytes(flipped)):
+                with suppress(ArtefactError):
+                    target.run(damaged)

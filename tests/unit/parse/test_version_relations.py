@@ -3,7 +3,9 @@
 import subprocess
 from itertools import product
 
-from everest_secure.parse.versions import RELATIONS, satisfies
+import pytest
+
+from everest_secure.parse.versions import RELATIONS, is_built_from, satisfies
 from support.reference import require
 
 VERSIONS = (
@@ -33,3 +35,30 @@ def test_dpkg_agrees_on_every_pair() -> None:
         assert done.returncode == 0, (one, relation, other)
         assert satisfies(one, "<=", other) is (relation != ">")
         assert satisfies(one, ">=", other) is (relation != "<")
+
+
+@pytest.mark.parametrize(
+    ("version", "source"),
+    [
+        ("1:2.0-r0", "2.0"),
+        ("2.0-rc1-r0.1", "2.0-rc1"),
+        ("2.0+rc1-r0", "2.0-rc1"),
+        ("1.0+git0+abcdef0123-r0", "1.0+git"),
+        ("1.0+git0+abcdef0123-r0", "1.0+gitAUTOINC+abcdef0123"),
+        ("1.0-r0", "1.0-r0"),
+    ],
+)
+def test_oe_core_adds_to_a_source_s_version(version: str, source: str) -> None:
+    assert is_built_from(version, source)
+
+
+@pytest.mark.parametrize(
+    ("version", "source"),
+    [("1.0-r0", ""), ("1.01-r0", "1.0"), ("1.0+b10-r0", "1.0+b1"), ("1.0+git0+a-r0", "1.1+git"), ("11.0-r0", "1.0"), ("1x0-r0", "1.0")],
+)
+def test_one_version_is_not_another(version: str, source: str) -> None:
+    assert not is_built_from(version, source)
+
+
+def test_a_version_of_nothing_but_counters_takes_no_time() -> None:
+    assert not is_built_from("1" * 255 + "x", "AUTOINC" * 36)

@@ -114,3 +114,14 @@ def test_a_wrong_catalogue_is_refused_with_its_line(tmp_path: Path, change: Call
 def test_an_unknown_id_is_answered_with_the_nearest_one() -> None:
     with pytest.raises(PolicyError, match="there is no requirement 'RAUC-1'; did you mean 'RAUC-01'"):
         CATALOGUE.get("RAUC-1")
+
+
+def test_a_part_of_the_catalogue_keeps_its_order_and_only_its_groups() -> None:
+    part = CATALOGUE.only("CERT-04", "TPM-04", "CERT-01")
+    assert list(part.ids) == ["TPM-04", "CERT-01", "CERT-04"]
+    assert part.groups == ("TPM", "Certificates")
+
+
+def test_a_part_of_what_does_not_exist_is_refused() -> None:
+    with pytest.raises(PolicyError, match="there is no requirement 'CERT-99'"):
+        CATALOGUE.only("CERT-99")

@@ -68,13 +68,14 @@ read_certificates() {
 	rm -f "${work}"/*.pem
 	awk -v place="${work}" -v most="${MOST_CERTIFICATES}" -f "${library}/split-certificates.awk" "${work}/files" >"${work}/parts" ||
 		fail "${UNSOUND}" "there are more than ${MOST_CERTIFICATES} certificates; this is no store of a charger"
-	while IFS=${tab} read -r purpose file number part; do
-		printf 'certificate\t%s\t%s\t%s\t%s\n' "${purpose}" "${file}" "${number}" "${part}"
-		[ "${file}" != "${work}/offered" ] || [ -f "${part}" ] || openssl x509 -in "${file}" -out "${part}" 2>/dev/null || :
+	part=$(awk -F '\t' -v file="${work}/offered" '$2 == file { print $4; exit }' "${work}/parts")
+	[ -z "${part}" ] || [ -f "${part}" ] || openssl x509 -in "${work}/offered" -out "${part}" 2>/dev/null || :
+	cut -f 4 "${work}/parts" | sort -u | while IFS= read -r part; do
+		printf 'certificate\t%s\n' "${part}"
 		openssl x509 -in "${part}" -noout -subject -issuer -nameopt RFC2253 -serial -fingerprint -sha256 -startdate -enddate -dateopt iso_8601 \
 			-ext basicConstraints,keyUsage,extendedKeyUsage -text \
 			-certopt no_header,no_version,no_serial,no_issuer,no_subject,no_validity,no_extensions,no_sigdump,no_aux 2>/dev/null || echo unreadable
-	done <"${work}/parts" | awk -f "${library}/read-certificates.awk" >"${work}/facts"
+	done | awk -f "${library}/read-certificates.awk" - "${work}/parts" >"${work}/facts"
 }
 
 # The time in a number of days, as OpenSSL writes it.
@@ -91,22 +92,31 @@ issued() {
 
 # Says in $work/faults what is wrong with certificates of $work/facts: judge FACTS
 judge() {
-	awk -F '\t' '$1 == "root" && $5 != "" { print $4 }' "${work}/facts" | xargs cat /dev/null >"${work}/roots"
+	awk -F '\t' '$1 == "root" && $5 != "" && !seen[$4]++ { print $4 }' "${work}/facts" | xargs cat /dev/null >"${work}/roots"
 	now=$(in_days 0)
 	soon=$(in_days "${days}")
 	[ "${production}" = 1 ] && development=0 || development=1
 	awk -v now="${now}" -v soon="${soon}" -v development="${development}" -f "${library}/judge-certificates.awk" "$1" >"${work}/judged"
 	sed -n "s/^fault${tab}//p" "${work}/judged" >>"${work}/faults"
-	grep -v "^fault${tab}" "${work}/judged" | while IFS=${tab} read -r question file below above name issuer; do
+	# In a store without roots a chain may end anywhere.
+	[ -s "${work}/roots" ] || sed -i "/^end${tab}/d" "${work}/judged"
+	asked=''
+	grep -v "^fault${tab}" "${work}/judged" | sort -t "${tab}" -k 3,4 | while IFS=${tab} read -r question file below above name issuer; do
 		case ${question} in
-		root) issued "${below}" -trusted "${above}" || fault "${file}" not-a-root "'${name}' is not signed by itself" ;;
-		chained)
-			issued "${below}" -partial_chain -trusted "${above}" || fault "${file}" wrong-order "'${issuer}' follows '${name}' but did not issue it"
-			;;
-		*)
-			! [ -s "${work}/roots" ] || issued "${below}" -trusted "${work}/roots" -untrusted "${file}" ||
-				fault "${file}" untrusted "the chain ends at '${issuer}', which no root of the store issued"
-			;;
+		root) set -- "${below}" -trusted "${above}" ;;
+		chained) set -- "${below}" -partial_chain -trusted "${above}" ;;
+		*) set -- "${below}" -trusted "${work}/roots" -untrusted "${file}" ;;
+		esac
+		# The same is asked once.
+		if [ "$*" != "${asked}" ]; then
+			asked=$*
+			if issued "$@"; then answer=yes; else answer=no; fi
+		fi
+		case ${answer}:${question} in
+		yes:*) ;;
+		no:root) fault "${file}" not-a-root "'${name}' is not signed by itself" ;;
+		no:chained) fault "${file}" wrong-order "'${issuer}' follows '${name}' but did not issue it" ;;
+		*) fault "${file}" untrusted "the chain ends at '${issuer}', which no root of the store issued" ;;
 		esac
 	done
 }

@@ -1,34 +1,38 @@
 # Makes a line of what OpenSSL says of a certificate (CERT-08); everest-cert starts it.
 #
-# Input: for each certificate `certificate`, what its file is for, the file, its number in it, the file that holds it alone, with tabs between; then what
-# `openssl x509` prints, or `unreadable`. Output, with tabs between:
+# Input: for each certificate `certificate`, a tab and the file that holds it alone, then what `openssl x509` prints, or `unreadable`; then what
+# split-certificates.awk says of all files. Output, with tabs between:
 #  1 what the file is for, 2 file, 3 number, 4 file that holds it alone, 5 SHA-256, empty when it cannot be read, 6 serial number, 7 valid from, 8 until,
 #  9 kind of key, 10 its bits, 11 algorithm of the signature, 12 `ca` for an authority, 13 how many authorities it allows below it,
 # 14 `sign` when it may sign, 15 `client` when it is for TLS clients, 16 public key in hexadecimal, 17 subject, 18 issuer
 BEGIN { FS = OFS = "\t" }
 
 function finish() {
-	if (head == "")
-		return
+	signs = (usage == "" || usage ~ /Digital Signature/) ? "sign" : "-"
+	clients = (purpose == "" || purpose ~ /TLS Web Client Authentication/) ? "client" : "-"
+	issues = (ca && (usage == "" || usage ~ /Certificate Sign/)) ? "ca" : "-"
 	if (unreadable)
-		print head, ""
-	else {
-		signs = (usage == "" || usage ~ /Digital Signature/) ? "sign" : "-"
-		clients = (purpose == "" || purpose ~ /TLS Web Client Authentication/) ? "client" : "-"
-		issues = (ca && (usage == "" || usage ~ /Certificate Sign/)) ? "ca" : "-"
-		print head, digest, serial, from, until, kind, bits, algorithm, issues, below, signs, clients, key, subject, issuer
-	}
+		facts[part] = ""
+	else
+		facts[part] = digest OFS serial OFS from OFS until OFS kind OFS bits OFS algorithm OFS issues OFS below OFS signs OFS clients OFS key OFS subject OFS issuer
 }
 
 function after(text) {
 	return substr($0, length(text) + 1)
 }
 
-$1 == "certificate" && NF == 5 {
+FILENAME == ARGV[2] {
+	if (FNR == 1)
+		finish()
+	print $0, facts[$4]
+	next
+}
+
+$1 == "certificate" && NF == 2 {
 	finish()
-	head = $2 OFS $3 OFS $4 OFS $5
+	part = $2
 	unreadable = ca = 0
-	digest = serial = from = until = kind = bits = algorithm = below = usage = purpose = key = subject = issuer = section = ""
+	digest = serial = from = until = kind = bits = algorithm = usage = purpose = key = subject = issuer = section = ""
 	below = "-"
 	next
 }
@@ -78,4 +82,3 @@ section == "key" {
 		key = key $0
 	}
 }
-END { finish() }
