@@ -106,6 +106,8 @@ bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/bundle.py build/bench
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/monitor.py
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/certificates.py
+	@scripts/setup.sh packages $(BOOT_PACKAGES)
+	@env PYTHONPATH=.:scripts:tests $(BIN)/python bench/boot.py
 	@env PYTHONPATH=.:scripts:tests $(BIN)/python bench/update.py
 
 .PHONY: docs

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from everest_secure.pki.store import Store
 from everest_secure.run import running
 from everest_secure.target.console import Line
 from everest_secure.target.firmware import Firmware, enroll
-from everest_secure.target.machine import CABLE_PROGRAMS, PROGRAMS, Machine, Network
+from everest_secure.target.machine import CABLE_PROGRAMS, PROGRAMS, Accelerator, Machine, Network
 from everest_secure.target.port import Port
 from everest_secure.target.session import Session, power_on
 from support import peer
@@ -46,12 +47,27 @@ def require_demonstration() -> None:
         pytest.skip("there is no demonstration; run 'make demo' first")
 
 
-def new_machine(directory: Path, *, keys: Store | None = None, network: Network = Network.USER, says: tuple[str, ...] = ()) -> Machine:
-    """Return a machine fresh from the factory, whose firmware trusts `keys`."""
+def new_machine(
+    directory: Path,
+    *,
+    keys: Store | None = None,
+    network: Network = Network.USER,
+    says: tuple[str, ...] = (),
+    accelerator: Accelerator = Accelerator.AUTO,
+) -> Machine:
+    """Return a machine fresh from the factory, whose firmware trusts `keys` and says the OEM strings `says`."""
     directory.mkdir(exist_ok=True)
     firmware = Firmware()
     variables = enroll(directory / "enrolled.fd", firmware=firmware, keys=keys or Store(KEYS))
-    return Machine(disk=DISK, firmware=firmware, variables=variables, state=directory / "state", network=network, oem_strings=says)
+    return Machine(
+        disk=DISK,
+        firmware=firmware,
+        variables=variables,
+        state=directory / "state",
+        accelerator=accelerator,
+        network=network,
+        oem_strings=says,
+    )
 
 
 @contextmanager
@@ -133,12 +149,17 @@ def _press_keys(session: Session, shown: Charger, place: Path) -> None:
 
 def _scan(session: Session, shown: Charger) -> None:
     """Ask every port of the charger from both of its networks."""
-    for port, family, address in (
-        (session.ports["management"], "ipv4", ADDRESS),
-        (session.ports["management"], "ipv6", session.ports["management"].link_local()),
-        (session.ports["plc"], "ipv6", session.ports["plc"].link_local()),
-    ):
-        for protocol in ("tcp", "udp"):
-            done = port.run([PYTHON, peer.__file__, "scan", protocol, address], seconds=SCAN_SECONDS)
+    management, plc = session.ports["management"], session.ports["plc"]
+    asked = {
+        "management tcp ipv4": (management, "tcp", ADDRESS),
+        "management udp ipv4": (management, "udp", ADDRESS),
+        "management tcp ipv6": (management, "tcp", management.link_local()),
+        "management udp ipv6": (management, "udp", management.link_local()),
+        "plc tcp ipv6": (plc, "tcp", plc.link_local()),
+        "plc udp ipv6": (plc, "udp", plc.link_local()),
+    }
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        answers = pool.map(lambda ask: ask[0].run([PYTHON, peer.__file__, "scan", *ask[1:]], seconds=SCAN_SECONDS), asked.values())
+        for name, done in zip(asked, answers, strict=True):
             assert done.code == 0, done.errors.decode()
-            shown.scans[f"{port.cable.name} {protocol} {family}"] = json.loads(done.output)
+            shown.scans[name] = json.loads(done.output)

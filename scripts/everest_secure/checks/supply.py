@@ -1,8 +1,8 @@
-"""What an image is made of: SUP-01 to SUP-03."""
+"""What an image is made of: SUP-01, SUP-03."""
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from everest_secure.checks.bundle import facts_of
 from everest_secure.checks.common import at, findings_up_to, words
@@ -12,13 +12,10 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.companions import Companion, CompanionKind
 from everest_secure.parse.build_lists import (
     Layer,
-    Vulnerability,
-    VulnerabilityReport,
     parse_buildinfo,
     parse_package_manifest,
-    parse_vulnerabilities,
 )
-from everest_secure.parse.packages import LICENCES, parse_licences, parse_recipes, read_packages
+from everest_secure.parse.packages import LICENCES, parse_licences, read_packages
 from everest_secure.parse.spdx import Bill, by_name, parse_spdx3, read_spdx2
 from everest_secure.parse.versions import is_built_from
 from everest_secure.policy.parameters import Parameters
@@ -26,8 +23,6 @@ from everest_secure.policy.parameters import Parameters
 BUILDINFO = "/etc/buildinfo"
 _RELEASE = re.compile(r"v?\d{4}\.\d{1,2}\.\d{1,3}(-rc\.?\d+)?", re.ASCII)
 """A tag of EVerest: `2026.02.1`."""
-_OPEN_LISTED = 2000
-"""Open vulnerabilities that are listed one by one, so that each can be waived."""
 
 
 @check("SUP-01", on=Scope.ROOT)
@@ -119,58 +114,6 @@ def _compare(installed: Mapping[str, frozenset[str]], named: Mapping[str, frozen
         if not any(is_built_from(version, source) for source in named[name])
     ]
     findings_up_to(note, missing + other, remedy="Keep what one build left together: image, list of packages and bill of materials.")
-
-
-@check("SUP-02", on=Scope.BUILD)
-def no_known_vulnerability_is_open(build: Build, policy: Parameters, note: Notes) -> None:
-    """No report beside the image names an open vulnerability of the policy's score; a waiver for one names it in `match`."""
-    found = [(name, report) for name, report in map(_report, _reports(build)) if report is not None]
-    if not found:
-        if not policy.vulnerability_report_required:
-            raise NotApplicable("there is no report of known vulnerabilities beside the image, and the policy asks for none")
-        what = "there is no report of known vulnerabilities beside the image"
-        note.finding(what, at=Location(build.container.name), remedy="Build with kas/opt/cve.yml, and keep IMAGE.json beside the image.")
-        return
-    for name, report in found:
-        for what in _of_something_else(build, report):
-            remedy = "Build the image again with kas/opt/cve.yml and a database, and keep together what one build left."
-            note.finding(what, at=Location(name), remedy=remedy)
-        counted = [each for each in report.issues if each.open and (each.score is None or each.score >= policy.vulnerability_score)]
-        remedy = "Update or patch the package, or record a waiver of SUP-02 with this name as 'match'."
-        for each in counted[:_OPEN_LISTED]:
-            note.finding(_sentence(each), at=Location(name), remedy=remedy)
-        if len(counted) > _OPEN_LISTED:
-            note.finding(f"{len(counted) - _OPEN_LISTED} more vulnerabilities are open", at=Location(name), remedy=remedy)
-        note.saw(f"{name}: {len(report.issues)} known vulnerabilities, {sum(each.open for each in report.issues)} open")
-
-
-def _of_something_else(build: Build, report: VulnerabilityReport) -> Iterator[str]:
-    """Yield why a report says nothing of this image: it compares nothing, or other recipes or versions than those of the licence manifest."""
-    if not report.recipes:
-        yield "the report compares no recipe with the database, as one that is made without a database"
-        return
-    for root in build.roots:
-        recipes = parse_recipes(root.tree.text(LICENCES)) if root.tree.resolve(LICENCES) else {}
-        if recipes and not recipes.keys() & report.recipes.keys():
-            yield f"the report names no recipe of {root.artefact.name}"
-        for name in sorted(recipes.keys() & report.recipes.keys()):
-            if report.recipes[name] not in recipes[name]:
-                yield f"the report is of {name} {report.recipes[name]}, in {root.artefact.name} it is {words(recipes[name])}"
-
-
-def _sentence(found: Vulnerability) -> str:
-    score = f"score {found.score:g}" if found.score is not None else "no score yet"
-    return f"{found.id} is open in {found.package} {found.version} ({score})"
-
-
-def _reports(build: Build) -> tuple[Companion, ...]:
-    """Return what may be a report; a VEX alone compares the image with no database."""
-    found = (each for each in build.companions if each.kind is CompanionKind.VULNERABILITIES)
-    return tuple(each for each in found if each.name.endswith(".json") and not each.name.endswith(".vex.json"))
-
-
-def _report(companion: Companion) -> tuple[str, VulnerabilityReport | None]:
-    return companion.name, parse_vulnerabilities(companion.text(), companion.name)
 
 
 @check("SUP-03", on=Scope.ROOT)

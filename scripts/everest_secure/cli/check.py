@@ -1,15 +1,11 @@
 """`everest-secure check`: images and bundles against the policy."""
 
-import gc
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from everest_secure.cli.command import command
 from everest_secure.errors import ExitCode
 from everest_secure.report.renderer import renderers
-
-ALLOCATIONS = 200_000
-"""Objects after which Python looks for cycles among them, of which a run makes few: a tree of 20,000 files is not searched again and again."""
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -60,7 +56,6 @@ def run(options: Namespace) -> ExitCode:
     Nothing is mounted, extracted or changed, and no privileges are needed. Give a disk and its update bundle together, so that the bundle is
     verified with the keyring that the disk holds.
     """
-    gc.set_threshold(ALLOCATIONS)
     from everest_secure.checks.session import check_artefacts
     from everest_secure.cli.progress import progress
     from everest_secure.report.output import prepare, print_report, write_reports

@@ -10,7 +10,8 @@ from everest_secure.image.ext4_inode import EXTENTS, Inode
 from everest_secure.image.ext4_super import Superblock
 
 _MAGIC = 0xF30A
-_ONE_EXTENT = struct.pack("<HH", _MAGIC, 1)
+_ONE_EXTENT = struct.Struct("<HH2xH4xIHHI")
+"""Magic number, entries and level of the root of a tree, and its first extent."""
 _LEAF = struct.Struct("<IHHI")
 _MAX_DEPTH = 5
 _MAX_PIECES = 1_000_000
@@ -41,10 +42,9 @@ def extents(blob: Blob, superblock: Superblock, inode: Inode) -> list[Extent]:
 
 def one_extent(root: bytes) -> Extent | None:
     """Return the only extent of a file in one piece, as most are, from the root of its tree; None for any other."""
-    if root[:4] == _ONE_EXTENT and root[6:8] == b"\0\0":
-        logical, length, high, low = _LEAF.unpack_from(root, 12)
-        if 0 < length <= _MAX_INITIALISED:
-            return Extent(logical, length, low | high << 32)
+    magic, entries, level, logical, length, high, low = _ONE_EXTENT.unpack_from(root)
+    if magic == _MAGIC and entries == 1 and not level and 0 < length <= _MAX_INITIALISED:
+        return Extent(logical, length, low | high << 32)
     return None
 
 

@@ -15,17 +15,10 @@ from everest_secure.parse.ocpp import DEFAULTS, Ocpp, Setting, mapping, read_jso
 from everest_secure.parse.ocpp_mappings import mappings_path, read_mappings
 
 _SWITCHES = (
-    *(
-        "UseSslDefaultVerifyPaths",
-        "VerifyCsmsCommonName",
-        "VerifyCsmsAllowWildcards",
-        "EnableTLSKeylog",
-        "UseTPM",
-        "UseTPMSeccLeafCertificate",
-    ),
-    *("SupportedCiphers12", "SupportedCiphers13", "LogMessages", "LogMessagesFormat", "LogRotation", "LogRotationMaximumFileSize"),
-    *("LogRotationMaximumFileCount", "ChargeBoxSerialNumber", "ChargePointModel", "ChargePointVendor"),
-)
+    "ChargeBoxSerialNumber", "ChargePointModel", "ChargePointVendor", "EnableTLSKeylog", "LogMessages", "LogMessagesFormat", "LogRotation",
+    "LogRotationMaximumFileCount", "LogRotationMaximumFileSize", "SupportedCiphers12", "SupportedCiphers13", "UseSslDefaultVerifyPaths", "UseTPM",
+    "UseTPMSeccLeafCertificate", "VerifyCsmsAllowWildcards", "VerifyCsmsCommonName",
+)  # fmt: skip
 _VARIABLES: Mapping[str, str] = {
     **{f"Internal.{name}": f"InternalCtrlr.{name}" for name in _SWITCHES},
     "Internal.SeccLeafSubjectCommonName": "ISO15118Ctrlr.SeccId",
@@ -34,7 +27,7 @@ _VARIABLES: Mapping[str, str] = {
     "Security.CpoName": "SecurityCtrlr.OrganizationName",
     "Security.CertificateSignedMaxChainSize": "SecurityCtrlr.MaxCertificateChainSize",
 }
-"""Keys of OCPP 1.6 that any check asks for, and their variables (known_keys.cpp); what the CSMS may change of these, no file decides."""
+"""Keys of OCPP 1.6 that any check asks for, and their variables (known_keys.cpp). Which of them the CSMS may change is fixed in libocpp."""
 _OF_THE_SLOT: Mapping[str, str] = {
     "Internal.CentralSystemURI": "OcppCsmsUrl",
     "Security.SecurityProfile": "SecurityProfile",

@@ -167,3 +167,18 @@ def test_content_at_any_offset_is_what_the_file_holds(source: Path, tmp_path: Pa
     content = (source / "usr/bin/holes").read_bytes()
     for offset, length in [(0, 1), (4095, 2), (4096, 4096), (5000, 300_000), (len(content) - 5, 5), (len(content), 0)]:
         assert tree.blob(node).read(offset, length) == content[offset : offset + length]
+
+
+def test_files_are_read_in_the_order_of_the_image(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("b", "d"):
+        (source / name).write_bytes(name.encode() * 100_000)
+    image = ext4(source, tmp_path / "image.ext4", "-t", "ext4")
+    for name in ("c", "a"):
+        (tmp_path / name).write_bytes(name.encode() * 100_000)
+        tool("debugfs", "-w", "-R", f"write {tmp_path / name} {name}", image)
+    tree = tree_of(image)
+    files = [node for node in tree.nodes() if node.is_file]
+    assert [node.name for node in tree.by_position(files)] == ["b", "d", "c", "a"]
+    assert all(tree.read(node.path) == node.name.encode() * 100_000 for node in files)

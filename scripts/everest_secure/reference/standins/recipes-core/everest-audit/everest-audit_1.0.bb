@@ -4,13 +4,13 @@ firmware asks for it. Never in a product: the production profile refuses its uni
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = ""
 
-SRC_URI = "file://everest-audit.service file://everest_audit.py file://proof.py file://accounts.py file://storage.py file://network.py file://tpm.py file://updates.py"
+SRC_URI = "file://everest-audit.service file://everest_audit.py file://proof.py file://accounts.py file://storage.py file://network.py file://tpm.py file://updates.py file://figures.py"
 
 inherit allarch
 
 do_install() {
     install -d ${D}${libexecdir}/everest-audit ${D}${systemd_system_unitdir}/multi-user.target.wants
-    for name in everest_audit proof accounts storage network tpm updates; do
+    for name in everest_audit proof accounts storage network tpm updates figures; do
         install -m 0644 ${WORKDIR}/$name.py ${D}${libexecdir}/everest-audit/$name.py
     done
     install -m 0644 ${WORKDIR}/everest-audit.service ${D}${systemd_system_unitdir}/everest-audit.service

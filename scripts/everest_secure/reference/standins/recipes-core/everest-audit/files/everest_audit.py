@@ -13,4 +13,5 @@ AREAS = ("accounts", "storage", "network", "tpm", "updates")
 if __name__ == "__main__":
     for area in AREAS:
         importlib.import_module(area)
+    importlib.import_module("figures").say()
     importlib.import_module("proof").run_all()
