@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # Debian packages by what needs them. The tools that make images come in a root of their own (reference/toolsroot.py).
 DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
-BOOT_PACKAGES := e2fsprogs iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils squashfs-tools swtpm systemd-container
+BOOT_PACKAGES := bubblewrap e2fsprogs iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils squashfs-tools swtpm systemd-container
 SIGNING_PACKAGES := libengine-pkcs11-openssl rauc softhsm2 squashfs-tools
 TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin dbus device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
 	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 locales lz4 mandoc mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
@@ -83,6 +83,13 @@ boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after m
 	$(BIN)/everest-secure report merge build/demo/report.json build/demo/proofs.json --quiet --html build/demo/proven.html --json build/demo/proven.json || code=$$?; \
 	exit $$code
 
+.PHONY: boot-soak
+CUTS := 200
+boot-soak: $(READY) ## Cut the power CUTS=200 times while the demonstration's image is updated in QEMU (after make demo): hours
+	@scripts/setup.sh packages $(BOOT_PACKAGES)
+	EVEREST_SECURE_PROOFS=build/demo/soak.json EVEREST_POWER_CUTS=$(CUTS) EVEREST_POWER_CUTS_KILLED=$(CUTS) \
+		$(BIN)/pytest -m boot tests/boot/test_power_cuts.py
+
 .PHONY: fuzz
 SECONDS := 60
 TARGET :=
@@ -101,6 +108,7 @@ bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@scripts/as-root.sh env PYTHONPATH=.:scripts:tests $(BIN)/python bench/certificates.py
 	@scripts/setup.sh packages $(BOOT_PACKAGES)
 	@env PYTHONPATH=.:scripts:tests $(BIN)/python bench/boot.py
+	@env PYTHONPATH=.:scripts:tests $(BIN)/python bench/update.py
 
 .PHONY: docs
 docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks

@@ -17,8 +17,11 @@ from typing import Any
 
 import pytest
 
+from everest_secure.pki.store import Store
 from support.charger_in_qemu import charger
 from support.reference import REPOSITORY
+from support.settled import Settled, settle
+from support.steps import KEYS
 
 __all__ = ["charger", "proof"]
 DEMO = REPOSITORY / "build/demo"
@@ -71,6 +74,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             "pictures": witness.pictures,
         }
     return report
+
+
+@pytest.fixture(scope="session")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Settled:
+    """A charger that was on once and is off: it has made its data partition and its keys, and was offered bundles that it had to refuse.
+
+    Scenarios of updates begin with a copy of this one; a start takes a minute.
+    """
+    return settle(tmp_path_factory.mktemp("settled"), Store(KEYS))
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -1,83 +1,156 @@
-"""An update from installation to decision on the demonstration's image, with firmware, secure boot and RAUC as they are (RAUC-05, RAUC-06).
+"""Updates that go wrong on the charger, one after the other on one machine, with firmware, secure boot, TPM, watchdog and RAUC as they are.
 
-The image finds the bundle on a second disk (scripts/everest_secure/reference/standins) and says on its console what happens. Software emulation:
-minutes for each test. Run by `make boot`, after `make demo`.
+An encrypted update freezes on trial, one with a damaged root does not come up, one is unhealthy: each time the charger is back in its old slot
+without help. test_power_cuts.py has the update that goes well.
 """
 
-import re
-import shutil
-import subprocess
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from everest_secure.pki.store import Store
-from everest_secure.target.firmware import Firmware, enroll
-from everest_secure.target.machine import PROGRAMS, Machine
-from everest_secure.target.session import run_until
-from support.reference import REPOSITORY, require
+from everest_secure.reference.build import MCU_FIRMWARE
+from everest_secure.target.session import power_on
+from support.bundle import incompressible
+from support.encryption import recipient
+from support.settled import Settled
+from support.steps import KEYS, SECONDS, Console, copied, demonstration, with_disk
+from support.updates import SIZE, images, release
+
+from .conftest import Witness
 
 pytestmark = pytest.mark.boot
 
-DEMO = REPOSITORY / "build/demo"
-KEYS = REPOSITORY / "build/keys/development"
-SECONDS = 1800
-SAYS = "everest-reference: "
+VERSION = "0.1.0"
+NOT_UP = "everest-update-gate: slot B was written and slot A runs: the update did not come up"
+HUNG = "systemd-networkd.service"
+"""A service that tells systemd that it lives (WatchdogSec), and on which nothing here waits."""
+STEPS = f"""
+hang {HUNG}
+install foreign.raucb
+certificate recipient.pem
+install encrypted.raucb
+mcu
+recovered {HUNG}
+restart
+freeze
+decide
+firmware
+install damaged.raucb
+restart
+decide
+firmware
+install update.raucb
+restart
+unhealthy
+decide
+decide
+firmware
+state
+off
+"""
 
 
 @dataclass(frozen=True)
-class Console:
-    """What the image said, from the first start to the last."""
+class Journey:
+    """What the charger went through."""
 
-    lines: tuple[str, ...]
-
-    def said(self, topic: str) -> list[str]:
-        """Return the rest of the lines on a topic: `update`, `rauc`, `firmware`, `gate`."""
-        return [line.removeprefix(f"{SAYS}{topic}: ") for line in self.lines if line.startswith(f"{SAYS}{topic}: ")]
-
-    def orders(self) -> list[str]:
-        """Return the firmware's boot orders in labels, from the installation on: `BA`."""
-        labels = dict(re.findall(r"^Boot([0-9A-F]{4})\*? (\S+)", "\n".join(self.said("firmware")), re.MULTILINE))
-        orders = [line.split()[1] for line in self.said("firmware") if line.startswith("BootOrder:")]
-        return ["".join(labels[number] for number in order.split(",")) for order in orders]
+    starts: tuple[Console, ...]
+    """What it said at each start."""
+    watchdog: bool
+    """Whether the watchdog has reset it."""
 
 
-def update(directory: Path, *, then: str, until: str) -> Console:
-    """Start the image with its own bundle on a second disk; `then` is what happens at the first start of the new slot."""
-    require(*PROGRAMS, "mke2fs")
-    found = [*DEMO.glob("*.raw"), *DEMO.glob("*.raucb")]
-    if len(found) != 2 or not Firmware().code.is_file():
-        pytest.skip("there is no demonstration, or no ovmf; run 'make demo' first")
-    disk, bundle = found
-    content = directory / "second"
-    content.mkdir()
-    shutil.copy(bundle, content / "update.raucb")
-    (content / "then").write_text(f"{then}\n")
-    second = directory / "second.ext4"
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", content, second, f"{(bundle.stat().st_size >> 20) + 64}M"], check=True)
-    firmware = Firmware()
-    variables = enroll(directory / "variables.fd", firmware=firmware, keys=Store(KEYS))
-    machine = Machine(disk=disk, firmware=firmware, variables=variables, state=directory / "machine", second_disk=second)
-    return Console(tuple(line.strip() for line in run_until(machine, f"{SAYS}update: {until}", seconds=SECONDS).splitlines()))
+@pytest.fixture(scope="module")
+def journey(settled: Settled, tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    return travel(settled, tmp_path_factory.mktemp("journey"))
 
 
-def test_a_healthy_update_is_started_once_found_good_and_stays(tmp_path: Path) -> None:
-    console = update(tmp_path, then="nothing", until="decided in slot B")
-    assert console.said("update") == ["slot A runs", "slot B runs", "decided in slot B"]
-    assert any("Installing" in line and "succeeded" in line for line in console.said("rauc"))
-    assert any(line.endswith("slot B is good") for line in console.said("gate"))
-    assert console.orders() == ["A", "BA"]
+def travel(settled: Settled, directory: Path) -> Journey:
+    """Take the charger through all steps."""
+    keys = Store(KEYS)
+    _, bundle = demonstration()
+    good = images(bundle, directory)
+    damaged = directory / "damaged.img"
+    content = bytearray(good["rootfs"].read_bytes())
+    content[4] ^= 1
+    damaged.write_bytes(content)
+    noise = directory / "noise.img"
+    noise.write_bytes(incompressible(SIZE))
+    own = recipient(directory / "recipient.pem", "charger", "\n".join(settled.console.said("key")) + "\n")
+    other = recipient(directory / "other.pem", "another charger")
+    files = {
+        "recipient.pem": own,
+        "update.raucb": bundle,
+        "encrypted.raucb": release(directory / "encrypted.raucb", keys, good, version=VERSION, recipients=(own,)),
+        "foreign.raucb": release(directory / "foreign.raucb", keys, {"rootfs": noise}, version=VERSION, recipients=(other,)),
+        "damaged.raucb": release(directory / "damaged.raucb", keys, {**good, "rootfs": damaged}, version=VERSION),
+    }
+    charger = with_disk(copied(settled.charger, directory / "machine"), directory / "second.ext4", STEPS, files)
+    with power_on(charger) as session:
+        session.wait_until_off(seconds=2 * SECONDS)
+        return Journey(tuple(Console.of(session.lines()).by_start()), session.emulator.qmp.has_come("WATCHDOG"))
 
 
-def test_an_update_that_everest_finds_unhealthy_goes_back_by_itself(tmp_path: Path) -> None:
-    console = update(tmp_path, then="unhealthy", until="decided in slot A")
-    assert console.said("update") == ["slot A runs", "slot B runs", "slot A runs", "decided in slot A"]
-    assert console.orders()[-1] == "A"
+@pytest.mark.proves("RAUC-06")
+def test_whatever_an_update_does_the_charger_is_back_in_its_old_slot_with_keys_and_state(
+    settled: Settled, journey: Journey, proof: Witness
+) -> None:
+    proof.excerpt(line for start in journey.starts for line in start.said("steps"))
+    # A; frozen in B; back; the damaged root never came up; B is unhealthy; back.
+    assert [start.starts() for start in journey.starts] == [["A"], ["B"], ["A"], ["A"], ["B"], ["A"]]
+    assert [order for start in journey.starts for order in start.orders()] == ["A", "A", "A"]
+    (state,) = journey.starts[-1].states()
+    assert state == settled.state
 
 
-def test_an_update_that_resets_the_machine_before_it_is_found_good_is_gone_at_the_next_start(tmp_path: Path) -> None:
-    console = update(tmp_path, then="reset", until="decided in slot A")
-    assert console.said("update") == ["slot A runs", "slot B runs", "slot A runs", "decided in slot A"]
-    assert console.said("gate")[-1].endswith("slot B was written and slot A runs: the update did not come up")
-    assert console.orders() == ["A", "A"]
+@pytest.mark.proves("RAUC-08")
+def test_an_encrypted_bundle_is_opened_by_the_key_in_the_tpm_of_this_charger_alone(journey: Journey, proof: Witness) -> None:
+    own, other = (journey.starts[0].installation(f"{name}.raucb") for name in ("encrypted", "foreign"))
+    proof.excerpt(line for line in [*own, *other] if "%" not in line)
+    assert own[-1] == "exit code 0"
+    assert other[-1] == "exit code 1"
+    assert "decrypt" in "\n".join(other)
+
+
+@pytest.mark.proves("RAUC-07")
+def test_the_firmware_of_the_safety_mcu_reaches_its_flash_tool(journey: Journey, proof: Witness) -> None:
+    said = journey.starts[0].said("mcu")
+    proof.excerpt(said)
+    assert said == [hashlib.sha256(MCU_FIRMWARE).hexdigest()]
+
+
+@pytest.mark.proves("BOOT-05", "RAUC-06")
+def test_a_frozen_system_is_reset_by_the_watchdog_and_a_slot_that_froze_on_trial_is_left(journey: Journey, proof: Witness) -> None:
+    assert journey.watchdog
+    assert journey.starts[1].said("steps")[-1] == "freeze"
+    gate = journey.starts[2].said("gate")
+    proof.excerpt(gate)
+    assert NOT_UP in gate
+
+
+@pytest.mark.proves("FS-02", "RAUC-06")
+def test_an_update_whose_root_is_damaged_falls_back_by_itself(journey: Journey, proof: Witness) -> None:
+    assert journey.starts[2].installation("damaged.raucb")[-1] == "exit code 0"
+    gate = journey.starts[3].said("gate")
+    proof.excerpt(gate)
+    assert NOT_UP in gate
+
+
+@pytest.mark.proves("RAUC-06")
+def test_an_update_that_everest_finds_unhealthy_goes_back_by_itself(journey: Journey, proof: Witness) -> None:
+    said = journey.starts[4].said("steps")
+    proof.excerpt(said)
+    assert said[-1] == "decide"
+    assert journey.starts[5].starts() == ["A"]
+
+
+@pytest.mark.proves("BOOT-05")
+def test_a_service_with_a_watchdog_that_hangs_is_started_anew(journey: Journey, proof: Witness) -> None:
+    said = journey.starts[0].said("recovered")
+    proof.excerpt(said)
+    ((unit, times, state),) = (line.split() for line in said)
+    assert (unit, state) == (HUNG, "active")
+    assert int(times) >= 1

@@ -107,6 +107,8 @@ PROVOKED: Mapping[str, tuple[str, str]] = {
     "messages-dropped": ("systemd-journald.service", "Suppressed 421 messages from mosquitto.service"),
     "integrity-violated": ("kernel", "device-mapper: verity: 254:1: data block 5 is corrupted"),
 }
+LOCKDOWN = ("kernel", "Lockdown: bpftool: use of bpf to read kernel RAM is restricted; see man kernel_lockdown.7")
+LOCKDOWN_OF_THE_KERNEL_ITSELF = ("kernel", "Lockdown: swapper/0: hibernation is restricted; see man kernel_lockdown.7")
 
 
 @needs_journald
@@ -124,6 +126,14 @@ def test_each_event_is_seen_once_in_the_log_and_in_the_journal(monitor: Monitor,
     assert PROVOKED[name][1][:60].split("1795000000: ")[-1][:40] in said["MESSAGE"]
     assert monitor.log.read_text().splitlines()[-1].startswith(said["SECURITY_EVENT_DIGEST"])
     assert monitor.run("verify").stdout == "1 events, none changed\n"
+
+
+@needs_journald
+def test_what_lockdown_keeps_from_a_process_is_an_event_and_what_the_kernel_leaves_out_at_its_start_is_none(monitor: Monitor) -> None:
+    with monitor.following():
+        monitor.journal.add(LOCKDOWN_OF_THE_KERNEL_ITSELF, LOCKDOWN)
+        monitor.see("integrity-violated")
+    assert "bpftool" in monitor.events()[0][-1]
 
 
 @needs_journald

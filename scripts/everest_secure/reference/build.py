@@ -33,6 +33,8 @@ Step = Callable[[str], AbstractContextManager[None]]
 NEEDED_BYTES = 4 << 30
 """Free bytes that the caches and one image take at most."""
 KEYRING = "/etc/rauc/keyring.pem"
+MCU_FIRMWARE = b"firmware of a safety MCU that is not there\n"
+"""What the stand-in for the product's flash tool gets (RAUC-07)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,11 @@ def _settings(keys: Store, now: datetime) -> dict[str, str]:
         "EVEREST_BUNDLE_CERT": str(keys.certificate(SIGNER).resolve()),
         "EVEREST_BUNDLE_INTERMEDIATE": str(keys.chain(SIGNER).resolve()),
         "REPRODUCIBLE_TIMESTAMP_ROOTFS": str(int(now.timestamp())),
+        # RAUC-07, RAUC-08: what a product may ask for is in the image that tests run on.
+        "EVEREST_CRYPT_BUNDLE": "1",
+        "EVEREST_MCU_UPDATE_HANDLER": "/usr/libexec/everest-reference-mcu",
+        "EVEREST_MCU_IMAGE": "mcu.bin",
+        "EVEREST_MCU_IMAGE_RECIPE": "everest-reference-mcu-firmware",
         # Debian's initrd is larger than OE-Core's and its root smaller than a product's.
         "EVEREST_EFI_SIZE": "192",
         "EVEREST_ROOTFS_SIZE": "192",
@@ -176,7 +183,9 @@ def _bundle(
 ) -> None:
     """Make the bundle that the bundle recipe describes, verified with the keyring taken from the image that is in it."""
     recipe = bundle_manifest(layer=layer, work=work / "bundle", settings=settings)
-    files = {"rootfs": root.path, "efi": efi}
+    firmware = work / "mcu.bin"
+    firmware.write_bytes(MCU_FIRMWARE)
+    files = {"rootfs": root.path, "efi": efi, "mcu": firmware}
     keyring = work / "keyring-of-the-image.pem"
     tree = next(artefact.tree for artefact in open_artefact(root.path).walk() if artefact.tree)
     keyring.write_bytes(tree.read(KEYRING))
@@ -184,7 +193,7 @@ def _bundle(
         Description(
             compatible=recipe.update["compatible"],
             version=recipe.update["version"],
-            images=tuple(Image(slot.name, files[slot.name], slot.filename) for slot in recipe.slots),
+            images=tuple(Image(slot.name, files[slot.name], slot.filename, slot.hooks) for slot in recipe.slots),
             description=recipe.update["description"],
             hooks=Hooks(recipe.hook, recipe.install_check),
             meta=recipe.meta,

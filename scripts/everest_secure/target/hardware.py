@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from everest_secure.run import Argument
 from everest_secure.target.firmware import Firmware
@@ -23,7 +24,7 @@ class Channels:
 
 
 def board(
-    firmware: Firmware, variables: Path, channels: Channels, *, accelerator: Accelerator, memory: int, processors: int
+    firmware: Firmware, variables: Path | str, channels: Channels, *, accelerator: Accelerator, memory: int, processors: int
 ) -> list[Argument]:
     """Return a machine with firmware, secure boot, serial console and control channel, and nothing to start; it waits for `cont`."""
     flash = "if=pflash,format=raw"
@@ -42,7 +43,7 @@ def board(
 def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int]) -> list[Argument]:
     """Return what the board of a charger carries: disk, TPM, two network ports, watchdog, display, USB. `tpm` and `taps` are descriptors."""
     return [
-        *("-drive", f"if=none,id=disk,format=qcow2,file={_value(machine.written)}"),
+        *("-drive", f"if=none,id=disk,{_disk(machine)}"),
         *("-device", "virtio-blk-pci,drive=disk,addr=0x3"),
         *("-device", "virtio-rng-pci"),
         *("-chardev", f"socket,id=tpm,fd={tpm}", "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"),
@@ -53,6 +54,21 @@ def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int]) -> list[Ar
         *_second(machine.second_disk),
         *(() if machine.restarts else ("-no-reboot",)),
     ]
+
+
+def variables(machine: Machine) -> Path | str:
+    """Return what the flash with the firmware's variables is kept in."""
+    return machine.own_variables if machine.storage is None else _export(machine.storage, "variables")
+
+
+def _disk(machine: Machine) -> str:
+    if machine.storage is not None:
+        return f"format=raw,file={_value(_export(machine.storage, 'disk'))}"
+    return f"format=qcow2,file={_value(machine.written)}"
+
+
+def _export(server: Path, name: str) -> str:
+    return f"nbd+unix:///{name}?socket={quote(str(server))}"
 
 
 def _port(cable: Cable, slot: int, tap: int | None) -> list[Argument]:
@@ -68,6 +84,6 @@ def _second(disk: Path | None) -> list[Argument]:
     return ["-drive", drive, "-device", "virtio-blk-pci,drive=second,serial=second"]
 
 
-def _value(path: Path) -> str:
-    """Return a path as a value in an option list of QEMU, where a comma is doubled."""
+def _value(path: Path | str) -> str:
+    """Return a path or an address as a value in an option list of QEMU, where a comma is doubled."""
     return str(path).replace(",", ",,")

@@ -59,6 +59,8 @@ class Machine:
     network: Network = Network.USER
     oem_strings: tuple[str, ...] = ()
     """What the firmware hands to the guest as OEM strings (SMBIOS, type 11); systemd reads words of its own there, and so does the reference image."""
+    storage: Path | None = None
+    """Unix socket of an NBD server whose exports `disk` and `variables` take the place of `written` and `own_variables`."""
 
     @property
     def written(self) -> Path:

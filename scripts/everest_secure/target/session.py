@@ -14,7 +14,7 @@ from everest_secure.target import port
 from everest_secure.target.accelerator import choose
 from everest_secure.target.console import Line
 from everest_secure.target.emulator import Emulator, started, wait
-from everest_secure.target.hardware import CABLES, Channels, board, devices
+from everest_secure.target.hardware import CABLES, Channels, board, devices, variables
 from everest_secure.target.machine import Machine, Network
 from everest_secure.target.port import Port
 
@@ -128,7 +128,7 @@ def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) 
         def command(channels: Channels) -> Sequence[Argument]:
             bare = board(
                 machine.firmware,
-                machine.own_variables,
+                variables(machine),
                 channels,
                 accelerator=accelerator,
                 memory=machine.memory,

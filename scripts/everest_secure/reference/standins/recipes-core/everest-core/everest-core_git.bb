@@ -6,7 +6,7 @@ LIC_FILES_CHKSUM = ""
 
 SRC_URI = "file://manager.py file://everest.service file://stand-ins.json file://default_logging.cfg \
            file://everest-reference-report file://everest-reference-report.service \
-           file://everest-reference-update file://everest-reference-update.service"
+           file://everest-reference-steps file://everest-reference-steps.service file://everest-reference-mcu"
 
 inherit systemd allarch
 
@@ -31,11 +31,12 @@ do_install() {
     install -D -m 0644 ${WORKDIR}/stand-ins.json ${D}${nonarch_libdir}/everest-secure/stand-ins.json
     install -D -m 0644 ${WORKDIR}/default_logging.cfg ${D}${sysconfdir}/everest/default_logging.cfg
     install -d ${D}${libexecdir} ${D}${systemd_system_unitdir}/multi-user.target.wants
-    for name in everest-reference-report everest-reference-update; do
+    for name in everest-reference-report everest-reference-steps; do
         install -m 0755 ${WORKDIR}/$name ${D}${libexecdir}/$name
         install -m 0644 ${WORKDIR}/$name.service ${D}${systemd_system_unitdir}/$name.service
         ln -s ../$name.service ${D}${systemd_system_unitdir}/multi-user.target.wants/
     done
+    install -m 0755 ${WORKDIR}/everest-reference-mcu ${D}${libexecdir}/everest-reference-mcu
     install -d ${D}${datadir}/everest/www ${D}${sysconfdir}/everest/certs
 }
 

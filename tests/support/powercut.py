@@ -1,0 +1,187 @@
+"""What is left of a charger whose power is cut: every moment of a recorded run, as its disk and its firmware would then be.
+
+A write that no flush followed may or may not have reached the medium, each for itself, in any order. So a moment is not one disk but many;
+which writes were lost is drawn by lot, with the seed of the moment.
+"""
+
+import random
+import subprocess
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from everest_secure.image.blob import from_file
+from everest_secure.image.gpt import Partition, read_table
+from support.firmware_variables import BootChoice, choice
+from support.recorder import Kind, Record, records
+
+KEPT = 0.5
+"""How likely a write that no flush followed has lasted."""
+
+
+def partitions(disk: Path) -> dict[str, Partition]:
+    """Return the partitions of a GPT disk by label."""
+    table = read_table(from_file(disk))
+    assert table is not None, f"{disk} has no partition table any more"
+    return {partition.label: partition for partition in table.partitions}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A run of a machine from a known state."""
+
+    disk: Path
+    """The disk before it."""
+    variables: Path
+    """The firmware's variables before it."""
+    log: Path
+
+    def moments(self) -> list[int]:
+        """Return the moments at which the disk is another one than before: behind how many records, of a write or a flush of the disk."""
+        return [number for number, record in enumerate(records(self.log), 1) if record.kind is not Kind.FLASH]
+
+    def written(self) -> dict[str, int]:
+        """Return the bytes written to each partition by its label, to `variables` the firmware's flash, and to `table` whatever else there is."""
+        areas = partitions(self.disk).values()
+        sums: dict[str, int] = {}
+        for record in records(self.log):
+            within = [area.label for area in areas if _overlap(record, area.offset, area.size)]
+            place = "variables" if record.kind is Kind.FLASH else within[0] if within else "table"
+            sums[place] = sums.get(place, 0) + len(record.content)
+        return {place: size for place, size in sums.items() if size}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The machine without power, behind the first `number` records."""
+
+    number: int
+    disk: Path
+    variables: Path
+    unflushed: int
+    """How many writes no flush had followed."""
+    lost: int
+    """How many of those did not last."""
+
+    def choice(self) -> BootChoice:
+        return choice(self.variables)
+
+
+@dataclass
+class _Replay:
+    """A disk to which records are applied; `waiting` are those writes that no flush has followed yet."""
+
+    disk: Path
+    variables: Path
+    waiting: list[Record] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, recording: Recording, work: Path) -> "_Replay":
+        """Return a replay at its beginning, with files of its own below `work`."""
+        replay = cls(work / "replayed.raw", work / "replayed.fd")
+        subprocess.run(["cp", "--sparse=always", recording.disk, replay.disk], check=True)
+        subprocess.run(["cp", recording.variables, replay.variables], check=True)
+        return replay
+
+    def apply(self, record: Record) -> None:
+        if record.kind is Kind.WRITE:
+            self.waiting.append(record)
+        elif record.kind is Kind.FLUSH:
+            write(self.disk, self.waiting)
+            self.waiting.clear()
+        elif record.kind is Kind.LASTING_WRITE:
+            # Older ones to the same place must not come after it.
+            self.waiting.append(record)
+            write(self.disk, [each for each in self.waiting if _overlap(each, record.offset, len(record.content))])
+            self.waiting = [each for each in self.waiting if not _overlap(each, record.offset, len(record.content))]
+        else:
+            write(self.variables, [record])
+
+
+def write(file: Path, changes: Sequence[Record]) -> None:
+    """Write records to a file in their order."""
+    with file.open("r+b") as output:
+        for record in changes:
+            output.seek(record.offset)
+            output.write(record.content)
+
+
+def moments(recording: Recording, numbers: Iterable[int], *, work: Path, seed: str) -> Iterator[Moment]:
+    """Yield the machine at each of the moments, in their order; its files change when the next one is asked for."""
+    replay = _Replay.of(recording, work)
+    every = records(recording.log)
+    done = 0
+    for number in sorted(numbers):
+        for record in islice(every, number - done):
+            replay.apply(record)
+        done = number
+        lot = random.Random(f"{seed} {number}")
+        kept = [record for record in replay.waiting if lot.random() < KEPT]
+        before = [Record(Kind.WRITE, record.offset, _read(replay.disk, record.offset, len(record.content))) for record in kept]
+        write(replay.disk, kept)
+        yield Moment(number, replay.disk, replay.variables, unflushed=len(replay.waiting), lost=len(replay.waiting) - len(kept))
+        write(replay.disk, before[::-1])
+
+
+def _read(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
+
+
+@dataclass
+class SlotWatch:
+    """Follows a recording from its first record to its last, and notes where the slot that the firmware would start was not whole."""
+
+    recording: Recording
+    work: Path
+    whole: dict[str, dict[str, bytes]] = field(repr=False)
+    """By slot (`a`), what its partitions hold, by label, when they are whole."""
+    faults: list[str] = field(default_factory=list)
+    switches: list[tuple[int, str]] = field(default_factory=list)
+    """At which record the firmware's first choice became which slot."""
+
+    def watch(self, *, flushes: bool = True) -> "SlotWatch":
+        """Go through all records, without `flushes` as if none of them was a flush; returns itself."""
+        areas = partitions(self.recording.disk)
+        by_uuid = {area.uuid: area.label.removeprefix("efi-") for area in areas.values() if area.label.startswith("efi-")}
+        first = min(area.offset for area in areas.values())
+        replay = _Replay.of(self.recording, self.work)
+        slot = self._chosen(replay.variables, by_uuid)
+        self.switches.append((0, slot))
+        self._require_whole(0, slot, replay, areas)
+        for number, record in enumerate(records(self.recording.log), 1):
+            if record.kind is Kind.FLUSH and not flushes:
+                continue
+            replay.apply(record)
+            if record.kind is Kind.FLASH:
+                chosen = self._chosen(replay.variables, by_uuid)
+                if chosen != slot:
+                    slot = chosen
+                    self.switches.append((number, slot))
+                    self._require_whole(number, slot, replay, areas)
+            elif record.kind in (Kind.WRITE, Kind.LASTING_WRITE):
+                touched = [label for label in self.whole[slot] if _overlap(record, areas[label].offset, areas[label].size)]
+                if touched or record.offset < first:
+                    self.faults.append(
+                        f"record {number}: slot {slot} would be started, and {' '.join(touched) or 'the partition table'} is written"
+                    )
+        return self
+
+    def _chosen(self, variables: Path, by_uuid: dict[uuid.UUID, str]) -> str:
+        found = [by_uuid[partition] for partition in choice(variables).partitions if partition in by_uuid]
+        return found[0] if found else "a"
+
+    def _require_whole(self, number: int, slot: str, replay: _Replay, areas: dict[str, Partition]) -> None:
+        for label, content in self.whole[slot].items():
+            area = areas[label]
+            if _read(replay.disk, area.offset, len(content)) != content:
+                self.faults.append(f"record {number}: slot {slot} is to be started and {label} is not all on the medium")
+            if any(_overlap(record, area.offset, area.size) for record in replay.waiting):
+                self.faults.append(f"record {number}: slot {slot} is to be started and writes to {label} wait in the disk's cache")
+
+
+def _overlap(record: Record, offset: int, size: int) -> bool:
+    return record.offset < offset + size and offset < record.offset + len(record.content)
