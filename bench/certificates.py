@@ -25,7 +25,8 @@ def fill(store: Path) -> None:
     sub1 = issue("Sub 1", by=root, authority=True)
     sub2 = issue("Sub 2", by=sub1, authority=True)
     roots = "".join(issue(f"Root {number}", authority=True).pem for number in range(ROOTS - 1))
-    files = {"ca/mo/MO_ROOT_CA.pem": root.pem + roots}
+    bundle = "ca/v2g/V2G_ROOT_CA.pem"
+    files = {bundle: (store / bundle).read_text() + root.pem + roots}
     for number in range(RENEWED):
         files[f"client/cso/SECC_LEAF_{number}.pem"] = issue(f"Charger {number}", by=sub2).pem + sub2.pem + sub1.pem
     for name, text in files.items():

@@ -173,7 +173,10 @@ def test_a_file_that_everest_may_not_read_is_not_passed_over(shop: Certified) ->
     root = charger.box.store / "ca/csms/CSMS_ROOT_CA.pem"
     os.chown(root, 0, 0)
     done = charger.box.call("check", tpm=charger.tpm)
-    assert (done.returncode, done.stderr) == (1, f"{root}: certificate 1 of it cannot be read [unreadable]\n")
+    unread, untrusted = done.stderr.splitlines()
+    assert (done.returncode, unread) == (1, f"{root}: certificate 1 of it cannot be read [unreadable]")
+    assert untrusted.startswith(f"{charger.box.store}/client/csms/CSMS_LEAF.pem: ")
+    assert untrusted.endswith(" [untrusted]")
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ def with_systemctl(charger: Certified, *, code: int = 0) -> tuple[str, Path]:
 def test_a_chain_is_installed_for_the_key_that_the_charger_has(shop: Certified, user: str) -> None:
     charger = shop.with_store({CSMS_KEY: {"key": "charger"}}, bare=True)
     before = charger.files
-    told = charger.box.done("install", "csms", charger.offer("charger", "sub2", "sub1"), tpm=charger.tpm, user=user)
+    told = charger.box.done("install", "csms", charger.offer("charger", "csms-sub2", "csms-sub1"), tpm=charger.tpm, user=user)
     (added,) = charger.files.keys() - before.keys()
     assert re.fullmatch(r"client/csms/CSMS_LEAF_[0-9a-f]{16}\.pem", added)
-    assert charger.files[added] == charger.workshop.chain("charger", "sub2", "sub1")
+    assert charger.files[added] == charger.workshop.chain("charger", "csms-sub2", "csms-sub1")
     assert charger.files.items() >= before.items()
     assert told == (
         f"{charger.box.store}/{added}: 'O=Acme Charging,CN=cp4711', SHA-256 {charger.digest('charger')}, "
@@ -128,6 +128,16 @@ def test_directories_are_those_of_everests_configuration(shop: Certified) -> Non
     charger.box.done("check", "secc", tpm=charger.tpm, **more)
 
 
+def test_where_both_chains_lie_in_one_directory_each_is_installed_by_its_own_root(shop: Certified) -> None:
+    charger = shop.with_store({SECC_KEY: {"key": "charger-of-v2g-root"}}, bare=True)
+    more = configured(charger, "      csms_leaf_cert_directory: client/cso\n      csms_leaf_key_directory: client/cso\n")
+    chain = charger.offer("charger-of-v2g-root", "sub2", "sub1")
+    refused = charger.box.call("install", "csms", chain, tpm=charger.tpm, **more)
+    assert refused.stderr.endswith(" [untrusted]\n")
+    charger.box.done("install", "secc", chain, tpm=charger.tpm, **more)
+    charger.box.done("check", "secc", tpm=charger.tpm, **more)
+
+
 def test_what_is_valid_longer_is_said_to_stay_in_use(shop: Certified) -> None:
     charger = shop.with_store({SECC_CHAIN: {"certificates": ["secc", "sub2", "sub1"]}, "client/cso/new.tkey": {"key": "ending-secc"}})
     told = charger.box.done("install", "--days", "5", "secc", charger.offer("ending-secc", "sub2", "sub1"), tpm=charger.tpm)
@@ -194,7 +204,7 @@ def test_a_key_in_software_is_taken_where_ocpp_is_configured_so(shop: Certified,
         (place.parents[1] / name).write_bytes(charger.workshop.key_pem(f"{name}-in-software"))
         (place.parents[1] / name).chmod(0o644)
     more = {"EVEREST_OCPP": str(place.parents[1])}
-    secc, csms = charger.offer("secc-in-software", "sub2", "sub1"), charger.offer("charger-in-software", "sub2", "sub1")
+    secc, csms = charger.offer("secc-in-software", "sub2", "sub1"), charger.offer("charger-in-software", "csms-sub2", "csms-sub1")
     charger.box.done("install", "--key", place.parents[1] / "secc", "secc", secc, tpm=charger.tpm, **more)
     charger.box.done("check", "secc", tpm=charger.tpm, **more)
     refused = charger.box.call("install", "--key", place.parents[1] / "charger", "csms", csms, tpm=charger.tpm, **more)
@@ -273,8 +283,8 @@ def test_with_a_sub_authority_every_chain_of_it_goes_and_with_a_root_the_root_al
     assert revoke(charger, charger.serial("v2g-root")).returncode == 0
     assert charger.files["ca/v2g/V2G_ROOT_CA.pem"] == b""
     assert CSMS_CHAIN in charger.files
-    assert revoke(charger, charger.digest("sub2")).returncode == 0
-    assert not [name for name in charger.files if name.startswith("client/")]
+    assert revoke(charger, charger.digest("csms-sub2")).returncode == 0
+    assert [name for name in charger.files if name.startswith("client/")] == [SECC_CHAIN, SECC_KEY]
 
 
 def test_of_a_bundle_what_is_not_revoked_stays(shop: Certified) -> None:

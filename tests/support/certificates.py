@@ -16,7 +16,7 @@ from support.tpm import SoftwareTpm, software_tpm
 from support.vectors import Contents, Vector, Workshop
 
 STORE: Mapping[str, Contents] = {
-    "client/csms/CSMS_LEAF.pem": {"certificates": ["charger", "sub2", "sub1"]},
+    "client/csms/CSMS_LEAF.pem": {"certificates": ["charger", "csms-sub2", "csms-sub1"]},
     "client/csms/CSMS_LEAF.tkey": {"key": "charger"},
     "client/cso/SECC_LEAF.pem": {"certificates": ["secc", "sub2", "sub1"]},
     "client/cso/SECC_LEAF.tkey": {"key": "secc"},

@@ -38,6 +38,9 @@ def _faults(offer: Offer) -> Iterator[_Found]:
         if chain == ():
             yield leaf.chain, Reason.NO_CERTIFICATE, "the file holds no certificate", "Name the PEM file of a chain, leaf first."
         elif chain is not None:
+            if not any(offer.roots.values()):
+                what = f"no root is given for '{subject(chain[0])}', and EVerest takes no chain without one"
+                yield leaf.chain, Reason.UNTRUSTED, what, "Name its root with --ca: csms for the chain of --csms, v2g for that of --secc."
             yield from _key_faults(leaf, chain[0])
 
 

@@ -34,10 +34,12 @@ _WRONGLY_ISSUED = "Ask the owner of the authority for one that may issue it."
 _REMEDIES = {
     Reason.NOT_A_CA: _WRONGLY_ISSUED,
     Reason.PATH_LENGTH: _WRONGLY_ISSUED,
-    Reason.UNTRUSTED: "Put its root under ca/, or the sub-authorities that are missing at the end of the chain.",
+    Reason.UNTRUSTED: "Put its root into the bundle for its kind, or the sub-authorities that are missing at the end of the chain.",
 }
 """What to do about a chain, where it is not to put its certificates in order."""
 _EDWARDS = ("Ed25519", "Ed448")
+_TRUSTED_BY = {"csms_leaf_cert_directory": "csms_ca_bundle", "secc_leaf_cert_directory": "v2g_ca_bundle"}
+"""The bundle alone that a chain has to end at, by the directory that it lies in (verify_certificate_internal in evse_security.cpp)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,16 @@ class _Held:
     @property
     def authorities(self) -> bool:
         """Whether it is a bundle of roots: below `ca`, or what EvseSecurity is configured for."""
-        bundles = self.store.bundles.values()
-        return self.file.path.startswith(f"{STORE}/ca/") or any(f"{self.file.path}/".startswith(f"{bundle}/") for bundle in bundles)
+        return self.file.path.startswith(f"{STORE}/ca/") or any(map(self.is_of, self.store.bundles.values()))
 
     @property
     def towards_csms(self) -> bool:
         """Whether it is a chain that the charger shows its CSMS."""
-        return f"{self.file.path}/".startswith(f"{self.store.leaves['csms_leaf_cert_directory']}/") and not self.authorities
+        return self.is_of(self.store.leaves["csms_leaf_cert_directory"]) and not self.authorities
+
+    def is_of(self, path: str) -> bool:
+        """Whether it is this file, or lies in this directory."""
+        return f"{self.file.path}/".startswith(f"{path}/")
 
 
 def _held(root: Root) -> list[_Held]:
@@ -94,9 +99,11 @@ def keys_are_readable_by_their_owner_alone(root: Root, policy: Parameters, note:
 
 @check("CERT-03", on=Scope.ROOT)
 def roots_and_chains_are_in_files_of_their_own(root: Root, policy: Parameters, note: Notes) -> None:
-    """Bundles hold roots alone; other files hold a leaf, then its authorities in order, never a root, up to a root of the store if it has any."""
+    """Bundles hold roots alone; other files hold a leaf, then its authorities in order, never a root, up to a root for their kind.
+
+    In a store without any root, which gets them on the device, a chain may end anywhere.
+    """
     held = _held(root)
-    roots = [certificate for each in held if each.authorities for certificate in each.certificates]
     for each in held:
         if each.der:
             what = Reason.UNREADABLE.said("the certificate is in DER, which EVerest does not read (x509_bundle.cpp)")
@@ -107,7 +114,7 @@ def roots_and_chains_are_in_files_of_their_own(root: Root, policy: Parameters, n
                     what = wrong.said(f"'{subject(certificate)}' is no root authority")
                     note.finding(what, at=each.file.at, remedy="Keep sub-authorities in the chain of their leaf, roots alone under ca/.")
         else:
-            for reason, what in _chain_faults(each.certificates, () if _is_half(each, held) else roots):
+            for reason, what in _chain_faults(each.certificates, _anchors(each, held)):
                 note.finding(reason.said(what), at=each.file.at, remedy=_REMEDIES.get(reason, _ORDER))
         note.saw(f"{each.file.at}: {len(each.certificates)} certificates")
 
@@ -125,7 +132,17 @@ def _is_half(one: _Held, held: Sequence[_Held]) -> bool:
     return len(one.certificates) == 1 and any(one.certificates[0] == each.certificates[0] for each in others)
 
 
-def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate]) -> Iterator[tuple[Reason, str]]:
+def _anchors(one: _Held, held: Sequence[_Held]) -> Certificates | None:
+    """Return the roots that a chain may end at, all of the store where it lies in no directory of either kind; None when it may end anywhere."""
+    authorities = [each for each in held if each.authorities]
+    if not authorities or _is_half(one, held):
+        return None
+    bundles = [one.store.bundles[bundle] for directory, bundle in _TRUSTED_BY.items() if one.is_of(one.store.leaves[directory])]
+    trusted = [each for each in authorities if not bundles or any(map(each.is_of, bundles))]
+    return tuple(certificate for each in trusted for certificate in each.certificates)
+
+
+def _chain_faults(certificates: Certificates, roots: Certificates | None) -> Iterator[tuple[Reason, str]]:
     leaf, *rest = certificates
     if is_authority(leaf):
         yield Reason.LEAF_IS_A_CA, f"the first certificate, '{subject(leaf)}', is an authority and no leaf"
@@ -144,8 +161,9 @@ def _chain_faults(certificates: Certificates, roots: Sequence[x509.Certificate])
                 Reason.PATH_LENGTH,
                 f"'{subject(authority)}' allows {constraints.path_length} authorities below it and the chain has {depth}",
             )
-    if roots and not _issued(certificates[-1], certificates[-1]) and not any(_issued(certificates[-1], root) for root in roots):
-        yield Reason.UNTRUSTED, f"the chain ends at '{subject(certificates[-1])}', which no root of the store issued"
+    end = certificates[-1]
+    if roots is not None and not any(_issued(end, issuer) for issuer in (end, *roots)):
+        yield Reason.UNTRUSTED, f"the chain ends at '{subject(end)}', which no root for its kind issued"
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

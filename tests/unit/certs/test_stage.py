@@ -30,7 +30,7 @@ def given(workshop: Workshop, tmp_path: Path) -> Path:
     (place / "csms-root.pem").write_bytes(workshop.chain("csms-root"))
     (place / "secc.pem").write_bytes(workshop.chain(*CHAIN))
     (place / "secc.key").write_bytes(workshop.key_pem("secc"))
-    (place / "charger.pem").write_bytes(workshop.chain("charger", "sub2", "sub1"))
+    (place / "charger.pem").write_bytes(workshop.chain("charger", "csms-sub2", "csms-sub1"))
     (place / "charger.key").write_bytes(workshop.key_pem("charger"))
     (place / "software.pem").write_bytes(workshop.chain("secc-in-software", "sub2", "sub1"))
     (place / "software.key").write_bytes(workshop.key_pem("secc-in-software"))

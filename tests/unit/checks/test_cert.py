@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -21,7 +22,7 @@ SUB2 = issue("Sub 2", by=SUB1, authority=True)
 LEAF = issue("SECC", by=SUB2)
 OTHER = issue("Other root", authority=True)
 CSMS = issue("cp4711", by=SUB2, organization="Acme Charging", for_clients=True)
-
+CSMS_CHAIN = (CSMS.pem, SUB2.pem, SUB1.pem)
 
 NARROW = issue("Narrow", by=ROOT, authority=True, path_length=0)
 BELOW = issue("Below", by=NARROW, authority=True)
@@ -35,6 +36,10 @@ def bundle(fs: RootFs, *pems: str) -> None:
 
 def chain(fs: RootFs, *pems: str) -> None:
     fs.file(f"{STORE}/client/cso/CPO_CERT_CHAIN.pem", "".join(pems))
+
+
+def csms_bundle(fs: RootFs, *pems: str) -> None:
+    fs.file(f"{STORE}/ca/csms/CSMS_ROOT_CA.pem", "".join(pems))
 
 
 def bundle_and_chain(fs: RootFs, root: str, *pems: str) -> None:
@@ -74,6 +79,21 @@ MUTATIONS = [
     Mutation("a chain begins with an authority", "CERT-03", lambda fs: chain(fs, SUB2.pem, SUB1.pem)),
     Mutation("a chain holds a stranger", "CERT-03", lambda fs: chain(fs, LEAF.pem, issue("Stranger", by=OTHER, authority=True).pem)),
     Mutation("no root of the store issued a chain", "CERT-03", lambda fs: bundle_and_chain(fs, OTHER.pem, LEAF.pem, SUB2.pem, SUB1.pem)),
+    Mutation(
+        "a root of V2G issued the chain towards the CSMS",
+        "CERT-03",
+        lambda fs: (csms_bundle(fs, OTHER.pem), bundle(fs, ROOT.pem), towards_csms(fs, *CSMS_CHAIN)),
+    ),
+    Mutation(
+        "a root of the CSMS issued the chain towards vehicles",
+        "CERT-03",
+        lambda fs: (csms_bundle(fs, ROOT.pem), chain(fs, LEAF.pem, SUB2.pem, SUB1.pem)),
+    ),
+    Mutation(
+        "the root of a chain lies beside the bundle, where EVerest does not look",
+        "CERT-03",
+        lambda fs: (fs.file(f"{STORE}/ca/v2g/other.pem", ROOT.pem), chain(fs, LEAF.pem, SUB2.pem, SUB1.pem)),
+    ),
     Mutation("a chain lacks an authority", "CERT-03", lambda fs: bundle_and_chain(fs, ROOT.pem, LEAF.pem, SUB2.pem)),
     Mutation("a certificate in the chain is no authority", "CERT-03", lambda fs: chain(fs, issue("Below", by=LEAF).pem, LEAF.pem)),
     Mutation("an authority in the chain may have none below it", "CERT-03", lambda fs: chain(fs, *SHORT)),
@@ -153,10 +173,30 @@ def test_roots_alone_and_chains_in_order_hold() -> None:
     assert not failing(fs)
 
 
-def test_a_chain_towards_the_csms_that_a_root_of_the_store_issued_holds() -> None:
+def test_a_chain_towards_the_csms_that_a_root_of_the_csms_issued_holds() -> None:
     fs = good_root()
-    bundle(fs, ROOT.pem)
-    towards_csms(fs, CSMS.pem, SUB2.pem, SUB1.pem)
+    csms_bundle(fs, OTHER.pem, ROOT.pem)
+    towards_csms(fs, *CSMS_CHAIN)
+    assert not failing(fs)
+
+
+@pytest.mark.parametrize("bundle_of", [bundle, csms_bundle])
+def test_where_both_chains_lie_in_one_directory_a_root_of_either_kind_will_do(bundle_of: Callable[..., None]) -> None:
+    fs = good_root()
+    fs.replace(
+        "/etc/everest/config.yaml",
+        "module: EvseSecurity",
+        "module: EvseSecurity\n    config_module: {secc_leaf_cert_directory: client/csms}",
+    )
+    bundle_of(fs, ROOT.pem)
+    towards_csms(fs, *CSMS_CHAIN)
+    assert not failing(fs)
+
+
+def test_chains_of_a_store_that_gets_its_roots_later_hold() -> None:
+    fs = good_root()
+    chain(fs, LEAF.pem, SUB2.pem, SUB1.pem)
+    towards_csms(fs, *CSMS_CHAIN)
     assert not failing(fs)
 
 

@@ -36,12 +36,15 @@ is_directory() {
 	[ -d "$1" ] || case ${1##*/} in *.*) return 1 ;; *) ;; esac
 }
 
-# Sets $purpose to what a file of certificates is for.
+# Sets $purpose to what a file of certificates is for; `either` where chains for csms and secc lie in one directory.
 purpose_of() {
-	case $1 in
-	"${store}/ca/"*) purpose=root ;;
-	"${csms_chains}/"*) purpose=csms ;;
-	*) purpose=chain ;;
+	purpose=chain
+	case $1 in "${secc_chains}/"*) purpose=secc ;; *) ;; esac
+	case ${purpose}:$1 in
+	*:"${store}/ca/"*) purpose=root ;;
+	secc:"${csms_chains}/"*) purpose=either ;;
+	*:"${csms_chains}/"*) purpose=csms ;;
+	*) ;;
 	esac
 	for each in ${bundles}; do
 		case $1 in "${each}" | "${each}/"*) purpose=root ;; *) ;; esac
@@ -90,22 +93,39 @@ issued() {
 	openssl verify -no_check_time -check_ss_sig "$@" "${certificate}" >/dev/null 2>&1
 }
 
-# Says in $work/faults what is wrong with certificates of $work/facts: judge FACTS
+# Prints where the bundle of a kind of roots is.
+bundle_of() {
+	echo "${bundles}" | sed -n "s/^$1 //p"
+}
+
+# Leaves the roots that chains may end at in $work/roots.csms and $work/roots.secc, for each those of one bundle alone, as EVerest has it
+# (verify_certificate_internal in evse_security.cpp), and all of them in $work/roots.chain.
+gather_roots() {
+	for each in csms secc chain; do
+		case ${each} in csms) bundle=$(bundle_of csms)/ ;; secc) bundle=$(bundle_of v2g)/ ;; *) bundle='' ;; esac
+		awk -F '\t' -v bundle="${bundle}" '
+			$1 == "root" && $5 != "" && (bundle == "" || index($2 "/", bundle) == 1) && !seen[$4]++ { print $4 }
+		' "${work}/facts" | xargs cat /dev/null >"${work}/roots.${each}"
+	done
+	cat "${work}/roots.csms" "${work}/roots.secc" >"${work}/roots.either"
+}
+
+# Says in $work/faults what is wrong with certificates of $work/facts: judge FACTS [anywhere]
+# With `anywhere` a chain may end anywhere as long as the store has no root at all.
 judge() {
-	awk -F '\t' '$1 == "root" && $5 != "" && !seen[$4]++ { print $4 }' "${work}/facts" | xargs cat /dev/null >"${work}/roots"
+	gather_roots
 	now=$(in_days 0)
 	soon=$(in_days "${days}")
 	[ "${production}" = 1 ] && development=0 || development=1
 	awk -v now="${now}" -v soon="${soon}" -v development="${development}" -f "${library}/judge-certificates.awk" "$1" >"${work}/judged"
 	sed -n "s/^fault${tab}//p" "${work}/judged" >>"${work}/faults"
-	# In a store without roots a chain may end anywhere.
-	[ -s "${work}/roots" ] || sed -i "/^end${tab}/d" "${work}/judged"
+	[ -s "${work}/roots.chain" ] || [ -z "${2-}" ] || sed -i "/^end${tab}/d" "${work}/judged"
 	asked=''
 	grep -v "^fault${tab}" "${work}/judged" | sort -t "${tab}" -k 3,4 | while IFS=${tab} read -r question file below above name issuer; do
 		case ${question} in
 		root) set -- "${below}" -trusted "${above}" ;;
 		chained) set -- "${below}" -partial_chain -trusted "${above}" ;;
-		*) set -- "${below}" -trusted "${work}/roots" -untrusted "${file}" ;;
+		*) set -- "${below}" -trusted "${work}/roots.${above}" -untrusted "${file}" ;;
 		esac
 		# The same is asked once.
 		if [ "$*" != "${asked}" ]; then
@@ -116,7 +136,7 @@ judge() {
 		yes:*) ;;
 		no:root) fault "${file}" not-a-root "'${name}' is not signed by itself" ;;
 		no:chained) fault "${file}" wrong-order "'${issuer}' follows '${name}' but did not issue it" ;;
-		*) fault "${file}" untrusted "the chain ends at '${issuer}', which no root of the store issued" ;;
+		*) fault "${file}" untrusted "the chain ends at '${issuer}', which no root for its kind issued" ;;
 		esac
 	done
 }

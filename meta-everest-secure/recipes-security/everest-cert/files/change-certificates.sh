@@ -60,7 +60,7 @@ put_in() {
 	! grep -q 'PRIVATE KEY-----' "${work}/offered" || refuse "${given}" software-key 'it holds a private key, which nobody sends about'
 	case ${kind} in
 	csms) purpose=csms target=${csms_chains}/CSMS_LEAF keys=${csms_keys} ;;
-	secc) purpose=chain target=${secc_chains}/SECC_LEAF keys=${secc_keys} ;;
+	secc) purpose=secc target=${secc_chains}/SECC_LEAF keys=${secc_keys} ;;
 	*) purpose=root ;;
 	esac
 	judge_with_roots "${work}/offered"
@@ -83,7 +83,7 @@ judge_with_roots() {
 
 # Adds roots to a bundle: one file, or a directory of files.
 put_roots() {
-	bundle=$(echo "${bundles}" | sed -n "s/^${kind#ca-} //p")
+	bundle=$(bundle_of "${kind#ca-}")
 	target=${bundle}
 	if is_directory "${bundle}"; then
 		target=${bundle}/$(echo "${kind#ca-}" | tr '[:lower:]' '[:upper:]')_ROOT_$(cut -f 5 "${work}/judgement" | head -c 16).pem

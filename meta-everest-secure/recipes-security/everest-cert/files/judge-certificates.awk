@@ -1,9 +1,10 @@
 # Says what is wrong with certificates (CERT-03, CERT-04); everest-cert starts it with `now`, `soon` as OpenSSL writes time, and `development`, 1 where
 # certificates for development and tests are welcome.
 #
-# Input: what read-certificates.awk makes of whole files, which are for `root`, `csms` or `chain`. Output, with tabs between: `fault`, file, reason and sentence; or a
-# question that only a signature answers: `root`, `chained` or `end`, file, the files that hold the certificate and its issuer alone, their subjects. The
-# reasons are those of the checker (tests/vectors/certificates.yml).
+# Input: what read-certificates.awk makes of whole files, which are for `root`, `csms`, `secc`, `either` or `chain`. Output, with tabs between: `fault`,
+# file, reason and sentence; or a question that only a signature answers: `root`, `chained` or `end`, file, the files that hold the certificate and its
+# issuer alone, their subjects; in the place of the issuer's file, `end` has what the chain is for. The reasons are those of the checker
+# (tests/vectors/certificates.yml).
 BEGIN { FS = OFS = "\t" }
 
 function fault(reason, what) {
@@ -66,13 +67,13 @@ function judge_chain(	number, before) {
 		else
 			print "chained", file, part[number - 1], part[number], name(number - 1), name(number)
 	if (faults == before && count > 1)
-		print "end", file, part[1], part[count], name(1), name(count)
+		print "end", file, part[1], purpose, name(1), name(count)
 	if (faults == before && count == 1)
-		alone[file] = "end" OFS file OFS part[1] OFS part[1] OFS name(1) OFS name(1)
+		alone[file] = "end" OFS file OFS part[1] OFS purpose OFS name(1) OFS name(1)
 	digest[file] = sha256[1]
 	if (count > 1)
 		begun[directory(file) sha256[1]] = 1
-	if (purpose == "csms")
+	if (purpose == "csms" || purpose == "either")
 		judge_charger()
 }
 
