@@ -9,6 +9,9 @@ SRC_URI = "file://prepare-tree"
 # BIN-02: what a package manager, an init system and a shell of Debian bring along.
 # nooelint: oelint.vars.pathhardcode.datadir - Debian's paths
 DEBIAN_LEFT_OUT += "/etc/cron.*/* /etc/init.d/* /usr/share/bash-completion/* /usr/share/zsh/*"
+# Interfaces are eth0 and eth1, as OE-Core's systemd leaves them without the distro feature pni-names.
+# nooelint: oelint.vars.pathhardcode.libdir - as above
+DEBIAN_LEFT_OUT += "/usr/lib/systemd/network/99-default.link"
 
 # ACC-02: the ids of this distro and not those that Debian would give.
 PASSWD_TABLE = "${@bb.utils.which(d.getVar('BBPATH'), d.getVar('USERADD_UID_TABLES'))}"
