@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -38,8 +37,11 @@ def chain(fs: RootFs, *pems: str) -> None:
     fs.file(f"{STORE}/client/cso/CPO_CERT_CHAIN.pem", "".join(pems))
 
 
-def csms_bundle(fs: RootFs, *pems: str) -> None:
-    fs.file(f"{STORE}/ca/csms/CSMS_ROOT_CA.pem", "".join(pems))
+def with_roots(fs: RootFs, **pems: str) -> RootFs:
+    """Put roots into the bundles for their kinds."""
+    for kind, pem in pems.items():
+        fs.file(f"{STORE}/ca/{kind}/{kind.upper()}_ROOT_CA.pem", pem)
+    return fs
 
 
 def bundle_and_chain(fs: RootFs, root: str, *pems: str) -> None:
@@ -82,17 +84,17 @@ MUTATIONS = [
     Mutation(
         "a root of V2G issued the chain towards the CSMS",
         "CERT-03",
-        lambda fs: (csms_bundle(fs, OTHER.pem), bundle(fs, ROOT.pem), towards_csms(fs, *CSMS_CHAIN)),
+        lambda fs: towards_csms(with_roots(fs, csms=OTHER.pem, v2g=ROOT.pem), *CSMS_CHAIN),
     ),
     Mutation(
         "a root of the CSMS issued the chain towards vehicles",
         "CERT-03",
-        lambda fs: (csms_bundle(fs, ROOT.pem), chain(fs, LEAF.pem, SUB2.pem, SUB1.pem)),
+        lambda fs: chain(with_roots(fs, csms=ROOT.pem), LEAF.pem, SUB2.pem, SUB1.pem),
     ),
     Mutation(
         "the root of a chain lies beside the bundle, where EVerest does not look",
         "CERT-03",
-        lambda fs: (fs.file(f"{STORE}/ca/v2g/other.pem", ROOT.pem), chain(fs, LEAF.pem, SUB2.pem, SUB1.pem)),
+        lambda fs: chain(fs.file(f"{STORE}/ca/v2g/other.pem", ROOT.pem), LEAF.pem, SUB2.pem, SUB1.pem),
     ),
     Mutation("a chain lacks an authority", "CERT-03", lambda fs: bundle_and_chain(fs, ROOT.pem, LEAF.pem, SUB2.pem)),
     Mutation("a certificate in the chain is no authority", "CERT-03", lambda fs: chain(fs, issue("Below", by=LEAF).pem, LEAF.pem)),
@@ -174,21 +176,19 @@ def test_roots_alone_and_chains_in_order_hold() -> None:
 
 
 def test_a_chain_towards_the_csms_that_a_root_of_the_csms_issued_holds() -> None:
-    fs = good_root()
-    csms_bundle(fs, OTHER.pem, ROOT.pem)
+    fs = with_roots(good_root(), csms=OTHER.pem + ROOT.pem)
     towards_csms(fs, *CSMS_CHAIN)
     assert not failing(fs)
 
 
-@pytest.mark.parametrize("bundle_of", [bundle, csms_bundle])
-def test_where_both_chains_lie_in_one_directory_a_root_of_either_kind_will_do(bundle_of: Callable[..., None]) -> None:
-    fs = good_root()
+@pytest.mark.parametrize("kind", ["csms", "v2g"])
+def test_where_both_chains_lie_in_one_directory_a_root_of_either_kind_will_do(kind: str) -> None:
+    fs = with_roots(good_root(), **{kind: ROOT.pem})
     fs.replace(
         "/etc/everest/config.yaml",
         "module: EvseSecurity",
         "module: EvseSecurity\n    config_module: {secc_leaf_cert_directory: client/csms}",
     )
-    bundle_of(fs, ROOT.pem)
     towards_csms(fs, *CSMS_CHAIN)
     assert not failing(fs)
 
