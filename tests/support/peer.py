@@ -5,6 +5,7 @@ JSON: `{"50000": "closed"}`. A port whose packets are dropped does not answer.
 """
 
 import json
+import select
 import socket
 import struct
 import sys
@@ -95,7 +96,6 @@ def _udp(family: int, place: tuple[Any, ...]) -> Way:
     raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
     asking = socket.socket(family, socket.SOCK_DGRAM)
     asking.bind(("", SOURCE))
-    asking.setblocking(False)
 
     def send(port: int) -> None:
         asking.sendto(b"", (place[0], port, *place[2:]))
@@ -112,7 +112,7 @@ def _udp(family: int, place: tuple[Any, ...]) -> Way:
         yield from icmp(seconds)
         while True:
             try:
-                _, sender = asking.recvfrom(2048)
+                _, sender = asking.recvfrom(2048, socket.MSG_DONTWAIT)
             except OSError:
                 return
             yield str(sender[1]), "open"
@@ -124,14 +124,14 @@ def _reader(
     raw: socket.socket, family: int, answers: Callable[[bytes], Iterator[tuple[str, str]]]
 ) -> Callable[[float], Iterator[tuple[str, str]]]:
     def read(seconds: float) -> Iterator[tuple[str, str]]:
-        raw.settimeout(seconds or 0.0)
+        # Only reading does not wait: what is sent waits until the machine has room for it.
+        select.select([raw], [], [], seconds)
         while True:
             try:
-                packet = raw.recv(2048)
+                packet = raw.recv(2048, socket.MSG_DONTWAIT)
             except OSError:
                 return
             yield from answers(packet if family == socket.AF_INET6 else packet[(packet[0] & 15) * 4 :])
-            raw.settimeout(0.0)
 
     return read
 

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,10 @@ class Emulator:
     console: Console
     qmp: Qmp
 
-    def ended(self) -> bool:
-        """Whether QEMU is gone, which it is when the guest has switched the machine off; raises ToolError when it failed."""
+    def ended(self, seconds: float = 0) -> bool:
+        """Whether QEMU is gone within that time, as it is when the guest has switched the machine off; raises ToolError when it failed."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=seconds)
         code = self.process.poll()
         if code:
             _, said = self.process.communicate()

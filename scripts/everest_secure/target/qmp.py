@@ -48,12 +48,13 @@ class Qmp:
                 return message["return"]
             self._note(message)
 
-    def has_come(self, event: str) -> bool:
-        """Whether an event has come since this was last true of it; older ones of other names stay."""
+    def has_come(self, event: str, seconds: float = 0) -> bool:
+        """Whether an event has come since this was last true of it, or comes within that time; older ones of other names stay."""
         try:
-            self.channel.settimeout(0)
+            self.channel.settimeout(0 if event in self.events else seconds)
             while chunk := self.channel.recv(65536):
                 self._received += chunk
+                self.channel.settimeout(0)
         except OSError:
             pass  # Nothing more for now, or QEMU has ended.
         while (line := self._line()) is not None:

@@ -48,11 +48,11 @@ class Session:
 
     def wait_for_event(self, event: str, *, seconds: float) -> None:
         """Wait for an event of QEMU that was not waited for yet: `RESET`, `WATCHDOG`, `SHUTDOWN`."""
-        wait(self.emulator, lambda _: self.emulator.qmp.has_come(event), seconds=seconds, what=f"the event {event} came")
+        wait(self.emulator, lambda limit: self.emulator.qmp.has_come(event, limit), seconds=seconds, what=f"the event {event} came")
 
     def wait_until_off(self, *, seconds: float = OFF_SECONDS) -> None:
         """Wait until the guest has switched the machine off."""
-        wait(self.emulator, lambda _: self.emulator.ended(), seconds=seconds, what="it was off")
+        wait(self.emulator, self.emulator.ended, seconds=seconds, what="it was off")
 
     def lines(self) -> list[Line]:
         """Return what the console showed so far."""
