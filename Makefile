@@ -87,7 +87,7 @@ boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after m
 CUTS := 200
 boot-soak: $(READY) ## Cut the power CUTS=200 times while the demonstration's image is updated in QEMU (after make demo): hours
 	@scripts/setup.sh packages $(BOOT_PACKAGES)
-	EVEREST_SECURE_PROOFS=build/demo/soak.json EVEREST_POWER_CUTS=$(CUTS) EVEREST_POWER_CUTS_KILLED=$(CUTS) \
+	EVEREST_SECURE_PROOFS=build/demo/soak.json EVEREST_SECURE_POWER_CUTS=$(CUTS) EVEREST_SECURE_POWER_CUTS_KILLED=$(CUTS) \
 		$(BIN)/pytest -m boot tests/boot/test_power_cuts.py
 
 .PHONY: fuzz

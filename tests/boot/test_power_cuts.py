@@ -32,14 +32,14 @@ from .conftest import Witness
 
 pytestmark = pytest.mark.boot
 
-CUTS = int(os.environ.get("EVEREST_POWER_CUTS", "25"))
+CUTS = int(os.environ.get("EVEREST_SECURE_POWER_CUTS", "25"))
 """Moments of the recorded update that are looked at."""
-BOOTED = int(os.environ.get("EVEREST_POWER_CUTS_BOOTED", "1"))
+BOOTED = int(os.environ.get("EVEREST_SECURE_POWER_CUTS_BOOTED", "1"))
 """Those of them that are started, too."""
-KILLED = int(os.environ.get("EVEREST_POWER_CUTS_KILLED", "1"))
+KILLED = int(os.environ.get("EVEREST_SECURE_POWER_CUTS_KILLED", "1"))
 """How often the machine itself is killed."""
-SEED = os.environ.get("EVEREST_POWER_CUTS_SEED") or str(random.randrange(10**6))
-SEEDED = f"EVEREST_POWER_CUTS_SEED={SEED} repeats this"
+SEED = os.environ.get("EVEREST_SECURE_POWER_CUTS_SEED") or str(random.randrange(10**6))
+SEEDED = f"EVEREST_SECURE_POWER_CUTS_SEED={SEED} repeats this"
 PHASES = {("install",): 700, ("install", "restart"): 150, ("install", "decide"): 40}
 """Steps of an update after which power fails, and within how many writes to the disk."""
 LASTING = ("marker", "machine", "keys", "usable")

@@ -28,7 +28,7 @@ OF_EVEREST = {"EVEREST_CORE_PATH", "EVEREST_INCLUDE_MODULES"}
 """Set by EVerest's own layer, read by its CMake files."""
 OF_THE_BUILD_HOST = {"EVEREST_BUILD_SPACE", "EVEREST_DEBIAN_ARCHIVE", "EVEREST_HASH_SERVER", "EVEREST_SSTATE_MIRROR"}
 """Read by kas files and our own command: what the machine that builds has and finds, and no part of an image."""
-OF_THE_TOOLS = {"EVEREST_KERNEL_SOURCE", "EVEREST_U_BOOT_SOURCE", "EVEREST_SECURE_TRACEBACK"}
+OF_THE_TOOLS = {"EVEREST_SECURE_POWER_CUTS_SEED", "EVEREST_KERNEL_SOURCE", "EVEREST_U_BOOT_SOURCE", "EVEREST_SECURE_TRACEBACK"}
 """Read by our own programs and tests, from the environment."""
 
 

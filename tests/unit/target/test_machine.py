@@ -44,7 +44,7 @@ def test_the_console_is_returned_once_it_shows_the_text(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("real")
 def test_a_machine_that_stops_right_after_the_text_has_shown_it(tmp_path: Path) -> None:
-    assert run_until(machine(tmp_path, says="ready\n", then=RESET), "ready", seconds=SECONDS) == "ready\n"
+    assert run_until(machine(tmp_path, says="ready\n", then=RESET), "ready", seconds=SECONDS).strip() == "ready"
 
 
 @pytest.mark.usefixtures("real")
