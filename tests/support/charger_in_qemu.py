@@ -19,7 +19,7 @@ from everest_secure.run import running
 from everest_secure.target.console import Line
 from everest_secure.target.firmware import Firmware, enroll
 from everest_secure.target.machine import CABLE_PROGRAMS, PROGRAMS, Accelerator, Machine, Network
-from everest_secure.target.port import Port
+from everest_secure.target.port import PEER, Port
 from everest_secure.target.session import Session, power_on
 from support import peer
 from support.reference import REPOSITORY, require
@@ -158,6 +158,11 @@ def _scan(session: Session, shown: Charger) -> None:
         "plc tcp ipv6": (plc, "tcp", plc.link_local()),
         "plc udp ipv6": (plc, "udp", plc.link_local()),
     }
+    for port in (management, plc):
+        # Whoever listens on a cable knows the hardware address; a charger without a link-local address would not tell it.
+        for address in (ADDRESS, port.link_local().partition("%")[0]):
+            known = ["ip", "neighbour", "replace", address, "lladdr", port.cable.mac, "dev", PEER, "nud", "permanent"]
+            assert port.run(known, seconds=SCAN_SECONDS).code == 0
     with ThreadPoolExecutor(max_workers=2) as pool:
         answers = pool.map(lambda ask: ask[0].run([PYTHON, peer.__file__, "scan", *ask[1:]], seconds=SCAN_SECONDS), asked.values())
         for name, done in zip(asked, answers, strict=True):
