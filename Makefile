@@ -16,7 +16,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PA
 	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 locales lz4 mandoc mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
 	systemd-boot-efi tpm2-abrmd tpm2-openssl tpm2-tools u-boot-qemu u-boot-tools xz-utils zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
-YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libcap-dev libfmt-dev libssl-dev locales lz4 mmdebstrap mtools parted \
+YOCTO_PACKAGES := build-essential bzip2 chrpath cpio debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libcap-dev libfmt-dev libssl-dev libtss2-dev locales lz4 mmdebstrap mtools parted \
 	patch pseudo qemu-system-arm u-boot-tools uidmap wget zstd
 YOCTO_LOCALE := en_US
 # The public validator of SARIF files, with which the tests compare (tests/support/sarif.py).
