@@ -38,7 +38,7 @@ def access_modes(file: Path) -> set[int]:
 
 @pytest.mark.usefixtures("real")
 def test_the_console_is_returned_once_it_shows_the_text(tmp_path: Path) -> None:
-    assert run_until(machine(tmp_path, says="firmware\nready\n"), "ready", seconds=SECONDS) == "firmware\nready\n"
+    assert run_until(machine(tmp_path, says="firmware\nready\n"), "ready", seconds=SECONDS).rstrip() == "firmware\nready"
     assert running(tmp_path) == []
 
 
