@@ -1,7 +1,7 @@
 """Updates that go wrong on the charger, one after the other on one machine, with firmware, secure boot, TPM, watchdog and RAUC as they are.
 
-An encrypted update freezes on trial, one with a damaged root does not come up, one is unhealthy: each time the charger is back in its old slot
-without help. test_power_cuts.py has the update that goes well.
+An encrypted update freezes on trial, one with a damaged root and one with half of a root do not come up, one is unhealthy: each time the charger is
+back in its old slot without help. test_power_cuts.py has the update that goes well.
 """
 
 import hashlib
@@ -42,6 +42,10 @@ install damaged.raucb
 restart
 decide
 firmware
+install half.raucb
+restart
+decide
+firmware
 install update.raucb
 restart
 unhealthy
@@ -77,6 +81,8 @@ def travel(settled: Settled, directory: Path) -> Journey:
     content = bytearray(good["rootfs"].read_bytes())
     content[4] ^= 1
     damaged.write_bytes(content)
+    half = directory / "half.img"
+    half.write_bytes(good["rootfs"].read_bytes()[: good["rootfs"].stat().st_size // 2])
     noise = directory / "noise.img"
     noise.write_bytes(incompressible(SIZE))
     own = recipient(directory / "recipient.pem", "charger", "\n".join(settled.console.said("key")) + "\n")
@@ -87,6 +93,7 @@ def travel(settled: Settled, directory: Path) -> Journey:
         "encrypted.raucb": release(directory / "encrypted.raucb", keys, good, version=VERSION, recipients=(own,)),
         "foreign.raucb": release(directory / "foreign.raucb", keys, {"rootfs": noise}, version=VERSION, recipients=(other,)),
         "damaged.raucb": release(directory / "damaged.raucb", keys, {**good, "rootfs": damaged}, version=VERSION),
+        "half.raucb": release(directory / "half.raucb", keys, {**good, "rootfs": half}, version=VERSION),
     }
     charger = with_disk(copied(settled.charger, directory / "machine"), directory / "second.ext4", STEPS, files)
     with power_on(charger) as session:
@@ -99,9 +106,9 @@ def test_whatever_an_update_does_the_charger_is_back_in_its_old_slot_with_keys_a
     settled: Settled, journey: Journey, proof: Witness
 ) -> None:
     proof.excerpt(line for start in journey.starts for line in start.said("steps"))
-    # A; frozen in B; back; the damaged root never came up; B is unhealthy; back.
-    assert [start.starts() for start in journey.starts] == [["A"], ["B"], ["A"], ["A"], ["B"], ["A"]]
-    assert [order for start in journey.starts for order in start.orders()] == ["A", "A", "A"]
+    # A; frozen in B; back; the damaged root never came up, nor did half of one; B is unhealthy; back.
+    assert [start.starts() for start in journey.starts] == [["A"], ["B"], ["A"], ["A"], ["A"], ["B"], ["A"]]
+    assert [order for start in journey.starts for order in start.orders()] == ["A", "A", "A", "A"]
     (state,) = journey.starts[-1].states()
     assert state == settled.state
 
@@ -132,19 +139,20 @@ def test_a_frozen_system_is_reset_by_the_watchdog_and_a_slot_that_froze_on_trial
 
 
 @pytest.mark.proves("FS-02", "RAUC-06")
-def test_an_update_whose_root_is_damaged_falls_back_by_itself(journey: Journey, proof: Witness) -> None:
-    assert journey.starts[2].installation("damaged.raucb")[-1] == "exit code 0"
-    gate = journey.starts[3].said("gate")
+@pytest.mark.parametrize(("name", "start"), [("damaged", 2), ("half", 3)])
+def test_an_update_whose_root_is_refused_falls_back_by_itself(journey: Journey, proof: Witness, name: str, start: int) -> None:
+    assert journey.starts[start].installation(f"{name}.raucb")[-1] == "exit code 0"
+    gate = journey.starts[start + 1].said("gate")
     proof.excerpt(gate)
     assert NOT_UP in gate
 
 
 @pytest.mark.proves("RAUC-06")
 def test_an_update_that_everest_finds_unhealthy_goes_back_by_itself(journey: Journey, proof: Witness) -> None:
-    said = journey.starts[4].said("steps")
+    said = journey.starts[5].said("steps")
     proof.excerpt(said)
     assert said[-1] == "decide"
-    assert journey.starts[5].starts() == ["A"]
+    assert journey.starts[6].starts() == ["A"]
 
 
 @pytest.mark.proves("BOOT-05")
