@@ -13,10 +13,11 @@ import pytest
 from everest_secure.pki.store import Store
 from everest_secure.reference.build import MCU_FIRMWARE
 from everest_secure.target.session import power_on
+from support.booted import KEYS
 from support.bundle import incompressible
 from support.encryption import recipient
 from support.settled import Settled
-from support.steps import KEYS, SECONDS, Console, copied, demonstration, with_disk
+from support.steps import SECONDS, Console, copied, demonstration, with_disk
 from support.updates import SIZE, images, release
 
 from .conftest import Witness
