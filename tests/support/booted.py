@@ -4,6 +4,7 @@ EVEREST_SECURE_IMAGES is a directory with one disk image and its bundle, as a bu
 the development PKI that signed both. Without them it is what `make demo` has made.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -27,3 +28,11 @@ DISK, BUNDLE = _only("*.raw", "*.wic"), _only("*.raucb")
 def is_there() -> bool:
     """Whether there is an image to look at."""
     return DISK.is_file() and BUNDLE.is_file() and KEYS.is_dir()
+
+
+def packages() -> frozenset[str]:
+    """Return the names of the packages in the image: by mkosi's manifest (JSON), or by BitBake's, a line `NAME ARCH VERSION` for each."""
+    for manifest in IMAGES.glob("*.manifest.json"):
+        return frozenset(package["name"] for package in json.loads(manifest.read_text())["packages"])
+    (listed,) = IMAGES.glob("*.manifest")
+    return frozenset(line.split()[0] for line in listed.read_text().splitlines())

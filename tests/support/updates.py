@@ -76,7 +76,7 @@ def images(bundled: Path, directory: Path) -> dict[str, Path]:
         name = part.name.rpartition(":")[2]
         if part.blob is not None and (name not in found or part.blob.size > found[name].size):
             found[name] = part.blob
-    files = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu")}
+    files = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu") if f"{slot}.img" in found}
     for file in files.values():
         with file.open("wb") as output:
             output.writelines(chunks(found[file.name]))
