@@ -22,8 +22,8 @@ def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameter
         if not entry.authenticated:
             what = "the command line lies in a file that no signature covers"
             note.finding(what, at=place, remedy="Put it into a UKI and sign it (EVEREST_SECURE_BOOT).")
-        if line.last("lockdown") not in _LOCKDOWN:
-            note.finding("the kernel is not locked down", at=place, remedy="Add 'lockdown=integrity' to the command line.")
+        if line.kernel.last("lockdown") not in _LOCKDOWN:
+            note.finding("the kernel is not locked down", at=place, remedy="Add 'lockdown=integrity' to the command line, before any '--'.")
         if line.last("systemd.import_credentials") not in _NO:
             what = "systemd takes credentials from firmware and EFI partition, which no signature covers"
             note.finding(what, at=place, remedy="Add 'systemd.import_credentials=no' to the command line.")
