@@ -5,9 +5,10 @@ generators cannot, as they read everything: another root hash, units that are ma
 """
 
 import hashlib
+from collections.abc import Sequence
 
-from everest_secure.checks.common import entries_of, place_of
-from everest_secure.checks.core import Boot, Location, Notes, Scope, check
+from everest_secure.checks.common import entries_of, installed_entries, place_of
+from everest_secure.checks.core import Boot, Bundle, Location, Notes, Scope, check
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.blob import Blob
 from everest_secure.parse.boot_entries import BootEntry
@@ -22,15 +23,27 @@ _OTHER_STUB = "or build the UKI with a stub that appends nothing (systemd before
 @check("BOOT-03", on=Scope.BOOT)
 def nothing_that_firmware_adds_to_a_command_line_takes_effect(boot: Boot, policy: Parameters, note: Notes) -> None:
     """Where a UKI's stub appends what firmware hands it, the line ends with `--`, and the initrd's init is one that starts nothing with a word behind it."""
+    _judge(entries_of(boot), policy, note)
+
+
+@check("BOOT-03", on=Scope.BUNDLE)
+def nothing_that_firmware_adds_to_a_command_line_of_a_bundle_takes_effect(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the command lines that a bundle installs."""
+    _judge(installed_entries(bundle), policy, note)
+
+
+def _judge(entries: Sequence[BootEntry], policy: Parameters, note: Notes) -> None:
     known: list[tuple[Artefact, str]] = []
-    for entry in entries_of(boot):
+    for entry in entries:
         place = place_of(entry)
         if not entry.firmware_appends:
             note.saw(f"{place}: no stub that appends what firmware hands it")
         elif not entry.command_line.closed:
-            what = f"systemd-stub appends words from SMBIOS ({FIRMWARE_WORDS}) to this command line, with secure boot too, and the kernel takes them"
+            line = entry.command_line
+            then = "the kernel takes them for its own" if line == line.kernel else "no initrd can tell them from those behind '--'"
+            what = f"systemd-stub appends words from SMBIOS ({FIRMWARE_WORDS}) to this command line, with secure boot too, and {then}"
             remedy = f"End the command line with '--', addons included, and start from an initrd that refuses words behind it, such as \
-everest-secure-initramfs; {_OTHER_STUB}."
+everest-secure-initramfs, {_OTHER_STUB}."
             note.finding(what, at=place, remedy=remedy)
         else:
             _judge_initrd(entry, policy.initrd_inits, known, note)
@@ -41,17 +54,13 @@ def _judge_initrd(entry: BootEntry, accepted: tuple[str, ...], known: list[tuple
     place = Location(entry.initrd.name, _INIT) if entry.initrd else place_of(entry)
     digest = _init_digest(entry.initrd, known) if entry.initrd else ""
     if digest and digest in accepted:
-        note.saw(f"{place}: starts nothing with a word behind '--' (SHA-256 {digest})")
+        note.saw(f"{place}: refuses words behind '--' (SHA-256 {digest})")
         return
-    found = (
-        f"the initrd's {_INIT} (SHA-256 {digest}) is none that is known to look for them"
-        if digest
-        else f"no initrd with {_INIT} looks for them"
-    )
-    what = f"systemd reads the words from SMBIOS ({FIRMWARE_WORDS}) that systemd-stub appends behind '--', and {found}"
+    looks = f"the initrd's {_INIT} (SHA-256 {digest}) is none that is known to look" if digest else f"no initrd with an {_INIT} looks"
+    what = f"systemd reads the words from SMBIOS ({FIRMWARE_WORDS}) that systemd-stub appends behind '--', and {looks} for them before"
     remedy = (
-        f"Start from everest-secure-initramfs, or from an initrd whose {_INIT} starts nothing when a word follows '--', and list its SHA-256 under \
-'initrd_inits' once you have read it; {_OTHER_STUB}."
+        f"Start from everest-secure-initramfs, or read this {_INIT} and list its SHA-256 under 'initrd_inits' if it starts nothing when a word \
+follows '--', {_OTHER_STUB}."
     )
     note.finding(what, at=place, remedy=remedy)
 
@@ -59,16 +68,12 @@ def _judge_initrd(entry: BootEntry, accepted: tuple[str, ...], known: list[tuple
 def _init_digest(initrd: Artefact, known: list[tuple[Artefact, str]]) -> str:
     """Return the SHA-256 of an initrd's init, links followed; empty when there is none. A disk holds the same initrd in several UKIs: it is unpacked once."""
     for other, digest in known:
-        if _size(initrd) == _size(other) and initrd.same_content(other):
+        if initrd.same_content(other):
             return digest
     node = initrd.tree.resolve(_INIT) if initrd.tree else None
     digest = _digest(initrd.tree.blob(node)) if initrd.tree and node and node.is_file else ""
     known.append((initrd, digest))
     return digest
-
-
-def _size(artefact: Artefact) -> int:
-    return artefact.blob.size if artefact.blob else 0
 
 
 def _digest(blob: Blob) -> str:

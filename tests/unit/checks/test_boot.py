@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from everest_secure import checks
-from everest_secure.checks.core import Boot, Outcome, registered, run_check
+from everest_secure.checks.core import Boot, Bundle, Outcome, Scope, registered, run_check
 from everest_secure.checks.subjects import find_subjects
-from everest_secure.image.artefact import open_artefact
+from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.result import CheckResult
 from support.flat_image import fit_key, signed_fit
@@ -72,7 +72,8 @@ def disk(
 
 def broken(results: dict[str, list[CheckResult]]) -> set[str]:
     assert Outcome.ERROR not in {result.outcome for each in results.values() for result in each}, results
-    return {requirement for requirement, each in results.items() if {result.outcome for result in each} != {Outcome.PASS}}
+    outcomes = {requirement: {result.outcome for result in each} for requirement, each in results.items()}
+    return {requirement for requirement, found in outcomes.items() if Outcome.FAIL in found or Outcome.PASS not in found}
 
 
 def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple[Path, str], tmp_path: Path) -> None:
@@ -182,3 +183,16 @@ def test_command_lines_of_a_fit_are_judged_like_those_of_a_uki(tmp_path: Path) -
     entries = [each for each in registered() if each.requirement == "BOOT-03" and each.scope.name == "BOOT"]
     whats = [finding.what for entry in entries for finding in run_check(entry, Boot(image, ()), "disk", production()).findings]
     assert whats.count("the command line lies in a file that no signature covers") == 2
+
+
+def test_command_lines_that_a_bundle_installs_are_judged_as_those_of_a_disk(tmp_path: Path) -> None:
+    checks.load()
+    (entry,) = [each for each in registered() if each.scope is Scope.BUNDLE and each.function.__module__ == "everest_secure.checks.boot"]
+    good, bad = (
+        signed_program(unified_kernel(tmp_path / name, {".cmdline": line.encode(), ".linux": b"kernel"}, stub=silent_stub(tmp_path)))
+        for name, line in (("a.efi", GOOD), ("b.efi", f"{GOOD} init=/bin/sh"))
+    )
+    bundle = Artefact("update.raucb", "rauc-bundle", children=(open_artefact(good), open_artefact(bad)))
+    assert [finding.at.artefact for finding in run_check(entry, Bundle(bundle, ()), "update.raucb", production()).findings] == ["b.efi"]
+    nothing = run_check(entry, Bundle(Artefact("update.raucb", "rauc-bundle"), ()), "update.raucb", production())
+    assert nothing.outcome is Outcome.NOT_APPLICABLE

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from everest_secure import checks
-from everest_secure.checks.core import Boot, Outcome, registered, run_check
+from everest_secure.checks.core import Boot, Bundle, Outcome, Scope, registered, run_check
 from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.pe import EfiProgram
 from everest_secure.parse.uki_stub import appends_firmware_words
@@ -18,14 +18,14 @@ from support.images import LAYER_INIT, appending_stub, efi_stub, initial_ram_dis
 from support.reference import require
 from support.rootfs import production
 
-NAME = "nothing that firmware adds to a command line takes effect"
 CLOSED, OPEN = b"ro quiet --", b"ro quiet"
 
 
-def judged(*artefacts: Artefact, policy: Parameters | None = None) -> CheckResult:
+def judged(*artefacts: Artefact, policy: Parameters | None = None, scope: Scope = Scope.BOOT) -> CheckResult:
     checks.load()
-    (entry,) = [each for each in registered() if each.requirement == "BOOT-03" and each.name == NAME]
-    return run_check(entry, Boot(Artefact("disk", "gpt", children=artefacts), ()), "disk", policy or production())
+    (entry,) = [each for each in registered() if each.scope is scope and each.function.__module__.endswith(".firmware_words")]
+    container = Artefact("disk", "gpt", children=artefacts)
+    return run_check(entry, Boot(container, ()) if scope is Scope.BOOT else Bundle(container, ()), "disk", policy or production())
 
 
 def uki(
@@ -44,11 +44,15 @@ def test_a_line_that_is_closed_and_an_init_that_looks_keep_firmware_out(tmp_path
     assert len(result.seen) == 2
 
 
-@pytest.mark.parametrize("line", [OPEN, b"ro -- quiet", b""])
-def test_a_line_that_firmware_can_lengthen_fails(tmp_path: Path, line: bytes) -> None:
-    result = judged(uki(tmp_path / "a", line))
+@pytest.mark.parametrize("scope", [Scope.BOOT, Scope.BUNDLE])
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [(OPEN, "the kernel takes them"), (b"ro -- quiet", "no initrd can tell them from those behind '--'"), (b"", "the kernel takes them")],
+)
+def test_a_line_that_firmware_can_lengthen_fails(tmp_path: Path, scope: Scope, line: bytes, says: str) -> None:
+    result = judged(uki(tmp_path / "a", line), scope=scope)
     (finding,) = result.findings
-    assert "the kernel takes them" in finding.what
+    assert says in finding.what
     assert finding.at.artefact == "a.efi"
     assert "'--'" in finding.remedy
 
@@ -64,7 +68,7 @@ def test_what_an_addon_adds_behind_the_end_opens_the_line_again(tmp_path: Path) 
     [
         (b"#!/bin/sh\nexec /usr/lib/systemd/systemd\n", "none that is known to look"),
         (LAYER_INIT.read_bytes() + b"\n", "none that is known to look"),
-        (None, "no initrd with /init looks"),
+        (None, "no initrd with an /init looks"),
     ],
 )
 def test_an_initrd_that_is_not_known_to_refuse_a_word_fails(tmp_path: Path, init: bytes | None, says: str) -> None:
@@ -116,6 +120,10 @@ def test_a_kernel_that_names_the_string_is_no_stub_that_reads_it(tmp_path: Path)
     sections = {".cmdline": OPEN, ".linux": b"io.systemd.stub.kernel-cmdline-extra"}
     result = judged(open_artefact(unified_kernel(tmp_path / "a.efi", sections, stub=silent_stub(tmp_path))))
     assert result.outcome is Outcome.PASS
+
+
+def test_a_bundle_that_brings_nothing_to_boot_is_not_concerned() -> None:
+    assert judged(Artefact("rootfs", "squashfs"), scope=Scope.BUNDLE).outcome is Outcome.NOT_APPLICABLE
 
 
 def test_a_fit_has_no_stub(tmp_path: Path) -> None:
