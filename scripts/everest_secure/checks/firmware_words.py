@@ -46,13 +46,13 @@ def _judge(entries: Sequence[BootEntry], policy: Parameters, note: Notes) -> Non
 everest-secure-initramfs, {_OTHER_STUB}."
             note.finding(what, at=place, remedy=remedy)
         else:
-            _judge_initrd(entry, policy.initrd_inits, known, note)
+            for initrd in entry.initrds or (None,):
+                where = Location(initrd.name, _INIT) if initrd else place
+                _judge_init(where, _init_digest(initrd, known) if initrd else "", policy.initrd_inits, note)
 
 
-def _judge_initrd(entry: BootEntry, accepted: tuple[str, ...], known: list[tuple[Artefact, str]], note: Notes) -> None:
-    """Note whether the first program of an initrd is one that looks behind the `--`; `known` gathers initrds and the digests of theirs."""
-    place = Location(entry.initrd.name, _INIT) if entry.initrd else place_of(entry)
-    digest = _init_digest(entry.initrd, known) if entry.initrd else ""
+def _judge_init(place: Location, digest: str, accepted: tuple[str, ...], note: Notes) -> None:
+    """Note whether the first program of an initrd, if there is one, is one that looks behind the `--`."""
     if digest and digest in accepted:
         note.saw(f"{place}: refuses words behind '--' (SHA-256 {digest})")
         return
@@ -66,7 +66,10 @@ follows '--', {_OTHER_STUB}."
 
 
 def _init_digest(initrd: Artefact, known: list[tuple[Artefact, str]]) -> str:
-    """Return the SHA-256 of an initrd's init, links followed; empty when there is none. A disk holds the same initrd in several UKIs: it is unpacked once."""
+    """Return the SHA-256 of an initrd's init, links followed; empty when there is none.
+
+    A disk holds the same initrd in several UKIs: `known` gathers those that were unpacked, with what was found.
+    """
     for other, digest in known:
         if initrd.same_content(other):
             return digest

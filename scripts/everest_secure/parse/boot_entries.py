@@ -42,8 +42,8 @@ class BootEntry:
     """Whether it lies in a UKI, or in a configuration of a FIT, that carries a signature; whose it is, and whether it fits, is not asked here."""
     firmware_appends: bool = False
     """Whether the UKI's stub appends what firmware hands it."""
-    initrd: Artefact | None = None
-    """The initial RAM disk of the UKI; None when it has none that can be read, and for entries of other kinds."""
+    initrds: tuple[Artefact, ...] = ()
+    """The initial RAM disks of the UKI, any of which a profile may start; none when one of them cannot be read, and for entries of other kinds."""
 
 
 def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
@@ -66,10 +66,10 @@ def _profiles(artefact: Artefact, uki: Uki, added: str) -> Iterator[BootEntry]:
     """Yield the command line of each profile of a UKI; one without any gets whatever firmware says."""
     signed = any(certificate.type == AUTHENTICODE for certificate in uki.program.certificates)
     appends = appends_firmware_words(uki.program)
-    initrd = next((child for child in artefact.children if child.kind == INITRAMFS), None)
+    initrds = artefact.children if len(artefact.children) == len(uki.initrds) else ()
     for text in uki.cmdlines or ("",):
         line = parse_cmdline(f"{text} {added}")
-        yield BootEntry(artefact.name, "", 0, line, authenticated=signed, firmware_appends=appends, initrd=initrd)
+        yield BootEntry(artefact.name, "", 0, line, authenticated=signed, firmware_appends=appends, initrds=initrds)
 
 
 def _addons(container: Artefact) -> Iterator[str]:

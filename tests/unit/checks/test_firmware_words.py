@@ -93,6 +93,16 @@ def test_an_archive_behind_the_first_puts_another_init_in_its_place(tmp_path: Pa
     assert [finding.at.artefact for finding in result.findings] == ["b.efi:.initrd"]
 
 
+@pytest.mark.parametrize(("second", "says"), [(b"#!/bin/sh\n", "none that is known to look"), (None, "no initrd with an /init looks")])
+def test_the_initrd_of_a_profile_counts_as_well(tmp_path: Path, second: bytes | None, says: str) -> None:
+    other = b"of an unknown kind" if second is None else ram_disk_with_init(tmp_path / "second", second)
+    initrd = ram_disk_with_init(tmp_path / "first", LAYER_INIT.read_bytes())
+    sections = {".cmdline": CLOSED, ".linux": b"kernel", ".initrd": initrd, ".profile": b"ID=other\n", ".initrX": other}
+    file = unified_kernel(tmp_path / "a.efi", sections, stub=appending_stub(tmp_path))
+    file.write_bytes(file.read_bytes().replace(b".initrX\0", b".initrd\0"))
+    assert [says in finding.what for finding in judged(open_artefact(file)).findings] == [True]
+
+
 def test_a_product_lists_an_init_of_its_own_that_it_has_read(tmp_path: Path) -> None:
     own = b"#!/bin/sh\n# looks by itself\n"
     (tmp_path / "own").write_bytes(own)
