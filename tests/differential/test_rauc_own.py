@@ -5,7 +5,7 @@ Their revocation lists last until 2028, so that everything here happens in 2022,
 """
 
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,23 +19,16 @@ from everest_secure.run import Argument, HostTools
 from support.forgery import Parts, take_apart
 from support.reference import require
 from support.sources import source_archive
+from support.tools import ArrangedTools
 
 NOW = datetime(2022, 6, 1, tzinfo=UTC)
 
 
-class In2022(HostTools):
+class In2022(ArrangedTools):
     """The programs of this machine, for which it is 2022."""
 
-    def run(
-        self,
-        argv: Sequence[Argument],
-        *,
-        paths: Sequence[Path] = (),
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        stdin: bytes = b"",
-    ) -> bytes:
-        return super().run(["faketime", f"{NOW:%Y-%m-%d %H:%M:%S}", *argv], paths=paths, env=env, cwd=cwd, stdin=stdin)
+    def called(self, argv: Sequence[Argument]) -> Sequence[Argument]:
+        return ["faketime", f"{NOW:%Y-%m-%d %H:%M:%S}", *argv]
 
 
 @dataclass(frozen=True)

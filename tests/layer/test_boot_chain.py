@@ -96,8 +96,8 @@ def test_a_root_larger_than_its_slot_stops_the_build(layer: Bench, image: Parts,
 @pytest.mark.parametrize("slot", SLOTS)
 def test_each_uki_carries_kernel_initramfs_and_the_name_of_the_image(made: Made, image: Parts, slot: str) -> None:
     facts = uki(made.ukis[slot])
-    assert facts.initrd is not None
-    assert facts.initrd.read(0, facts.initrd.size) == (image.deploy / "everest-secure-initramfs-qemux86-64.cpio.zst").read_bytes()
+    (initrd,) = facts.initrds
+    assert initrd.read(0, initrd.size) == (image.deploy / "everest-secure-initramfs-qemux86-64.cpio.zst").read_bytes()
     assert facts.linux.read(0, facts.linux.size) == (image.deploy / "bzImage").read_bytes()
     assert facts.os_release == 'ID="everest-secure"'
 

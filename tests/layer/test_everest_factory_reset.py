@@ -3,14 +3,13 @@
 import os
 import pty
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from support.factory_reset import ALWAYS, IDENTITY, KEPT, NOTE, ORDER, PERSONAL, Charger, charger
 from support.journald import beside_journald, entries, eventually, needs_journald
 from support.layer import UNITS, Bench, contents
 from support.shells import SHELLS, shell
@@ -18,110 +17,10 @@ from support.tpm import software_tpm
 
 pytestmark = [pytest.mark.layer, pytest.mark.skipif(os.geteuid() != 0, reason="only root resets a charger")]
 
-ORDER = ".everest-factory-reset"
-ACCOUNTS = {
-    "passwd": "root:x:0:0::/root:/bin/sh\neverest:x:1500:1500::/:/bin/false\n",
-    "group": "root:x:0:\neverest:x:1500:\nsystemd-journal:x:190:\n",
-}
-PERSONAL = (
-    "lib/everest/ocpp201/queue.db",
-    "log/everest/session/1/eventlog.csv",
-    "log/journal/m/system.journal",
-    "cache/.hidden",
-    "stray file",
-    ".x",
-)
-IDENTITY = (
-    "lib/everest-identity/charge-point-id",
-    "lib/everest/certs/client/csms/CSMS_LEAF.tkey",
-    "lib/everest/certs/ca/v2g/V2G_ROOT_CA.pem",
-)
-ALWAYS = ("lib/rauc/version-floor", "lib/rauc/central.raucs")
-PROGRAMS = ("awk", "cat", "head", "id", "mkdir", "mv", "rm", "sync", "tail")
-DOOR = """#!/bin/dash
-steps=$(($(wc -l <"{place}/steps") + 1))
-echo "{name}" >>"{place}/steps"
-[ "$steps" -ne "$CUT" ] || kill -KILL 0
-PATH=/usr/sbin:/usr/bin:/sbin:/bin exec "{name}" "$@"
-"""
-MOST = 100
-
-
-@dataclass(frozen=True)
-class Charger:
-    """The writable part of a charger, and the program in one of the target's shells."""
-
-    place: Path
-    files: Path
-    lists: Path
-    sh: str
-
-    @property
-    def data(self) -> Path:
-        return self.place / "var"
-
-    @property
-    def log(self) -> Path:
-        return self.data / "log/everest-security"
-
-    def make(self) -> None:
-        """Let systemd make the directories, and a charger fill them."""
-        shutil.rmtree(self.data, ignore_errors=True)
-        self.data.mkdir()
-        subprocess.run(["systemd-tmpfiles", f"--root={self.place}", "--create", self.lists.parent / "everest-state.conf"], check=True)
-        for name in (*PERSONAL, *IDENTITY, *ALWAYS):
-            (self.data / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.data / name).write_text(name)
-        (self.log / "security.log").write_text(
-            f"previous\t{'0' * 64}\t0\n{'a' * 64}\t7\t2026-11-28T00:00:00Z\tpacket-refused\t5\t1\t-\tx\n"
-        )
-
-    def environment(self, **more: str) -> Mapping[str, str]:
-        return {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "EVEREST_DATA": str(self.data),
-            "EVEREST_STATE_LISTS": str(self.lists),
-            "EVEREST_CRYPTTAB": str(self.place / "crypttab"),
-            "EVEREST_JOURNAL": str(self.place / "none"),
-            **more,
-        }
-
-    @property
-    def command(self) -> list[str | Path]:
-        return [*shell(self.sh), self.files / "usr/sbin/everest-factory-reset"]
-
-    def call(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command, variables = [*self.command, *arguments], self.environment(**environment)
-        return subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-
-    def order(self, *arguments: str) -> None:
-        done = self.call("--yes", "--no-reboot", *arguments)
-        assert (done.returncode, done.stderr) == (0, "")
-
-    def restart(self) -> None:
-        done = self.call("--carry-out")
-        assert (done.returncode, done.stderr) == (0, "")
-
-    def left(self) -> set[str]:
-        return {str(path.relative_to(self.data)) for path in self.data.rglob("*") if path.is_symlink() or path.is_file()}
-
-
-NOTE = "log/everest-security/after-reset"
-KEPT = {"--everything": {*ALWAYS, NOTE}, "": {*ALWAYS, *IDENTITY, NOTE}}
-
 
 @pytest.fixture(params=SHELLS)
 def box(layer: Bench, request: pytest.FixtureRequest, tmp_path: Path) -> Charger:
-    (tmp_path / "etc").mkdir()
-    for name, text in ACCOUNTS.items():
-        (tmp_path / "etc" / name).write_text(text)
-    state = layer.package("everest-state").files
-    lists = tmp_path / "lists/everest-secure"
-    shutil.copytree(state / "usr/share/everest-secure", lists)
-    shutil.copy(state / "usr/lib/tmpfiles.d/everest-state.conf", lists.parent)
-    made = Charger(tmp_path, layer.package("everest-factory-reset").files, lists, request.param)
-    made.make()
-    return made
+    return charger(layer, tmp_path, request.param)
 
 
 def test_the_recipe_installs_command_and_unit_and_the_image_has_it(layer: Bench) -> None:
@@ -152,53 +51,6 @@ def test_a_second_start_erases_nothing_more(box: Charger, mode: str) -> None:
     done = box.call("--carry-out")
     assert (done.returncode, done.stderr) == (2, "everest-factory-reset: nobody has ordered a reset\n")
     assert box.left() == {*KEPT[mode], "lib/new"}
-
-
-def cut(box: Charger, step: int, *arguments: str) -> bool:
-    """Run the program until the power goes at a step; whether it came so far."""
-    doors, steps = box.place / "doors", box.place / "steps"
-    doors.mkdir(exist_ok=True)
-    steps.write_text("")
-    for name in PROGRAMS:
-        (doors / name).write_text(DOOR.format(place=box.place, name=name))
-        (doors / name).chmod(0o755)
-    environment = box.environment(PATH=f"{doors}:/usr/sbin:/usr/bin:/sbin:/bin", CUT=str(step))
-    command = [*box.command, *arguments]
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True, check=False)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode != 0 or len(steps.read_text().splitlines()) >= step
-
-
-@pytest.mark.parametrize("mode", KEPT)
-@pytest.mark.parametrize("box", ["dash"], indirect=True)
-def test_a_power_cut_at_any_step_of_the_reset_ends_in_the_whole_reset(box: Charger, mode: str) -> None:
-    sentences = set()
-    for step in range(1, MOST):
-        box.make()
-        box.order(*mode.split())
-        if not cut(box, step, "--carry-out"):
-            break
-        assert box.left() >= KEPT[mode] - {NOTE}
-        if (box.data / ORDER).exists():
-            box.restart()
-        assert box.left() == KEPT[mode]
-        sentences.add((box.data / NOTE).read_text())
-    assert 10 < step < MOST - 1
-    assert len(sentences) == 1, "how the log ended is known after any number of cuts"
-
-
-@pytest.mark.parametrize("box", ["dash"], indirect=True)
-def test_a_power_cut_at_any_step_of_the_command_leaves_the_whole_order_or_none(box: Charger) -> None:
-    before = box.left()
-    for step in range(1, MOST):
-        if not cut(box, step, "--yes", "--no-reboot"):
-            break
-        order = box.data / ORDER
-        assert not order.exists() or order.read_text() == "keep-identity\n"
-        order.unlink(missing_ok=True)
-        (box.data / f"{ORDER}.new").unlink(missing_ok=True)
-        assert box.left() == before
-    assert 4 < step < MOST - 1
 
 
 def link_away(box: Charger) -> set[str]:

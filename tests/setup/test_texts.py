@@ -1,5 +1,7 @@
 """What the texts of the repository tell a reader to type exists."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,6 +13,7 @@ import pytest
 
 from everest_secure.cli.command import commands
 from everest_secure.paths import data
+from support.reference import require
 
 LAYER = data("meta-everest-secure")
 PROJECT = LAYER.parent
@@ -77,6 +80,22 @@ def test_the_rehearsals_of_the_pki_run_as_they_stand(tmp_path: Path) -> None:
     assert done.stderr.count("certificate revoked") == 1
     assert done.stderr.count("unable to get local issuer certificate") == 1
     assert done.stderr.count("unable to get certificate CRL") == 1
+
+
+def test_the_rehearsal_of_a_release_runs_as_it_stands(tmp_path: Path) -> None:
+    require("rauc", "mksquashfs", "softhsm2-util")
+    done = rehearse("release.md", tmp_path, blocks=1)
+    (line,) = (json.loads(line) for line in (tmp_path / "release-log.jsonl").read_text().splitlines())
+    built, released = (hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("build.raucb", "release.raucb"))
+    assert (line["what"], line["source"]["sha256"], line["sha256"]) == ("resign", built, released)
+    assert f"{built}  build.raucb" in done.stdout
+    assert re.findall(r"^(?:independent|rauc) +(accepted|refused)$", done.stdout, re.MULTILINE) == [
+        "accepted",
+        "accepted",
+        "refused",
+        "refused",
+    ]
+    assert done.stdout.count("\nuntrusted: ") == 1
 
 
 def test_the_rehearsals_of_certificates_run_as_they_stand(tmp_path: Path) -> None:

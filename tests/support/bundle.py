@@ -1,7 +1,7 @@
 """What tests of bundles work with: a PKI, an image and what `create` wants."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from everest_secure.bundle.signing import Signer
 from everest_secure.pki.store import Store
 from everest_secure.run import Argument, HostTools, Tools
 from support.pki import now
+from support.tools import ArrangedTools
 
 
 def incompressible(size: int) -> bytes:
@@ -48,25 +49,16 @@ class Workshop:
 
 
 @dataclass(frozen=True)
-class FailingDisk(HostTools):
+class FailingDisk(ArrangedTools):
     """The real programs on a disk that turns a bit in each bundle which a command of rauc makes."""
 
     command: str
 
-    def run(
-        self,
-        argv: Sequence[Argument],
-        *,
-        paths: Sequence[Path] = (),
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        stdin: bytes = b"",
-    ) -> bytes:
-        said = super().run(argv, paths=paths, env=env, cwd=cwd, stdin=stdin)
+    def done(self, argv: Sequence[Argument]) -> None:
+        """Turn the bit."""
         if self.command in argv:
             with Path(argv[-1]).open("r+b") as file:
                 file.seek(5000)
                 byte = file.read(1)[0]
                 file.seek(5000)
                 file.write(bytes([byte ^ 1]))
-        return said

@@ -15,7 +15,10 @@ import pytest
 
 from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.tree import Node, NodeType, Tree
+from everest_secure.parse.uki_stub import FIRMWARE_WORDS
+from everest_secure.paths import data
 
+LAYER_INIT = data("meta-everest-secure") / "recipes-core/everest-initramfs/files/init"
 ROOT = os.geteuid() == 0
 CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 12, 0, 0, 0)
 """`security.capability` of cap_net_admin=ep (linux/capability.h)."""
@@ -254,6 +257,13 @@ def initial_ram_disk(root: Path, form: str = "newc") -> bytes:
     return subprocess.run(command, input=names, cwd=root, capture_output=True, check=True).stdout
 
 
+def ram_disk_with_init(directory: Path, init: bytes) -> bytes:
+    """Return an initial RAM disk with a program `/init` alone, not compressed; it is put together in the directory."""
+    directory.mkdir(exist_ok=True)
+    (directory / "init").write_bytes(init)
+    return initial_ram_disk(directory)
+
+
 def efi_stub() -> Path:
     """Return systemd's UKI stub of this machine; skips the test without it."""
     found = Path("/usr/lib/systemd/boot/efi/linuxx64.efi.stub")
@@ -262,8 +272,23 @@ def efi_stub() -> Path:
     return found
 
 
-def unified_kernel(image: Path, sections: Mapping[str, bytes]) -> Path:
-    """Make a UKI with objcopy from systemd's stub; the sections are laid out one behind the other."""
+def appending_stub(directory: Path) -> Path:
+    """Return a stub that knows the SMBIOS string whose words it appends to the command line, as systemd-stub of 254 and later does."""
+    stub, words = directory / "appending.stub", directory / "words"
+    words.write_bytes(FIRMWARE_WORDS.encode() + b"\0")
+    tool("objcopy", "--add-section", f".words={words}", "--change-section-vma", f".words={0x800_0000:#x}", efi_stub(), stub)
+    return stub
+
+
+def silent_stub(directory: Path) -> Path:
+    """Return a stub that does not know that string, as systemd-stub before 254."""
+    stub = directory / "silent.stub"
+    stub.write_bytes(efi_stub().read_bytes().replace(FIRMWARE_WORDS.encode(), b"?" * len(FIRMWARE_WORDS)))
+    return stub
+
+
+def unified_kernel(image: Path, sections: Mapping[str, bytes], *, stub: Path | None = None) -> Path:
+    """Make a UKI with objcopy from a stub, that of this machine by default; the sections are laid out one behind the other."""
     arguments: list[str | Path] = []
     address = 0x1_0000_0000 // 16
     for number, (name, content) in enumerate(sections.items()):
@@ -271,7 +296,7 @@ def unified_kernel(image: Path, sections: Mapping[str, bytes]) -> Path:
         part.write_bytes(content)
         arguments += ["--add-section", f"{name}={part}", "--change-section-vma", f"{name}={address:#x}"]
         address += -(-len(content) // 4096) * 4096
-    tool("objcopy", *arguments, efi_stub(), image)
+    tool("objcopy", *arguments, stub or efi_stub(), image)
     return image
 
 

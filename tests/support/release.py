@@ -14,7 +14,7 @@ from pathlib import Path
 from everest_secure.paths import data
 from support.archive import packed
 from support.bills import VERSIONS, issue, report, spdx3
-from support.images import gpt_disk, tool, unified_kernel, verity_image
+from support.images import LAYER_INIT, gpt_disk, ram_disk_with_init, tool, unified_kernel, verity_image
 from support.kernel import configuration
 from support.reference import require
 from support.rootfs import KNOBS, good_root
@@ -94,8 +94,9 @@ class Parts:
     def efi(self, image: Path, *, others: Mapping[str, Path] | None = None) -> Path:
         """Make the file system of an EFI partition: the signed kernel images of both slots, and other programs below /EFI as they are."""
         programs = dict(others or {})
+        initrd = ram_disk_with_init(image.with_name("initrd"), LAYER_INIT.read_bytes())
         for slot, line in self.command_lines.items():
-            sections = {".cmdline": line.encode(), ".osrel": b"ID=everest-secure\n", ".linux": b"kernel" * 1000}
+            sections = {".cmdline": line.encode(), ".osrel": b"ID=everest-secure\n", ".initrd": initrd, ".linux": b"kernel" * 1000}
             uki = unified_kernel(image.with_name(f"everest-{slot}.efi"), sections)
             self.authorities.sign_program(uki)
             programs[f"Linux/everest-{slot}.efi"] = uki

@@ -1,6 +1,5 @@
 """What is to be staged: files of roots, chains and keys, read within bounds."""
 
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from everest_secure.errors import ArtefactError, UserError
 from everest_secure.parse.certificates import Certificates, parse_certificates
+from everest_secure.pki.files import read_bounded
 
 KINDS = ("v2g", "csms", "mf", "mo")
 """Authorities: of vehicles' contracts and chargers, of the CSMS, of firmware, of mobility operators."""
-MAX_BYTES = 1024 * 1024
-"""Bytes of an offered file: hundreds of certificates."""
 
 
 class StageError(UserError):
@@ -76,17 +74,8 @@ class Pieces:
 
 
 def given(path: Path) -> Given:
-    """Read a small regular file. Raises StageError."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise StageError(f"{path} is no regular file; name a file in PEM or DER")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise StageError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
-    if len(content) > MAX_BYTES:
-        raise StageError(f"{path} has more than {MAX_BYTES} bytes and holds no certificates of a charger; name another file")
-    return Given(str(path), content)
+    """Read a small regular file, which may be empty: the checks of a store say so. Raises StageError."""
+    return Given(str(path), read_bounded(path, error=StageError, may_be_empty=True))
 
 
 def certificates_of(*files: Given) -> Pieces:

@@ -1,8 +1,11 @@
 """Boot chain: BOOT-03."""
 
-from everest_secure.checks.common import entries_of, place_of
-from everest_secure.checks.core import Boot, Notes, Scope, check
+from collections.abc import Sequence
+
+from everest_secure.checks.common import entries_of, installed_entries, place_of
+from everest_secure.checks.core import Boot, Bundle, Notes, Scope, check
 from everest_secure.checks.loader import saved_environments
+from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.policy.parameters import Parameters
 
 _NO = ("no", "0", "off", "false")
@@ -17,13 +20,29 @@ _FORBIDDEN = (
 @check("BOOT-03", on=Scope.BOOT)
 def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameters, note: Notes) -> None:
     """Each boot entry lies in a signed UKI or FIT, locks the kernel down, and opens no login or other init; U-Boot has no other command line."""
-    for entry in entries_of(boot):
+    _judge(entries_of(boot), note)
+    for where, variables in saved_environments(boot.container):
+        if variables.get("bootargs"):
+            what = "U-Boot's saved environment has a command line of its own ('bootargs'), which goes before the signed one"
+            note.finding(
+                what, at=where, remedy="Ship an empty environment, and let U-Boot take no bootargs from it (CONFIG_ENV_WRITEABLE_LIST)."
+            )
+
+
+@check("BOOT-03", on=Scope.BUNDLE)
+def kernel_command_lines_of_a_bundle_are_fixed_and_locked_down(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the entries that a bundle installs."""
+    _judge(installed_entries(bundle), note)
+
+
+def _judge(entries: Sequence[BootEntry], note: Notes) -> None:
+    for entry in entries:
         place, line = place_of(entry), entry.command_line
         if not entry.authenticated:
             what = "the command line lies in a file that no signature covers"
             note.finding(what, at=place, remedy="Put it into a UKI and sign it (EVEREST_SECURE_BOOT).")
-        if line.last("lockdown") not in _LOCKDOWN:
-            note.finding("the kernel is not locked down", at=place, remedy="Add 'lockdown=integrity' to the command line.")
+        if line.kernel.last("lockdown") not in _LOCKDOWN:
+            note.finding("the kernel is not locked down", at=place, remedy="Add 'lockdown=integrity' to the command line, before any '--'.")
         if line.last("systemd.import_credentials") not in _NO:
             what = "systemd takes credentials from firmware and EFI partition, which no signature covers"
             note.finding(what, at=place, remedy="Add 'systemd.import_credentials=no' to the command line.")
@@ -31,9 +50,3 @@ def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameter
             if line.has(name):
                 note.finding(f"the command line holds '{name}'", at=place, remedy="Take the parameter out of the command line.")
         note.saw(f"{place}: {' '.join(name for name, _ in line.parameters)}")
-    for where, variables in saved_environments(boot.container):
-        if variables.get("bootargs"):
-            what = "U-Boot's saved environment has a command line of its own ('bootargs'), which goes before the signed one"
-            note.finding(
-                what, at=where, remedy="Ship an empty environment, and let U-Boot take no bootargs from it (CONFIG_ENV_WRITEABLE_LIST)."
-            )

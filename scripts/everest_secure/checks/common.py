@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from everest_secure.checks.core import Boot, Location, Notes, Root
+from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Root
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree, printable
 from everest_secure.parse.boot_entries import BootEntry, boot_entries
@@ -31,6 +31,14 @@ def entries_of(boot: Boot) -> tuple[BootEntry, ...]:
         raise ArtefactError(
             f"{boot.container.name} has no boot entry that is understood; give a disk with a UKI, a FIT, or entries of systemd-boot, extlinux or GRUB"
         )
+    return entries
+
+
+def installed_entries(bundle: Bundle) -> tuple[BootEntry, ...]:
+    """Return the boot entries that a bundle installs; raises NotApplicable when there is none."""
+    entries = boot_entries(bundle.artefact)
+    if not entries:
+        raise NotApplicable("the bundle brings no boot entry")
     return entries
 
 

@@ -9,7 +9,7 @@ from everest_secure.checks.activation import idle
 from everest_secure.checks.common import at, started, units_of
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
-from everest_secure.checks.journal_sources import KEPT_LEVELS
+from everest_secure.checks.journal_sources import keeps_level
 from everest_secure.checks.steady import lies_on_the_root, search_path_on_the_root
 from everest_secure.parse.conf_files import places
 from everest_secure.parse.journald_conf import read_journald_conf
@@ -109,7 +109,7 @@ def _is_short(age: str) -> bool:
 def _keeps(each: Assignment) -> bool:
     """Whether a level keeps what services say, and a time of retention a week; 0 is for ever (journald.conf(5))."""
     if each.key == "MaxLevelStore":
-        return each.value.lower() in KEPT_LEVELS
+        return keeps_level(each.value)
     length = seconds(each.value)
     return length is None or length == 0 or length >= RETENTION
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from everest_secure.checks.common import at, entries_of, place_of, units_of
 from everest_secure.checks.core import Boot, Notes, Root, Scope, check
 from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.parse.journald_conf import LEVELS, level
 from everest_secure.parse.unit_file import Assignment
 from everest_secure.parse.units import Unit
 from everest_secure.policy.parameters import Parameters
 
-KEPT_LEVELS = ("debug", "info", "notice", "7", "6", "5")
-"""Levels with which what services say is kept (MaxLevelStore= of journald.conf(5), LogLevelMax= of systemd.exec(5))."""
-_LEVELS = (*KEPT_LEVELS, "warning", "err", "crit", "alert", "emerg", "4", "3", "2", "1", "0")
+_KEPT = LEVELS.index("notice")
+"""The lowest level with which what services say is kept (MaxLevelStore= of journald.conf(5), LogLevelMax= of systemd.exec(5))."""
 _JOURNAL = ("journal", "journal+console", "syslog", "syslog+console")
 """Values with which a stream is the journal's; systemd reads the last two, which are obsolete, as the first two."""
 _OUTPUTS = (*_JOURNAL, "inherit", "null", "tty", "kmsg", "kmsg+console", "socket")
@@ -21,6 +21,12 @@ _STREAMS = ("StandardOutput", "StandardError")
 _REMEDY = "Take the line out: the journal is systemd's default."
 _ON_COMMAND_LINE = ("systemd.default_standard_output", "systemd.default_standard_error", "systemd.journald.max_level_store")
 """They count before system.conf and journald.conf (kernel-command-line(7), systemd-journald.service(8))."""
+
+
+def keeps_level(text: str) -> bool:
+    """Whether what services say of is kept with a level; with what is no level it is not."""
+    number = level(text)
+    return number is not None and number >= _KEPT
 
 
 @check("LOG-02", on=Scope.ROOT)
@@ -58,8 +64,8 @@ def _is_output(value: str) -> bool:
 
 def _left_out(unit: Unit) -> Iterator[tuple[str, Assignment]]:
     """Yield the lines by which the manager hands only a part of what a service says to the journal, or all of it to another one."""
-    levels = [each for each in unit.assigned("Service", "LogLevelMax") if each.value in _LEVELS]
-    if levels and levels[-1].value not in KEPT_LEVELS:
+    levels = [each for each in unit.assigned("Service", "LogLevelMax") if level(each.value) is not None]
+    if levels and not keeps_level(levels[-1].value):
         yield f"says less than it should: LogLevelMax={levels[-1].value}", levels[-1]
     for key, what in (
         ("LogNamespace", "writes to a journal of its own, which nothing bounds"),
@@ -76,7 +82,7 @@ def no_command_line_keeps_entries_from_the_journal(boot: Boot, policy: Parameter
     for entry in entries_of(boot):
         for name in _ON_COMMAND_LINE:
             value = entry.command_line.last(name)
-            if value is not None and value not in (*_JOURNAL, *KEPT_LEVELS):
+            if value is not None and value not in _JOURNAL and not keeps_level(value):
                 what = f"the command line holds '{name}={value}', which keeps entries from the journal"
                 note.finding(what, at=place_of(entry), remedy="Take the parameter out of the command line.")
         note.saw(f"{place_of(entry)}: {len(entry.command_line.parameters)} parameters")

@@ -92,9 +92,9 @@ def the_kernel_authorises_no_usb_device_by_itself(boot: Boot, policy: Parameters
     if configs and all(config.value("USB") == "n" for config in configs):
         raise NotApplicable("the kernel has no USB")
     for entry in entries_of(boot):
-        value = entry.command_line.last(_PARAMETER)
+        value = entry.command_line.kernel.last(_PARAMETER)
         if value in _REFUSING:
             note.saw(f"{place_of(entry)}: {_PARAMETER}={value}")
         else:
             what = "the kernel lets in every USB device that is plugged in"
-            note.finding(what, at=place_of(entry), remedy=f"Add '{_PARAMETER}=0' to the command line.")
+            note.finding(what, at=place_of(entry), remedy=f"Add '{_PARAMETER}=0' to the command line, before any '--'.")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from everest_secure.cli.access import named
 from everest_secure.cli.command import command, group
+from everest_secure.cli.reporting import file_arguments, policy_arguments, print_arguments, report_files
 from everest_secure.errors import ExitCode
-from everest_secure.report.renderer import renderers
 
 if TYPE_CHECKING:
     from everest_secure.certs.offer import OfferedLeaf
@@ -18,25 +18,8 @@ group("certs", summary="Check the certificate store of a charger, and lay one ou
 
 def judging_arguments(parser: ArgumentParser) -> None:
     """Add what a store is held against, and how it is laid out."""
-    policy = parser.add_mutually_exclusive_group()
-    policy.add_argument("--profile", metavar="NAME", help="production (the default), development or reference")
-    policy.add_argument("--policy", metavar="FILE", type=Path, help="your own policy file, which extends a profile")
+    policy_arguments(parser)
     parser.add_argument("--config", metavar="FILE", type=Path, help="EVerest's configuration, when its EvseSecurity has paths of its own")
-
-
-def report_arguments(parser: ArgumentParser) -> None:
-    """Add an option for each registered renderer, which names a file."""
-    for name, entry in renderers().items():
-        parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
-
-
-def _reports(options: Namespace, *inputs: Path | None) -> dict[str, Path]:
-    """Return the report files by renderer, with the way free for them; raises UserError when one would overwrite an input."""
-    from everest_secure.report.output import prepare
-
-    files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
-    prepare(files.values(), inputs=[file for file in inputs if file])
-    return files
 
 
 def check_arguments(parser: ArgumentParser) -> None:
@@ -44,11 +27,8 @@ def check_arguments(parser: ArgumentParser) -> None:
     help_ = "certificate store (directory or archive), root directory, file system image, disk or RAUC bundle"
     parser.add_argument("artefacts", metavar="STORE", nargs="+", type=Path, help=help_)
     judging_arguments(parser)
-    report_arguments(parser)
-    parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
-    detail = parser.add_mutually_exclusive_group()
-    detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
-    detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print everything that was seen")
+    file_arguments(parser)
+    print_arguments(parser)
 
 
 @command("certs check", summary="Check certificate stores wherever they lie", arguments=check_arguments)
@@ -61,7 +41,7 @@ def check(options: Namespace) -> ExitCode:
     from everest_secure.certs.check import check_stores
     from everest_secure.report.output import print_report, write_reports
 
-    files = _reports(options, *options.artefacts, options.policy, options.config)
+    files = report_files(options, inputs=[*options.artefacts, options.policy, options.config])
     report = check_stores(options.artefacts, profile=options.profile, policy_file=options.policy, configuration=options.config)
     write_reports(report, files)
     print_report(report, name=options.format, detail=options.detail)
@@ -88,7 +68,7 @@ def stage_arguments(parser: ArgumentParser) -> None:
             f"--{name}-request", metavar="FILE", type=Path, help="the request that it was issued for: the key is in the charger"
         )
     judging_arguments(parser)
-    report_arguments(parser)
+    file_arguments(parser)
 
 
 def authority(text: str) -> tuple[str, Path]:
@@ -115,7 +95,8 @@ def stage(options: Namespace) -> ExitCode:
     from everest_secure.report.output import write_reports
 
     leaves = [getattr(options, f"{name}{part}") for name in ("csms", "secc") for part in ("", "_key", "_request")]
-    files = _reports(options, options.output, options.policy, options.config, *leaves, *(file for _, file in options.roots))
+    roots_given = (file for _, file in options.roots)
+    files = report_files(options, inputs=[options.output, options.policy, options.config, *leaves, *roots_given])
     roots: dict[str, tuple[Given, ...]] = {}
     for kind, file in options.roots:
         roots[kind] = (*roots.get(kind, ()), given(file))

@@ -4,8 +4,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from everest_secure.cli.command import command
+from everest_secure.cli.reporting import file_arguments, policy_arguments, print_arguments, report_files
 from everest_secure.errors import ExitCode
-from everest_secure.report.renderer import renderers
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -17,9 +17,7 @@ def arguments(parser: ArgumentParser) -> None:
         type=Path,
         help="root directory, file system image, disk, RAUC bundle, or a build's deploy folder",
     )
-    policy = parser.add_mutually_exclusive_group()
-    policy.add_argument("--profile", metavar="NAME", help="production (the default), development or reference")
-    policy.add_argument("--policy", metavar="FILE", type=Path, help="your own policy file, which extends a profile")
+    policy_arguments(parser)
     parser.add_argument(
         "--secure-boot-cert",
         metavar="FILE",
@@ -31,14 +29,10 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--decryption-key", metavar="FILE", type=Path, help="private key of a recipient (RSA or ECDSA), which opens encrypted bundles"
     )
-    for name, entry in renderers().items():
-        parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write {entry.summary}")
-    parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
+    file_arguments(parser)
+    print_arguments(parser)
     parser.add_argument("--jobs", metavar="N", type=positive_number, help="processes to use (default: as many as cores and memory allow)")
     parser.add_argument("--cache", metavar="DIR", type=Path, help="keep results here, and use those of content that has not changed")
-    detail = parser.add_mutually_exclusive_group()
-    detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
-    detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print everything that was seen")
 
 
 def positive_number(text: str) -> int:
@@ -58,11 +52,10 @@ def run(options: Namespace) -> ExitCode:
     """
     from everest_secure.checks.session import check_artefacts
     from everest_secure.cli.progress import progress
-    from everest_secure.report.output import prepare, print_report, write_reports
+    from everest_secure.report.output import print_report, write_reports
 
-    files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
-    named = [file for file in (options.policy, options.decryption_key) if file]
-    prepare(files.values(), inputs=[*options.artefacts, *named, *options.secure_boot_cert])
+    inputs = [*options.artefacts, options.policy, options.decryption_key, *options.secure_boot_cert]
+    files = report_files(options, inputs=inputs)
     with progress(wanted=options.detail >= 0) as told:
         report = check_artefacts(
             options.artefacts,

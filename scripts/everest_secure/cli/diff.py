@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everest_secure.cli.command import command
+from everest_secure.cli.reporting import file_arguments, policy_arguments, print_arguments, report_files
 from everest_secure.errors import ExitCode
 from everest_secure.report.diff_views import FORMATS
 
@@ -16,15 +17,9 @@ def arguments(parser: ArgumentParser) -> None:
     """Add the options; every form but the table can also be written to a file."""
     parser.add_argument("old", metavar="OLD", type=Path, help="artefact, or JSON report of an earlier check")
     parser.add_argument("new", metavar="NEW", type=Path, help="the same, newer")
-    policy = parser.add_mutually_exclusive_group()
-    policy.add_argument("--profile", metavar="NAME", help="profile for artefacts: production (the default), development or reference")
-    policy.add_argument("--policy", metavar="FILE", type=Path, help="your own policy file for artefacts")
-    for name in FORMATS:
-        parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"also write the comparison as {name}")
-    parser.add_argument("--format", choices=tuple(FORMATS), default="table", help="what to print (default: table)")
-    detail = parser.add_mutually_exclusive_group()
-    detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
-    detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print every finding")
+    policy_arguments(parser, of=" for artefacts")
+    file_arguments(parser, [(name, f"the comparison as {name}") for name in FORMATS])
+    print_arguments(parser, FORMATS, verbose="every finding")
 
 
 @command("diff", summary="Show what changed between two images or two reports", arguments=arguments)
@@ -36,11 +31,10 @@ def run(options: Namespace) -> ExitCode:
     import sys
 
     from everest_secure.report.diff import diff
-    from everest_secure.report.output import prepare, terminal, write_texts
+    from everest_secure.report.output import terminal, write_texts
     from everest_secure.report.renderer import Look
 
-    files = {name: file for name in FORMATS if (file := getattr(options, f"file_{name}"))}
-    prepare(files.values(), inputs=[options.old, options.new, *([options.policy] if options.policy else [])])
+    files = report_files(options, inputs=[options.old, options.new, options.policy])
     found = diff(_posture(options.old, options), _posture(options.new, options))
     write_texts({file: FORMATS[name](found, Look()) for name, file in files.items()})
     sys.stdout.write(FORMATS[options.format](found, terminal(options.detail)))

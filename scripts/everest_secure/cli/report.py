@@ -4,8 +4,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from everest_secure.cli.command import command, group
+from everest_secure.cli.reporting import file_arguments, print_arguments, report_files
 from everest_secure.errors import ExitCode
-from everest_secure.report.renderer import renderers
 
 group("report", summary="Merge what a running target showed into a report, and show a report in other forms")
 
@@ -20,12 +20,8 @@ def arguments(parser: ArgumentParser) -> None:
         type=Path,
         help="what scenarios showed on a target that ran the same artefacts: proofs.json of 'make boot', or testresults.json of OE-Core's testimage",
     )
-    for name, entry in renderers().items():
-        parser.add_argument(f"--{name}", metavar="FILE", type=Path, dest=f"file_{name}", help=f"write {entry.summary}")
-    parser.add_argument("--format", choices=tuple(renderers()), default="table", help="what to print (default: table)")
-    detail = parser.add_mutually_exclusive_group()
-    detail.add_argument("-q", "--quiet", dest="detail", action="store_const", const=-1, default=0, help="print the verdict alone")
-    detail.add_argument("-v", "--verbose", dest="detail", action="store_const", const=1, help="print everything that was seen")
+    file_arguments(parser)
+    print_arguments(parser)
 
 
 @command("report merge", summary="Merge what a running target showed into a report", arguments=arguments)
@@ -38,10 +34,9 @@ def run(options: Namespace) -> ExitCode:
     from everest_secure.proof.merge import merge
     from everest_secure.proof.proofs import read_proofs
     from everest_secure.proof.reading import read_whole
-    from everest_secure.report.output import prepare, print_report, write_reports
+    from everest_secure.report.output import print_report, write_reports
 
-    files = {name: file for name in renderers() if (file := getattr(options, f"file_{name}"))}
-    prepare(files.values(), inputs=[options.report, *options.proofs])
+    files = report_files(options, inputs=[options.report, *options.proofs])
     merged = merge(read_whole(options.report), [proofs for path in options.proofs for proofs in read_proofs(path)])
     write_reports(merged, files)
     print_report(merged, name=options.format, detail=options.detail)

@@ -26,6 +26,8 @@ EMPTY_HEAD = 1024 * 1024
 """Bytes that must be zero for a part to be empty."""
 _SUPERBLOCKS = 4096
 """Bytes in which file systems say how long they are."""
+_ARCHIVES = ("cpio", "tar")
+"""Formats that do not say how long they are."""
 _COMPARED = 1024 * 1024
 """Bytes that are compared at once."""
 
@@ -55,8 +57,13 @@ class Artefact:
             yield from child.walk()
 
     def same_content(self, other: "Artefact") -> bool:
-        """Whether two file systems of the same format hold the same bytes, up to the end of the shorter blob, which both lie within."""
+        """Whether two file systems of the same format hold the same bytes, up to the end of the shorter blob, which both lie within.
+
+        Of an archive the whole blob counts: what follows the end of one may be a second that changes the first.
+        """
         mine, its = self.blob, other.blob
+        if self.kind in _ARCHIVES and mine is not None and its is not None and mine.size != its.size:
+            return False
         if mine is None or its is None or self.kind != other.kind or mine.head(_SUPERBLOCKS) != its.head(_SUPERBLOCKS):
             return False
         size = min(mine.size, its.size)

@@ -23,7 +23,8 @@ class Uki:
     uname: str
     """Text of `.uname`, the kernel's version; empty when it has none."""
     linux: Blob
-    initrd: Blob | None
+    initrds: tuple[Blob, ...]
+    """Every `.initrd`: at most one, and one more for each profile that has its own."""
 
     @property
     def cmdline(self) -> str:
@@ -33,24 +34,24 @@ class Uki:
 
 @opens(order=40)
 def open_uki(blob: Blob, depth: int) -> Artefact | None:
-    """Open a unified kernel image; its child is the initial RAM disk, if it is one that can be read. See `artefact.Opener`."""
+    """Open a unified kernel image; its children are the initial RAM disks that can be read. See `artefact.Opener`."""
     program = read_program(blob)
     if program is None:
         return None
     linux = program.section(".linux")
     if linux is None:
         return None
-    initrd = program.section(".initrd")
+    initrds = tuple(section.content for section in program.sections if section.name == ".initrd")
     facts = Uki(
         program=program,
         cmdlines=tuple(_text(section.content) for section in program.sections if section.name == ".cmdline"),
         os_release=_first(program, ".osrel"),
         uname=_first(program, ".uname"),
         linux=linux.content,
-        initrd=initrd.content if initrd else None,
+        initrds=initrds,
     )
-    inside = open_cpio(initrd.content, depth + 1) if initrd else None
-    return Artefact(name=blob.name, kind="uki", blob=blob, facts=facts, children=(inside,) if inside else ())
+    inside = (open_cpio(initrd, depth + 1) for initrd in initrds)
+    return Artefact(name=blob.name, kind="uki", blob=blob, facts=facts, children=tuple(each for each in inside if each))
 
 
 def _first(program: EfiProgram, name: str) -> str:

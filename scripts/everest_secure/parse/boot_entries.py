@@ -11,6 +11,7 @@ from everest_secure.image.pe import AUTHENTICODE, EfiProgram
 from everest_secure.image.tree import Tree
 from everest_secure.image.uki import Uki
 from everest_secure.parse.cmdline import CommandLine, parse_cmdline
+from everest_secure.parse.uki_stub import appends_firmware_words
 
 _LOADER_ENTRIES = ("/loader/entries", "/boot/loader/entries")
 _MENUS = (
@@ -39,6 +40,10 @@ class BootEntry:
     command_line: CommandLine
     authenticated: bool
     """Whether it lies in a UKI, or in a configuration of a FIT, that carries a signature; whose it is, and whether it fits, is not asked here."""
+    firmware_appends: bool = False
+    """Whether the UKI's stub appends what firmware hands it."""
+    initrds: tuple[Artefact, ...] = ()
+    """The initial RAM disks of the UKI, any of which a profile may start; none when one of them cannot be read, and for entries of other kinds."""
 
 
 def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
@@ -47,9 +52,7 @@ def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
     added = " ".join(_addons(container))
     for artefact in container.walk():
         if isinstance(artefact.facts, Uki):
-            lines = artefact.facts.cmdlines or ("",)
-            signed = any(certificate.type == AUTHENTICODE for certificate in artefact.facts.program.certificates)
-            found += [BootEntry(artefact.name, "", 0, parse_cmdline(f"{text} {added}"), authenticated=signed) for text in lines]
+            found += _profiles(artefact, artefact.facts, added)
         elif isinstance(artefact.facts, Fit):
             found += _configurations(artefact.name, artefact.facts)
         elif artefact.tree is not None and artefact.kind != INITRAMFS:
@@ -57,6 +60,16 @@ def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
                 BootEntry(artefact.name, path, line, parse_cmdline(text), authenticated=False) for path, line, text in _menus(artefact.tree)
             ]
     return tuple(found)
+
+
+def _profiles(artefact: Artefact, uki: Uki, added: str) -> Iterator[BootEntry]:
+    """Yield the command line of each profile of a UKI; one without any gets whatever firmware says."""
+    signed = any(certificate.type == AUTHENTICODE for certificate in uki.program.certificates)
+    appends = appends_firmware_words(uki.program)
+    initrds = artefact.children if len(artefact.children) == len(uki.initrds) else ()
+    for text in uki.cmdlines or ("",):
+        line = parse_cmdline(f"{text} {added}")
+        yield BootEntry(artefact.name, "", 0, line, authenticated=signed, firmware_appends=appends, initrds=initrds)
 
 
 def _addons(container: Artefact) -> Iterator[str]:

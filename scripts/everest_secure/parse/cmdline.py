@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+_END = ("--", None)
+"""Where the kernel stops: what follows it hands to init (kernel/params.c, parse_args). systemd reads that like the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
@@ -24,10 +27,27 @@ class CommandLine:
         return values[-1] if values else None
 
     @property
+    def kernel(self) -> "CommandLine":
+        """The parameters that the kernel reads: those before `--`."""
+        return CommandLine(self.parameters[: self.parameters.index(_END)]) if _END in self.parameters else self
+
+    @property
+    def closed(self) -> bool:
+        """Whether it ends with its only `--`, so that the kernel reads nothing that is appended."""
+        return self.kernel.parameters == self.parameters[:-1] and self.parameters[-1:] == (_END,)
+
+    @property
     def root_read_only(self) -> bool:
-        """Whether the kernel mounts the root read-only: the last of `ro` and `rw` counts; without either it is read-only (init/do_mounts.c)."""
-        said = [name for name, value in self.parameters if name in ("ro", "rw") and value is None]
-        return not said or said[-1] == "ro"
+        """Whether the root is mounted read-only, by the kernel and by systemd in an initrd.
+
+        For each the last of `ro` and `rw` counts; without either it is read-only (init/do_mounts.c, systemd-fstab-generator(8)).
+        """
+        return all(_said_last(line.parameters, "ro", "rw") in ("ro", "") for line in (self.kernel, self))
+
+
+def _said_last(parameters: tuple[tuple[str, str | None], ...], *names: str) -> str:
+    """Return the last parameter of these names that has no value; empty without any."""
+    return next((name for name, value in reversed(parameters) if name in names and value is None), "")
 
 
 def _same(one: str, other: str) -> bool:

@@ -13,10 +13,10 @@ from everest_secure.parse.conf_files import read_daemon_conf
 from everest_secure.parse.timespan import seconds
 from everest_secure.parse.unit_file import Assignment
 from everest_secure.parse.units import Unit
+from everest_secure.parse.unsigned import unsigned
 
 _INTERVALS = ("RateLimitIntervalSec", "RateLimitInterval", "LogRateLimitIntervalSec")
 _BURSTS = ("RateLimitBurst", "LogRateLimitBurst")
-_MOST_LINES = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class RateLimit:
     """A limit, and what set it."""
 
     interval: float = 30.0
-    """In seconds; infinite when the burst is all that is ever taken."""
+    """In seconds; infinite is no limit to journald of systemd 252, and to that of 257 the burst is all that is ever taken."""
     burst: int = 10000
     """Lines within an interval."""
     line: Assignment | None = None
@@ -37,8 +37,8 @@ class RateLimit:
 
     @property
     def lines_per_second(self) -> float:
-        """Lines that are taken in the long run; infinite without a limit."""
-        return inf if self.none else self.burst / self.interval
+        """Lines that are taken in the long run, at most; infinite without a limit."""
+        return inf if self.none or self.interval == inf else self.burst / self.interval
 
     @property
     def shown(self) -> str:
@@ -61,16 +61,10 @@ def _with(limit: RateLimit, lines: Iterable[Assignment]) -> RateLimit:
     for line in lines:
         if line.key in _INTERVALS and (interval := _interval(line.value)) is not None:
             limit = replace(limit, interval=interval, line=line)
-        elif line.key in _BURSTS and (burst := _burst(line.value)) is not None:
+        elif line.key in _BURSTS and (burst := unsigned(line.value)) is not None:
             limit = replace(limit, burst=burst, line=line)
     return limit
 
 
 def _interval(text: str) -> float | None:
     return inf if text.strip() == "infinity" else seconds(text)
-
-
-def _burst(text: str) -> int | None:
-    """Return a number as systemd's safe_atou() reads it, decimal here."""
-    digits = text.strip().removeprefix("+")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 11 and int(digits) <= _MOST_LINES else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from everest_secure.errors import UserError
 from everest_secure.pki.errors import PkiError
 from everest_secure.staging import staging
 
@@ -15,19 +16,19 @@ KEY_MODE = 0o600
 CERTIFICATE_MODE = 0o644
 
 
-def read_bounded(path: Path) -> bytes:
-    """Return the content of a small regular file; raises PkiError when it is missing, no file, empty or larger than 1 MiB."""
+def read_bounded(path: Path, *, error: type[UserError] = PkiError, may_be_empty: bool = False) -> bytes:
+    """Return the content of a small regular file; raises `error` when it is missing, no file, larger than 1 MiB, or empty and must not be."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise PkiError(f"{path} is no regular file; name a PEM file")
+            raise error(f"{path} is no regular file; name a file of keys or certificates")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise PkiError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None
-    if not content:
-        raise PkiError(f"{path} is empty; name a PEM file")
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}; check its name and permissions") from None
+    if not content and not may_be_empty:
+        raise error(f"{path} is empty; name a file of keys or certificates")
     if len(content) > MAX_BYTES:
-        raise PkiError(f"{path} has more than {MAX_BYTES} bytes and is no key or certificate; name another file")
+        raise error(f"{path} has more than {MAX_BYTES} bytes and is no key or certificate; name another file")
     return content
 
 

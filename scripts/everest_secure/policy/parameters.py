@@ -110,6 +110,8 @@ class Parameters:
     """Requirement to patterns of files that must not exist, for images without a package list (keys NET-03, NET-06, BIN-02)."""
     secure_boot_certificates: tuple[Path, ...]
     """PEM files with the certificates of the product's db, or of the keys that its U-Boot requires; relative to the file that names them (BOOT-01)."""
+    initrd_inits: tuple[str, ...]
+    """SHA-256 of programs `/init` of an initrd that somebody has read: they start nothing when a word follows the `--` of the command line (BOOT-03)."""
     watchdog_seconds: int
     """Seconds after which the hardware watchdog resets a frozen charger, at most (BOOT-05)."""
     reboot_watchdog_seconds: int

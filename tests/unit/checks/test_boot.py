@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from everest_secure import checks
-from everest_secure.checks.core import Boot, Outcome, registered, run_check
+from everest_secure.checks.core import Boot, Bundle, Outcome, Scope, registered, run_check
 from everest_secure.checks.subjects import find_subjects
-from everest_secure.image.artefact import open_artefact
+from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.result import CheckResult
 from support.flat_image import fit_key, signed_fit
-from support.images import gpt_disk, signed_program, tool, unified_kernel, verity_image
+from support.images import gpt_disk, signed_program, silent_stub, tool, unified_kernel, verity_image
 from support.reference import require
 from support.rootfs import production
 
@@ -41,8 +41,9 @@ def disk(
     addon: str = "",
     place: str = ADDONS,
     environment: Path | None = None,
-) -> dict[str, CheckResult]:
-    uki = unified_kernel(directory / "everest-a.efi", {".cmdline": line.format(hash=slot[1]).encode(), ".linux": b"kernel" * 100})
+) -> dict[str, list[CheckResult]]:
+    sections = {".cmdline": line.format(hash=slot[1]).encode(), ".linux": b"kernel" * 100}
+    uki = unified_kernel(directory / "everest-a.efi", sections, stub=silent_stub(directory))
     if signed:
         signed_program(uki)
     esp = directory / "esp.img"
@@ -63,33 +64,40 @@ def disk(
     checks.load()
     ((_, boot),) = [entry for scope, entries in find_subjects([open_artefact(image)]).items() if scope.name == "BOOT" for entry in entries]
     entries = [each for each in registered() if each.scope.name == "BOOT"]
-    return {each.requirement: run_check(each, boot, "disk.raw", production()) for each in entries}
+    found: dict[str, list[CheckResult]] = {}
+    for each in entries:
+        found.setdefault(each.requirement, []).append(run_check(each, boot, "disk.raw", production()))
+    return found
 
 
-def broken(results: dict[str, CheckResult]) -> set[str]:
-    assert Outcome.ERROR not in {result.outcome for result in results.values()}, results
-    return {requirement for requirement, result in results.items() if result.outcome is not Outcome.PASS}
+def broken(results: dict[str, list[CheckResult]]) -> set[str]:
+    assert Outcome.ERROR not in {result.outcome for each in results.values() for result in each}, results
+    outcomes = {requirement: {result.outcome for result in each} for requirement, each in results.items()}
+    return {requirement for requirement, found in outcomes.items() if Outcome.FAIL in found or Outcome.PASS not in found}
 
 
 def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple[Path, str], tmp_path: Path) -> None:
     results = disk(tmp_path, slot, GOOD)
     assert broken(results) == set()
     assert {"FS-01", "FS-02", "NET-07", "NET-08", "BOOT-01", "BOOT-02", "BOOT-03"} <= set(results)
-    assert slot[1] in results["FS-02"].seen[0]
+    assert slot[1] in results["FS-02"][0].seen[0]
 
 
 @pytest.mark.parametrize(
     ("line", "requirements"),
     [
         (GOOD.replace("ro ", "rw "), {"FS-01"}),
+        (GOOD + " -- rw", {"FS-01"}),
         (GOOD.replace("roothash={hash}", "roothash=" + "00" * 32), {"FS-02"}),
         (GOOD.replace("roothash={hash} ", ""), {"FS-02"}),
         (GOOD + " roothash=" + "00" * 32, {"FS-02"}),
         (GOOD.replace("lockdown=integrity ", ""), {"BOOT-03"}),
+        (GOOD.replace("lockdown=integrity ", "") + " -- lockdown=integrity", {"BOOT-03"}),
         (GOOD + " lockdown=none", {"BOOT-03"}),
         (GOOD.replace("systemd.import_credentials=no ", ""), {"BOOT-03"}),
         (GOOD + " systemd.import_credentials", {"BOOT-03"}),
         (GOOD.replace("usbcore.authorized_default=0 ", ""), {"NET-08"}),
+        (GOOD.replace("usbcore.authorized_default=0 ", "") + " -- usbcore.authorized_default=0", {"NET-08"}),
         (GOOD + " usbcore.authorized_default=1", {"NET-08"}),
         (GOOD + " init=/bin/sh", {"BOOT-03", "NET-07"}),
         (GOOD + " systemd.debug_shell", {"BOOT-03", "NET-07"}),
@@ -158,21 +166,33 @@ def test_a_uki_that_nobody_signed_authenticates_nothing(slot: tuple[Path, str], 
 
 def test_a_command_line_for_a_partition_that_is_missing_is_an_error(slot: tuple[Path, str], tmp_path: Path) -> None:
     results = disk(tmp_path, slot, GOOD.replace("rootfs-a", "rootfs-x"))
-    assert results["FS-02"].outcome is Outcome.ERROR
+    assert results["FS-02"][0].outcome is Outcome.ERROR
 
 
 def test_command_lines_of_a_fit_are_judged_like_those_of_a_uki(tmp_path: Path) -> None:
     signed = signed_fit(tmp_path / "fit", fit_key(tmp_path / "key"))
     bare = signed_fit(tmp_path / "bare", None)
     image = open_artefact(gpt_disk(tmp_path / "disk.raw", {"fit-a": signed, "fit-b": bare}))
-    entries = boot_entries(image)
-    assert [(entry.path, entry.authenticated, entry.command_line.last("rauc.slot")) for entry in entries] == [
+    assert [(entry.path, entry.authenticated, entry.command_line.last("rauc.slot")) for entry in boot_entries(image)] == [
         ("/configurations/conf-a", True, "a"),
         ("/configurations/conf-b", True, "b"),
         ("/configurations/conf-a", False, "a"),
         ("/configurations/conf-b", False, "b"),
     ]
     checks.load()
-    (entry,) = [each for each in registered() if each.requirement == "BOOT-03" and each.scope.name == "BOOT"]
-    whats = [finding.what for finding in run_check(entry, Boot(image, ()), "disk", production()).findings]
+    entries = [each for each in registered() if each.requirement == "BOOT-03" and each.scope.name == "BOOT"]
+    whats = [finding.what for entry in entries for finding in run_check(entry, Boot(image, ()), "disk", production()).findings]
     assert whats.count("the command line lies in a file that no signature covers") == 2
+
+
+def test_command_lines_that_a_bundle_installs_are_judged_as_those_of_a_disk(tmp_path: Path) -> None:
+    checks.load()
+    (entry,) = [each for each in registered() if each.scope is Scope.BUNDLE and each.function.__module__ == "everest_secure.checks.boot"]
+    good, bad = (
+        signed_program(unified_kernel(tmp_path / name, {".cmdline": line.encode(), ".linux": b"kernel"}, stub=silent_stub(tmp_path)))
+        for name, line in (("a.efi", GOOD), ("b.efi", f"{GOOD} init=/bin/sh"))
+    )
+    bundle = Artefact("update.raucb", "rauc-bundle", children=(open_artefact(good), open_artefact(bad)))
+    assert [finding.at.artefact for finding in run_check(entry, Bundle(bundle, ()), "update.raucb", production()).findings] == ["b.efi"]
+    nothing = run_check(entry, Bundle(Artefact("update.raucb", "rauc-bundle"), ()), "update.raucb", production())
+    assert nothing.outcome is Outcome.NOT_APPLICABLE

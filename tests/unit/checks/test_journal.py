@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from everest_secure.parse.journald_conf import size
@@ -32,13 +34,22 @@ def dropped(name: str, text: str) -> Mutation:
     return Mutation(name, "LOG-02", lambda fs: fs.file("/etc/systemd/journald.conf.d/90-x.conf", f"[Journal]\n{text}\n"))
 
 
+def ours(name: str, old: str, new: str) -> Mutation:
+    return Mutation(name, "LOG-02", lambda fs: fs.replace(OURS, old, new))
+
+
 MUTATIONS = [
     dropped("the journal is kept in memory", "Storage=volatile"),
-    dropped("the journal is kept if somebody made a directory for it", "Storage="),
+    dropped("the journal is kept if somebody made a directory for it", "Storage=auto"),
+    ours("nobody says where the journal is kept", "Storage=persistent", "Storage="),
     dropped("there is no journal", "Storage=none"),
-    dropped("the journal takes what it likes", "SystemMaxUse="),
+    ours("the journal takes what it likes", "SystemMaxUse=.*", "SystemMaxUse="),
     dropped("the journal takes more than is allowed", "SystemMaxUse=1G"),
-    dropped("the bound is no size", "SystemMaxUse=10%"),
+    ours("the bound is no size", "SystemMaxUse=.*", "SystemMaxUse=10%"),
+    ours("the bound has two units", "SystemMaxUse=.*", "SystemMaxUse=64MB"),
+    dropped("levels are left out, which an empty line does not take back", "MaxLevelStore=err\nMaxLevelStore="),
+    dropped("levels are left out, by a number of another base", "MaxLevelStore=0x3"),
+    dropped("entries are kept for an hour, which a line that is no time does not take back", "MaxRetentionSec=1h\nMaxRetentionSec=soon"),
     dropped("the bound is none", "SystemMaxUse=0"),
     Mutation("the drop-in is missing", "LOG-02", lambda fs: fs.remove(OURS)),
     Mutation("the drop-in is a link to the data partition", "LOG-02", lambda fs: move_behind(fs, OURS)),
@@ -99,7 +110,11 @@ MUTATIONS = [
     service("a drop-in lifts the limit of all services", "LogRateLimitBurst=100k\nLogRateLimitBurst=0", "service"),
     swallowed("EVerest is heard a hundred times", "LogRateLimitBurst=100"),
     swallowed("the broker is heard again after an hour", "LogRateLimitIntervalSec=1h", "mosquitto.service"),
-    swallowed("the broker is never heard again", "LogRateLimitIntervalSec=infinity", "mosquitto.service"),
+    replace(
+        swallowed("the broker has no limit or is never heard again", "LogRateLimitIntervalSec=infinity", "mosquitto.service"),
+        also=("LOG-02",),
+    ),
+    swallowed("EVerest is heard sixteen times", "LogRateLimitBurst=0x10"),
     swallowed("the monitor's own lines are dropped", "LogRateLimitBurst=10", f"{MONITOR}.service"),
     Mutation(
         "few lines are taken of all services",
@@ -175,8 +190,13 @@ def test_a_circle_of_links_is_followed_no_further() -> None:
         ("8388608", 8 << 20),
         ("512K", 1 << 19),
         ("4 G", 4 << 30),
-        ("1KB", 1024),
-        ("0", None),
+        ("1G 512M", 3 << 29),
+        ("64M1", (64 << 20) + 1),
+        ("1KB", None),
+        ("512M 1G", None),
+        ("0", 0),
+        ("", None),
+        ("16E", None),
         ("x", None),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image import blob
-from everest_secure.image.artefact import EMPTY_HEAD, open_artefact, open_part
+from everest_secure.image.artefact import EMPTY_HEAD, Artefact, open_artefact, open_part
 from everest_secure.image.formats import load
 from support.images import gpt_disk
 
@@ -36,3 +36,10 @@ def test_an_unreasonable_read_is_refused_before_memory_is_taken() -> None:
     huge = blob.Blob("huge", 1 << 60, lambda _, length: bytes(length))
     with pytest.raises(ArtefactError, match="bytes at once"):
         huge.read(0, 1 << 50)
+
+
+@pytest.mark.parametrize(("kind", "same"), [("squashfs", True), ("cpio", False), ("tar", False)])
+def test_what_follows_belongs_to_an_archive_and_not_to_a_file_system(kind: str, same: bool) -> None:
+    one, other = (Artefact("a", kind, blob=blob.from_bytes(bytes(range(256)) * 64 + rest, "a")) for rest in (b"", b"second"))
+    assert (one.same_content(other), other.same_content(one)) == (same, same)
+    assert one.same_content(one)

@@ -44,8 +44,7 @@ def test_sections_are_what_was_put_in(unsigned: Path) -> None:
     assert uki.os_release == 'ID=everest\nVERSION="1"'
     assert uki.uname == "6.12.0-test"
     assert uki.linux.read(0, uki.linux.size) == SECTIONS[".linux"]
-    assert uki.initrd is not None
-    assert uki.initrd.read(0, uki.initrd.size) == SECTIONS[".initrd"]
+    assert [initrd.read(0, initrd.size) for initrd in uki.initrds] == [SECTIONS[".initrd"]]
     assert uki.program.machine == 0x8664
 
 

@@ -23,3 +23,30 @@ def test_dash_and_underscore_are_the_same() -> None:
 @pytest.mark.parametrize(("text", "expected"), [("", True), ("ro", True), ("rw", False), ("ro rw", False), ("rw ro", True), ("rw=1", True)])
 def test_the_root_is_writable_when_the_last_word_says_so(text: str, *, expected: bool) -> None:
     assert parse_cmdline(text).root_read_only is expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("rw -- ro", False), ("ro -- rw", False), ("rw ro -- ro", True), ("rw ro -- quiet", True)])
+def test_the_root_is_writable_when_kernel_or_systemd_finds_the_word(text: str, *, expected: bool) -> None:
+    assert parse_cmdline(text).root_read_only is expected
+
+
+def test_the_kernel_reads_nothing_behind_two_dashes_and_systemd_does() -> None:
+    line = parse_cmdline("a=1 -- a=2")
+    assert (line.kernel.last("a"), line.last("a")) == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ro --", True),
+        ("--", True),
+        ('ro "--"', True),
+        ("ro", False),
+        ("", False),
+        ("ro -- quiet", False),
+        ("ro -- --", False),
+        ("ro --=", False),
+    ],
+)
+def test_a_line_is_closed_when_it_ends_with_its_only_two_dashes(text: str, *, expected: bool) -> None:
+    assert parse_cmdline(text).closed is expected
