@@ -279,12 +279,12 @@ def test_everest_is_told_where_a_module_is_named(layer: Bench, tmp_path: Path, c
             while "SUBACK" not in server.stderr.readline():
                 pass
             with monitor.following():
-                monitor.journal.add(("rauc.service", 'signature verification failed: "x\\y"'))
+                monitor.journal.add(("rauc.service", 'Installation 1 failed: signature verification failed: "x\\y"'))
                 heard, _ = listener.communicate()
         server.terminate()
     assert json.loads(heard) == {
         "type": "InvalidFirmwareSignature",
-        "info": 'update-signature-refused (1): signature verification failed: "x\\y"',
+        "info": 'update-signature-refused (1): Installation 1 failed: signature verification failed: "x\\y"',
     }
 
 
