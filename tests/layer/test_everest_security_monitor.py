@@ -1,86 +1,28 @@
 """The watch for security events, with the real journald, journalctl, systemd-notify and openssl (LOG-03)."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from support.authority import issue
-from support.journald import Journal, beside_journald, entries, eventually, installed_awks, needs_journald
+from support.journald import entries, eventually, installed_awks, needs_journald
 from support.layer import UNITS, Bench, contents
-from support.provisioning import CONFIGURATION, put_programs
-from support.shells import any_shell, shell
+from support.monitor import HARMLESS, LIBRARY, PROGRAM, Monitor
+from support.provisioning import put_programs
+from support.shells import any_shell
 
 pytestmark = pytest.mark.layer
 
-PROGRAM = "usr/libexec/everest-secure/everest-security-monitor"
-LIBRARY = "usr/lib/everest-secure"
 SIGNATURE = (
     "rauc.service",
     "Installation 1 failed: signature verification failed: Verify error: self-signed certificate in certificate chain",
 )
 REFUSED = ("kernel", "everest-firewall: refused: IN=eth0 OUT= MAC=52:54 SRC=10.0.0.9 DST=10.0.0.2 PROTO=TCP SPT=40000 DPT=22")
-HARMLESS = ("everest.service", "session started")
-
-
-@dataclass
-class Monitor:
-    """A monitor over a journal, in a directory of its own."""
-
-    files: Path
-    directory: Path
-    certificate_program: Path
-    """everest-cert, with its library beside it."""
-    sh: str = "dash"
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.journal = Journal(self.directory / "input")
-        self.journal.add(HARMLESS)  # a start without any entry is none to follow
-        self.said = self.directory / "said"
-        self.log = self.directory / "log/security.log"
-        self.certificates = self.directory / "certificates"
-        self.certificates.mkdir()
-        self.environment = {
-            "EVEREST_SECURITY_LOG": str(self.log),
-            "EVEREST_SECURITY_LIBRARY": str(self.files / LIBRARY),
-            "EVEREST_SECURITY_CERTIFICATES": str(self.certificates),
-            "EVEREST_CERT": str(self.certificate_program),
-            "EVEREST_LIBRARY": str(self.certificate_program.parent),
-            "EVEREST_CONFIG_FILE": str(CONFIGURATION),
-            "EVEREST_OWN_JOURNAL": f"--directory={self.said}",
-            "EVEREST_JOURNAL": f"--directory={self.journal.directory}",
-            "EVEREST_PCRS": str(self.directory / "registers"),
-            **self.environment,
-        }
-
-    @property
-    def command(self) -> list[str | Path]:
-        return [*shell(self.sh), self.files / PROGRAM]
-
-    @contextmanager
-    def following(self) -> Iterator[None]:
-        with beside_journald(self.said, [*self.command, "follow"], self.environment):
-            yield
-
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        variables = {**os.environ, **self.environment, **environment}
-        return subprocess.run([*self.command, *arguments], env=variables, capture_output=True, text=True, check=False)
-
-    def events(self) -> list[list[str]]:
-        """Return what `show` says of each event: number, time, event, severity, how often, text."""
-        return [line.split("\t") for line in self.run("show").stdout.splitlines()]
-
-    def see(self, *names: str) -> None:
-        """Wait until exactly these events were seen."""
-        eventually(lambda: [event[2:3] for event in self.events()] == [[name] for name in names], self.events)
 
 
 @pytest.fixture(scope="module")
