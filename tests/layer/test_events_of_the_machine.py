@@ -94,6 +94,19 @@ def test_a_clock_that_is_set_while_journald_runs_is_one_event(monitor: Monitor, 
     assert abs(int(monitor.events()[0][5].split()[-2]) - seconds) <= 1
 
 
+def test_neither_colours_nor_broken_text_nor_length_hide_a_line_in_the_journal(monitor: Monitor) -> None:
+    """journalctl gives such a line as a list of numbers, or not at all unless it is asked for all."""
+    with monitor.watching() as live:
+        for text in (
+            r"\033[1;31mERRO\033[0m: Failed to generate csr pub/priv key!\n",
+            r"\377CLIENT_CONNECTION_ERROR: [HS: ws upgrade unauthorized]\n",
+        ):
+            assert live.run("everest.service", ["printf", text]) == 0
+        long = "print('Installation 1 failed: ' + 'x' * 9000 + ' signature verification failed')"
+        assert live.run("rauc.service", [sys.executable, "-c", long]) == 0
+        monitor.see("key-fallback", "authentication-failed", "update-signature-refused")
+
+
 def registers(tpm: SoftwareTpm, place: Path) -> None:
     """Write the TPM's registers as Linux shows them (its drivers/char/tpm/tpm-sysfs.c, pcr_value_show)."""
     place.mkdir(exist_ok=True)

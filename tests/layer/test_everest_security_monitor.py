@@ -12,7 +12,7 @@ import pytest
 from support.authority import issue
 from support.journald import entries, eventually, installed_awks, needs_journald
 from support.layer import UNITS, Bench, contents
-from support.monitor import HARMLESS, LIBRARY, PROGRAM, Monitor
+from support.monitor import HARMLESS, LIBRARY, PROGRAM, Monitor, occurrences
 from support.provisioning import put_programs
 from support.shells import any_shell
 
@@ -95,6 +95,38 @@ def test_a_storm_is_one_event_and_a_number(layer: Bench, tmp_path: Path, certifi
     assert (first[4], again[4]) == ("1", "49")
     assert "again within 60 s, at last: everest-firewall: refused:" in again[5]
     assert monitor.run("verify").returncode == 0
+
+
+PREFIX = "2026-11-28T10:21:00.123456 [\033[1;31mERRO\033[0m] \033[1;32mocpp:OCPP201\033[0m \033[1;36mcallback\033[0m: "
+
+
+@pytest.mark.parametrize("awk", installed_awks())
+@pytest.mark.parametrize(
+    ("unit", "line", "event"),
+    [
+        # What libwebsockets 4.1 said to an OCPP client, and of 4.5 what its source says (lib/tls/openssl/openssl-client.c).
+        (
+            "everest.service",
+            "CLIENT_CONNECTION_ERROR: [connect SSL err 1: error:00000001:lib(0)::reason(1)]. Attempting",
+            "tls-handshake-failed",
+        ),
+        (
+            "everest.service",
+            "CLIENT_CONNECTION_ERROR: [tls: error:0A000086:SSL routines::certificate verify failed]",
+            "tls-handshake-failed",
+        ),
+        ("everest.service", "CLIENT_CONNECTION_ERROR: [HS: ws upgrade unauthorized]. Attempting reconnect", "authentication-failed"),
+        ("everest.service", "CLIENT_CONNECTION_ERROR: [Unable to connect]. Attempting reconnect", None),
+        ("everest.service", "CLIENT_CONNECTION_ERROR: [read failed]. Attempting reconnect", None),
+    ],
+)
+def test_what_everest_says_is_found_whether_or_not_it_has_colours(
+    monitor: Monitor, awk: str, unit: str, line: str, event: str | None
+) -> None:
+    (plain, coloured) = (f"{PREFIX.translate({27: None})}{line}", f"{PREFIX}{line}\\")
+    found = occurrences(monitor.files, unit, ["session started", plain, coloured.encode(), "session ended"], awk=awk)
+    assert [name for name, _ in found] == ([event] * 2 if event else [])
+    assert [text for _, text in found][1:] == ([f"2026-11-28T10:21:00.123456 [ERRO] ocpp:OCPP201 callback: {line}?"] if event else [])
 
 
 @needs_journald

@@ -1,8 +1,9 @@
 """A watch for security events over a journal of its own, with the real journalctl, systemd-notify and everest-cert."""
 
+import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,3 +79,23 @@ class Monitor:
     def see(self, *names: str) -> None:
         """Wait until exactly these events were seen."""
         eventually(lambda: [event[2:3] for event in self.events()] == [[name] for name in names], self.events)
+
+
+def occurrences(files: Path, unit: str, lines: Iterable[str | bytes], *, awk: str = "awk") -> list[tuple[str, str]]:
+    """Return event and text of each of a unit's lines that is one for the monitor, in their order; `files` are those of its package.
+
+    What is given as bytes comes as journalctl gives what cannot be printed, a list of numbers.
+    """
+    library = files / LIBRARY
+    rules = [f"rule\t{line}" for line in (library / "security-events.tsv").read_text().splitlines() if line[0] != "#"]
+    messages = (line if isinstance(line, str) else list(line) for line in lines)
+    said = [json.dumps({"_SYSTEMD_UNIT": unit, "MESSAGE": message}, separators=(",", ":")) for message in messages]
+    done = subprocess.run(
+        [*(("busybox", "awk") if awk == "busybox" else (awk,)), "-f", library / "find-security-events.awk"],
+        input="".join(f"{line}\n" for line in (*rules, *said)),
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [(fields[2], fields[5]) for fields in (line.split("\t") for line in done.stdout.splitlines())]
