@@ -83,8 +83,8 @@ def arguments(vector: Vector, workshop: Workshop) -> list[str]:
             typed += ["--ca", f"{kind}={made.store / path}"]
     if made.offered is None:
         for name, chain in (("csms", "csms/CSMS_LEAF"), ("secc", "cso/SECC_LEAF")):
-            path = made.store / "client" / chain
-            typed += [f"--{name}", f"{path}.pem", f"--{name}-key", f"{path}.tkey"]
+            pair = made.store / "client" / chain
+            typed += [f"--{name}", f"{pair}.pem", f"--{name}-key", f"{pair}.tkey"]
         return typed
     name = vector.do.removeprefix("install ")
     typed += ["--ca", f"{vector.kind}={made.offered}"] if name == "ca" else [f"--{name}", str(made.offered)]
