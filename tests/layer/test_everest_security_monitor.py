@@ -1,9 +1,11 @@
 """The watch for security events, with the real journald, journalctl, systemd-notify and openssl (LOG-03)."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from support.authority import issue
 from support.journald import entries, eventually, installed_awks, needs_journald
 from support.layer import UNITS, Bench, contents
 from support.monitor import HARMLESS, LIBRARY, PROGRAM, Monitor, occurrences
-from support.provisioning import put_programs
+from support.provisioning import USERS, put_programs
 from support.shells import any_shell
 
 pytestmark = pytest.mark.layer
@@ -298,6 +300,30 @@ def test_what_root_calls_a_security_event_is_one_and_what_others_call_so_is_not(
         eventually(lambda: entries(monitor.said, SECURITY_EVENT="certificate-revoked"))
     assert monitor.events()[0][3] == "5"
     assert monitor.events()[0][5] == entry[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("command", ["verify", "show", "daily", "follow"])
+@pytest.mark.parametrize("user", ["everest", "nobody"])
+def test_whoever_may_not_read_the_log_is_not_told_that_it_is_right(monitor: Monitor, command: str, user: str) -> None:
+    become = ["setpriv", f"--reuid={USERS[user]}", f"--regid={USERS[user]}", "--clear-groups"]
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        log = Path(place, "log/security.log")
+        log.parent.mkdir(mode=0o750)
+        log.write_text("")
+        with (monitor.files / PROGRAM).open() as script:
+            variables = {**os.environ, **monitor.environment, "EVEREST_SECURITY_LOG": str(log)}
+            done = subprocess.run(
+                [*become, "sh", "-s", "--", command], stdin=script, env=variables, capture_output=True, text=True, check=False
+            )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"cannot read {log.parent}; call it as root" in done.stderr
+
+
+def test_a_charger_on_which_nothing_happened_yet_has_a_log_that_is_right(monitor: Monitor) -> None:
+    assert monitor.run("verify").stdout == "0 events, none changed\n"
+    assert (monitor.run("show").stdout, monitor.run("show").stderr) == ("", "")
 
 
 def test_wrong_usage_is_told(monitor: Monitor) -> None:
