@@ -121,7 +121,7 @@ def test_the_mqtt_api_is_off_until_it_is_started_and_off_again_when_its_time_is_
     pki.mkdir()
     make_certificates(pki)
     settings = {"EVEREST_MQTT_API": "1", "EVEREST_MANAGEMENT_INTERFACE": "eth0"}
-    packages = [layer.build(name, settings).packages[0].files for name in ("everest-mqtt-api", "everest-firewall")]
+    packages = [layer.package(name, **settings).files for name in ("everest-mqtt-api", "everest-firewall")]
     outcome = boot(
         image,
         tmp_path / "machine",

@@ -108,7 +108,7 @@ def test_a_charger_without_a_chain_or_its_key_is_not_ready(shop: Certified, name
     assert bare.box.done("check", tpm=bare.tpm).endswith(" are right\n")
     done = bare.box.call("check", name, tpm=bare.tpm)
     assert done.returncode == 1
-    assert done.stderr.endswith(f"there is no sound chain for {name} [no-certificate]\n")
+    assert done.stderr.endswith(f"there is no chain for {name} [no-certificate]\n")
     charger = shop.with_store()
     (charger.box.store / {"csms": "client/csms/CSMS_LEAF.tkey", "secc": "client/cso/SECC_LEAF.tkey"}[name]).unlink()
     done = charger.box.call("check", "csms", "secc", tpm=charger.tpm)

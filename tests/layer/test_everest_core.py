@@ -47,6 +47,17 @@ def test_without_the_distro_feature_everest_installs_what_it_likes(layer: Bench,
     assert installed(layer, tmp_path, **{"DISTRO_FEATURES:remove": "everest-secure"}) >= set(SOURCE_TREE)
 
 
+def test_what_everest_says_in_the_journal_has_no_colours(layer: Bench) -> None:
+    def logging(**settings: str) -> str:
+        packages = layer.build("everest-core", settings).packages
+        (files,) = (package.files for package in packages if (package.files / "etc/everest/default_logging.cfg").exists())
+        return (files / "etc/everest/default_logging.cfg").read_text()
+
+    assert r"\033[1;31m" in logging(**{"DISTRO_FEATURES:remove": "everest-secure"})
+    assert r"\033" not in logging()
+    assert "[%Severity%] %Process%: %Message%" in logging()
+
+
 def test_the_admin_panel_is_refused(layer: Bench) -> None:
     with pytest.raises(UserError, match="NET-03: the admin panel"):
         layer.build("everest-core", {"PACKAGECONFIG": "admin-panel python tpm2"})

@@ -5,82 +5,26 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from support.authority import issue
-from support.journald import Journal, beside_journald, entries, eventually, installed_awks, needs_journald
+from support.journald import entries, eventually, installed_awks, needs_journald
 from support.layer import UNITS, Bench, contents
-from support.provisioning import CONFIGURATION, put_programs
-from support.shells import any_shell, shell
+from support.monitor import HARMLESS, LIBRARY, PROGRAM, Monitor, occurrences
+from support.provisioning import USERS, put_programs
+from support.shells import any_shell
 
 pytestmark = pytest.mark.layer
 
-PROGRAM = "usr/libexec/everest-secure/everest-security-monitor"
-LIBRARY = "usr/lib/everest-secure"
 SIGNATURE = (
     "rauc.service",
     "Installation 1 failed: signature verification failed: Verify error: self-signed certificate in certificate chain",
 )
 REFUSED = ("kernel", "everest-firewall: refused: IN=eth0 OUT= MAC=52:54 SRC=10.0.0.9 DST=10.0.0.2 PROTO=TCP SPT=40000 DPT=22")
-HARMLESS = ("everest.service", "session started")
-
-
-@dataclass
-class Monitor:
-    """A monitor over a journal, in a directory of its own."""
-
-    files: Path
-    directory: Path
-    certificate_program: Path
-    """everest-cert, with its library beside it."""
-    sh: str = "dash"
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.journal = Journal(self.directory / "input")
-        self.journal.add(HARMLESS)  # a start without any entry is none to follow
-        self.said = self.directory / "said"
-        self.log = self.directory / "log/security.log"
-        self.certificates = self.directory / "certificates"
-        self.certificates.mkdir()
-        self.environment = {
-            "EVEREST_SECURITY_LOG": str(self.log),
-            "EVEREST_SECURITY_LIBRARY": str(self.files / LIBRARY),
-            "EVEREST_SECURITY_CERTIFICATES": str(self.certificates),
-            "EVEREST_CERT": str(self.certificate_program),
-            "EVEREST_LIBRARY": str(self.certificate_program.parent),
-            "EVEREST_CONFIG_FILE": str(CONFIGURATION),
-            "EVEREST_OWN_JOURNAL": f"--directory={self.said}",
-            "EVEREST_JOURNAL": f"--directory={self.journal.directory}",
-            "EVEREST_PCRS": str(self.directory / "registers"),
-            **self.environment,
-        }
-
-    @property
-    def command(self) -> list[str | Path]:
-        return [*shell(self.sh), self.files / PROGRAM]
-
-    @contextmanager
-    def following(self) -> Iterator[None]:
-        with beside_journald(self.said, [*self.command, "follow"], self.environment):
-            yield
-
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        variables = {**os.environ, **self.environment, **environment}
-        return subprocess.run([*self.command, *arguments], env=variables, capture_output=True, text=True, check=False)
-
-    def events(self) -> list[list[str]]:
-        """Return what `show` says of each event: number, time, event, severity, how often, text."""
-        return [line.split("\t") for line in self.run("show").stdout.splitlines()]
-
-    def see(self, *names: str) -> None:
-        """Wait until exactly these events were seen."""
-        eventually(lambda: [event[2:3] for event in self.events()] == [[name] for name in names], self.events)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +97,38 @@ def test_a_storm_is_one_event_and_a_number(layer: Bench, tmp_path: Path, certifi
     assert (first[4], again[4]) == ("1", "49")
     assert "again within 60 s, at last: everest-firewall: refused:" in again[5]
     assert monitor.run("verify").returncode == 0
+
+
+PREFIX = "2026-11-28T10:21:00.123456 [\033[1;31mERRO\033[0m] \033[1;32mocpp:OCPP201\033[0m \033[1;36mcallback\033[0m: "
+
+
+@pytest.mark.parametrize("awk", installed_awks())
+@pytest.mark.parametrize(
+    ("unit", "line", "event"),
+    [
+        # What libwebsockets 4.1 said to an OCPP client, and of 4.5 what its source says (lib/tls/openssl/openssl-client.c).
+        (
+            "everest.service",
+            "CLIENT_CONNECTION_ERROR: [connect SSL err 1: error:00000001:lib(0)::reason(1)]. Attempting",
+            "tls-handshake-failed",
+        ),
+        (
+            "everest.service",
+            "CLIENT_CONNECTION_ERROR: [tls: error:0A000086:SSL routines::certificate verify failed]",
+            "tls-handshake-failed",
+        ),
+        ("everest.service", "CLIENT_CONNECTION_ERROR: [HS: ws upgrade unauthorized]. Attempting reconnect", "authentication-failed"),
+        ("everest.service", "CLIENT_CONNECTION_ERROR: [Unable to connect]. Attempting reconnect", None),
+        ("everest.service", "CLIENT_CONNECTION_ERROR: [read failed]. Attempting reconnect", None),
+    ],
+)
+def test_what_everest_says_is_found_whether_or_not_it_has_colours(
+    monitor: Monitor, awk: str, unit: str, line: str, event: str | None
+) -> None:
+    (plain, coloured) = (f"{PREFIX.translate({27: None})}{line}", f"{PREFIX}{line}\\")
+    found = occurrences(monitor.files, unit, ["session started", plain, coloured.encode(), "session ended"], awk=awk)
+    assert [name for name, _ in found] == ([event] * 2 if event else [])
+    assert [text for _, text in found][1:] == ([f"2026-11-28T10:21:00.123456 [ERRO] ocpp:OCPP201 callback: {line}?"] if event else [])
 
 
 @needs_journald
@@ -279,12 +255,12 @@ def test_everest_is_told_where_a_module_is_named(layer: Bench, tmp_path: Path, c
             while "SUBACK" not in server.stderr.readline():
                 pass
             with monitor.following():
-                monitor.journal.add(("rauc.service", 'signature verification failed: "x\\y"'))
+                monitor.journal.add(("rauc.service", 'Installation 1 failed: signature verification failed: "x\\y"'))
                 heard, _ = listener.communicate()
         server.terminate()
     assert json.loads(heard) == {
         "type": "InvalidFirmwareSignature",
-        "info": 'update-signature-refused (1): signature verification failed: "x\\y"',
+        "info": 'update-signature-refused (1): Installation 1 failed: signature verification failed: "x\\y"',
     }
 
 
@@ -324,6 +300,30 @@ def test_what_root_calls_a_security_event_is_one_and_what_others_call_so_is_not(
         eventually(lambda: entries(monitor.said, SECURITY_EVENT="certificate-revoked"))
     assert monitor.events()[0][3] == "5"
     assert monitor.events()[0][5] == entry[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("command", ["verify", "show", "daily", "follow"])
+@pytest.mark.parametrize("user", ["everest", "nobody"])
+def test_whoever_may_not_read_the_log_is_not_told_that_it_is_right(monitor: Monitor, command: str, user: str) -> None:
+    become = ["setpriv", f"--reuid={USERS[user]}", f"--regid={USERS[user]}", "--clear-groups"]
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        log = Path(place, "log/security.log")
+        log.parent.mkdir(mode=0o750)
+        log.write_text("")
+        with (monitor.files / PROGRAM).open() as script:
+            variables = {**os.environ, **monitor.environment, "EVEREST_SECURITY_LOG": str(log)}
+            done = subprocess.run(
+                [*become, "sh", "-s", "--", command], stdin=script, env=variables, capture_output=True, text=True, check=False
+            )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"cannot read {log.parent}; call it as root" in done.stderr
+
+
+def test_a_charger_on_which_nothing_happened_yet_has_a_log_that_is_right(monitor: Monitor) -> None:
+    assert monitor.run("verify").stdout == "0 events, none changed\n"
+    assert (monitor.run("show").stdout, monitor.run("show").stderr) == ("", "")
 
 
 def test_wrong_usage_is_told(monitor: Monitor) -> None:

@@ -102,7 +102,8 @@ def boot(
         (units / "multi-user.target.wants/probe.service").symlink_to("../probe.service")
     # It speaks on a serial port that a container has not.
     (units / "everest-reference-report.service").symlink_to("/dev/null")
-    command: list[str | Path] = ["unshare", "--mount", "--net", "--propagation=private", "sh", "-c", START, "sh", image, place]
+    spaces = ("--mount", "--net", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
+    command: list[str | Path] = ["unshare", *spaces, "sh", "-c", START, "sh", image, place]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as process:

@@ -130,7 +130,14 @@ def component_faults(component: Mapping[str, Any]) -> list[str]:
 
 def _code(place: Path, everest: Path) -> Path:
     """Copy what the recipe's task reads and changes, and return the copy."""
-    for name in ("cmake", "lib/everest/framework/src", "lib/everest/evse_security"):
+    for name in (
+        "cmake",
+        "lib/everest/framework/src",
+        "lib/everest/evse_security",
+        "lib/everest/log",
+        "lib/everest/tls",
+        "lib/everest/util",
+    ):
         shutil.copytree(everest / name, place / name, symlinks=True)
     for file in (path for name in ("manifest.yaml", "module.py") for path in everest.glob(f"modules/**/{name}")):
         target = place / file.relative_to(everest)

@@ -1,13 +1,17 @@
 """A real journald in a mount namespace of its own, and journals that look as if units had written into them."""
 
+import base64
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,6 +35,35 @@ until [ -S /run/systemd/journal/socket ]; do sleep 0.05; done
 "$@" &
 wait $!
 """
+
+# In control groups of its own a process is of the unit that its group is named after, as journald sees it. Lines of the kernel from before are not read again.
+_LIVE = """
+journal=$1 journald=$2 group=$3 seen=$4
+umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup
+mkdir /sys/fs/cgroup/$group && echo 0 >/sys/fs/cgroup/$group/cgroup.procs
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/journal /run/log/journal
+mount --bind "$journal" /run/log/journal
+base64 -d >/run/systemd/journal/kernel-seqnum <<EOF
+$seen
+EOF
+exec unshare --cgroup sh -euc 'umount /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$0"' "$journald"
+"""
+# As systemd starts a unit's program: its control group, and a stream that names the unit (connect_logger_as() of systemd).
+_AS_UNIT = """
+import os, socket, sys
+unit, *argv = sys.argv[1:]
+group = f"/sys/fs/cgroup/system.slice/{unit}"
+os.makedirs(group, exist_ok=True)
+open(f"{group}/cgroup.procs", "w").write("0")
+stream = socket.socket(socket.AF_UNIX)
+stream.connect("/run/systemd/journal/stdout")
+stream.send(f"{argv[0].rpartition('/')[2]}\\n{unit}\\n30\\n0\\n0\\n0\\n0\\n".encode())
+os.dup2(stream.fileno(), 1)
+os.dup2(stream.fileno(), 2)
+os.execvp(argv[0], argv)
+"""
+_KMSG = Path("/dev/kmsg")
 
 needs_journald = pytest.mark.skipif(
     JOURNALD is None or REMOTE is None or os.geteuid() != 0,
@@ -106,6 +139,62 @@ def beside_journald(journal: Path, argv: Sequence[str | Path], env: Mapping[str,
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running journald, and processes of which it thinks that they are units."""
+
+    inside: int
+    """A process in its namespaces."""
+
+    def command(self, unit: str, argv: Sequence[str | Path]) -> list[str | Path]:
+        """Return the command line by which a program runs as a unit, and what it prints goes to the journal."""
+        enter = ["nsenter", f"--target={self.inside}", "--mount", "--pid", "--cgroup"]
+        return [*enter, sys.executable, "-c", _AS_UNIT, unit, *argv]
+
+    def run(self, unit: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> int:
+        """Run a program as a unit and return its exit code."""
+        return subprocess.run(self.command(unit, argv), env=None if env is None else {**env}, check=False).returncode
+
+
+def _last_of_kernel() -> int:
+    """Return the number of the last line that the kernel has said."""
+    last = 0
+    with contextlib.suppress(BlockingIOError), _KMSG.open("rb", buffering=0) as lines:
+        os.set_blocking(lines.fileno(), False)
+        while True:
+            try:
+                last = int(os.read(lines.fileno(), 8192).split(b",", 2)[1])
+            except BrokenPipeError:  # overwritten meanwhile
+                continue
+    return last
+
+
+@contextmanager
+def live_journal(journal: Path, env: Mapping[str, str] | None = None) -> Iterator[Live]:
+    """Run journald, with more in its environment; it keeps in the directory `journal` what units and the kernel say from now on. Gone after the block."""
+    assert JOURNALD is not None
+    journal.mkdir(exist_ok=True)
+    group = f"everest-test-{os.getpid()}"
+    seen = base64.b64encode((_last_of_kernel() + 1).to_bytes(8, sys.byteorder)).decode()
+    spaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    process = subprocess.Popen(
+        [*spaces, "sh", "-euc", _LIVE, "sh", journal, JOURNALD, group, seen], env={**os.environ, **(env or {})}, start_new_session=True
+    )
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        eventually(
+            lambda: (
+                children.read_text().strip() and Path(f"/proc/{children.read_text().split()[0]}/root/run/systemd/journal/stdout").exists()
+            )
+        )
+        yield Live(int(children.read_text().split()[0]))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        tidy = 'mount -t cgroup2 none /mnt && until find "/mnt/$1" -depth -type d -delete 2>/dev/null; do :; done'
+        subprocess.run(["unshare", "--mount", "timeout", str(PATIENCE), "sh", "-c", tidy, "sh", group], check=True)
 
 
 def entries(journal: Path, **fields: str) -> list[dict[str, str]]:

@@ -7,11 +7,14 @@ NEW = ("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-
 
 
 def make_certificates(place: Path) -> None:
-    """Make `ca` and `other-ca`, and of them `server`, `operator` and `viewer`, and `stranger`: NAME.pem and NAME.key."""
+    """Make `ca` and `other-ca`; of `ca` are `server`, `operator`, `viewer` and one in which no name stands, `nameless`, and of the other `stranger`.
+
+    Files are NAME.pem and NAME.key.
+    """
     for ca in ("ca", "other-ca"):
         _openssl(place, *NEW, "-x509", "-days", "1", "-subj", f"/CN={ca}", "-keyout", f"{ca}.key", "-out", f"{ca}.pem")
-    for name, ca in (("server", "ca"), ("operator", "ca"), ("viewer", "ca"), ("stranger", "other-ca")):
-        _openssl(place, *NEW, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+    for name, ca in (("server", "ca"), ("operator", "ca"), ("viewer", "ca"), ("nameless", "ca"), ("stranger", "other-ca")):
+        _openssl(place, *NEW, "-subj", "/O=Acme" if name == "nameless" else f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         _openssl(
             place, "x509", "-req", "-days", "1", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-out", f"{name}.pem"
         )

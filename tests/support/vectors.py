@@ -45,7 +45,7 @@ class Vector:
     """One row of the table."""
 
     name: str
-    do: Literal["check", "install ca", "install csms", "install secc"]
+    do: Literal["check", "check csms secc", "install ca", "install csms", "install secc"]
     verdict: Literal["accepted", "refused"]
     requirement: str
     reason: str = ""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.everest import fetch, patched
+from support.everest_code import compile_with, key_program
 from support.layer import bench
 
 pytestmark = [
@@ -18,11 +19,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is missing"),
 ]
 
-TYPES = "#include <array>\n#include <cstring>\n"
-"""utils/types.hpp brings these to system_unix.cpp, and much that it does not need."""
-LOGGING = "#pragma once\n#include <iostream>\n" + "".join(
-    f"#define EVLOG_{level} std::clog\n" for level in ("error", "warning", "info", "debug")
-)
 MODULE = """
 #include <fstream>
 #include <iostream>
@@ -32,25 +28,6 @@ int main(int, char** argv) {
     std::cout << std::ifstream("/proc/self/status").rdbuf();
 }
 """
-KEY = """
-#include <evse_security/crypto/openssl/openssl_crypto_supplier.hpp>
-int main(int, char** argv) {
-    evse_security::KeyGenerationInfo wanted;
-    wanted.key_type = evse_security::CryptoKeyType::EC_prime256v1;
-    wanted.generate_on_custom = true;
-    wanted.private_key_file = argv[1];
-    evse_security::KeyHandle_ptr key;
-    return evse_security::OpenSSLSupplier::generate_key(wanted, key) ? 0 : 1;
-}
-"""
-TPM = (
-    "-DLIBEVSE_CRYPTO_SUPPLIER_OPENSSL",
-    "-DUSING_CUSTOM_PROVIDER",
-    '-DCUSTOM_PROVIDER_NAME="tpm2"',
-    '-DPROPQUERY_PROVIDER_DEFAULT="?provider=default"',
-    '-DPROPQUERY_PROVIDER_CUSTOM="?provider=tpm2"',
-)
-"""What EVerest's CMake files define with USING_TPM2=ON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +36,6 @@ class Programs:
 
     upstream: Path
     built: Path
-
-
-def compile_with(place: Path, main: str, *arguments: str | Path) -> Path:
-    """Compile a program; one that needs what is not installed skips the test."""
-    place.mkdir(parents=True)
-    for name, text in {"utils/types.hpp": TYPES, "everest/logging.hpp": LOGGING, "main.cpp": main}.items():
-        (place / name).parent.mkdir(exist_ok=True)
-        (place / name).write_text(text)
-    command = ["g++", "-std=c++17", "-w", f"-I{place}", place / "main.cpp", *arguments, "-o", place / "program"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if missing := re.search(r"fatal error: ((?:sys/capability|fmt/core|openssl/\w+)\.h(?:pp)?): No such file", done.stderr):
-        pytest.skip(f"{missing[1]} is missing: install the headers of libcap, fmt and OpenSSL")
-    assert done.returncode == 0, done.stderr
-    return place / "program"
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +63,7 @@ def keys(trees: Programs, tmp_path_factory: pytest.TempPathFactory) -> Programs:
     """A program that lets libevse-security make a key in the TPM."""
     place = tmp_path_factory.mktemp("keys")
 
-    def compiled(name: str, tree: Path) -> Path:
-        security = tree / "lib/everest/evse_security"
-        code = security / "lib/evse_security"
-        sources = [*(code / "crypto").rglob("*.cpp"), code / "utils/evse_filesystem.cpp", code / "evse_types.cpp"]
-        return compile_with(place / name, KEY, f"-I{security}/include", f"-I{security}/3rd_party", *TPM, *sources, "-lssl", "-lcrypto")
-
-    return Programs(compiled("upstream", trees.upstream), compiled("built", trees.built))
+    return Programs(key_program(place / "upstream", trees.upstream), key_program(place / "built", trees.built))
 
 
 def ambient(program: Path, *, bounding: str = "") -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""OpenSSL's provider for TPMs, compiled before and after the recipe changed it: EVerest's own keys in a charger that loses power (TPM-04)."""
+"""OpenSSL's provider for TPMs, compiled before and after the recipe changed it: EVerest's own keys in a charger that loses power (TPM-04), requests (TPM-06)."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from everest_secure.build import upstream
 from everest_secure.build.configuration import Repository
@@ -124,3 +125,25 @@ def test_a_key_with_a_password_stays_under_the_protection_against_guessing(modul
             parsed = subprocess.run(["openssl", "asn1parse", "-in", key], capture_output=True, text=True, check=True).stdout
             (public, *_) = re.findall(r"\[HEX DUMP\]:([0-9A-F]+)", parsed)
             assert (int(public[12:20], 16) & 0x400 == 0) == protected  # noDA: TPM 2.0 Library, part 2, TPMA_OBJECT
+
+
+@pytest.mark.parametrize(("which", "algorithm"), [("upstream", "300c06082a8648ce3d0403020500"), ("built", "300a06082a8648ce3d040302")])
+def test_a_request_names_the_algorithm_of_its_signature_as_the_standard_does(
+    modules: dict[str, Path], tmp_path: Path, which: str, algorithm: str
+) -> None:
+    key, request = tmp_path / "key", tmp_path / "request"
+    with software_tpm(tmp_path) as tpm:
+        for command in (
+            ("genpkey", "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", key),
+            ("req", "-new", "-subj", "/CN=CP-0815", "-sha256", "-key", key, "-outform", "DER", "-out", request),
+        ):
+            done = openssl(tpm, modules[which], *command)
+            assert done.returncode == 0, done.stderr
+    made = request.read_bytes()
+    assert bytes.fromhex(algorithm) in made
+    # A strict reader: the Python library that the project's own PKI reads requests with.
+    if which == "built":
+        assert x509.load_der_x509_csr(made).is_signature_valid
+    else:
+        with pytest.raises(ValueError, match="ExtraData"):
+            x509.load_der_x509_csr(made)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from everest_secure.errors import ArtefactError, UserError
 from everest_secure.parse.certificates import Certificates, parse_certificates
+from everest_secure.parse.requests import load_request
 from everest_secure.pki.files import read_bounded
 
 KINDS = ("v2g", "csms", "mf", "mo")
@@ -92,9 +93,8 @@ def certificates_of(*files: Given) -> Pieces:
 
 def request_of(file: Given) -> x509.CertificateSigningRequest:
     """Return a certificate signing request in PEM or DER. Raises StageError when it cannot be read or its own key did not sign it."""
-    content = file.content
     try:
-        request = (x509.load_der_x509_csr if content[:1] == b"\x30" else x509.load_pem_x509_csr)(content)
+        request = load_request(file.content)
         signed, _ = request.is_signature_valid, request.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise StageError(f"{file.name} is no certificate signing request that can be read; name a PKCS#10 file") from None

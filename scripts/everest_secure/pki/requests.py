@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509.oid import NameOID
 
 from everest_secure.parse.certificates import WEAK_DIGESTS
+from everest_secure.parse.requests import load_request
 from everest_secure.pki import keys
 from everest_secure.pki.certificates import PURPOSES
 from everest_secure.pki.errors import PkiError
@@ -56,7 +57,7 @@ def approved_key_of(content: bytes, where: str, *, spec: CertificateSpec) -> Cer
 
 def _load(content: bytes, where: str) -> x509.CertificateSigningRequest:
     try:
-        request = (x509.load_der_x509_csr if content[:1] == b"\x30" else x509.load_pem_x509_csr)(content)
+        request = load_request(content)
         _ = request.subject, request.extensions, request.public_key()
     except _UNREADABLE:
         raise PkiError(f"{where} is no certificate signing request that can be read; name a PKCS#10 file") from None

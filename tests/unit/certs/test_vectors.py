@@ -16,7 +16,7 @@ from support.vectors import Member, Vector, Workshop, sentence, table, vectors
 
 WORD = re.compile(r"\[([a-z-]+)\]$")
 BUNDLES = {kind: f"ca/{kind}/{kind.upper()}_ROOT_CA.pem" for kind in ("v2g", "csms", "mf", "mo")}
-INSTALLED = vectors("install ca", "install csms", "install secc")
+STAGED = vectors("install ca", "install csms", "install secc", "check csms secc")
 
 
 def tar(path: Path, members: tuple[Member, ...]) -> Path:
@@ -81,6 +81,11 @@ def arguments(vector: Vector, workshop: Workshop) -> list[str]:
     for kind, path in BUNDLES.items():
         if (made.store / path).stat().st_size:
             typed += ["--ca", f"{kind}={made.store / path}"]
+    if made.offered is None:
+        for name, chain in (("csms", "csms/CSMS_LEAF"), ("secc", "cso/SECC_LEAF")):
+            pair = made.store / "client" / chain
+            typed += [f"--{name}", f"{pair}.pem", f"--{name}-key", f"{pair}.tkey"]
+        return typed
     name = vector.do.removeprefix("install ")
     typed += ["--ca", f"{vector.kind}={made.offered}"] if name == "ca" else [f"--{name}", str(made.offered)]
     for key in [made.key] if made.key else made.store.rglob("*.tkey"):
@@ -93,7 +98,7 @@ def staged_reason(vector: Vector) -> str:
     return Reason.KEY_MISMATCH if vector.reason == Reason.NO_KEY and vector.store else vector.reason
 
 
-@pytest.mark.parametrize("vector", INSTALLED, ids=sentence)
+@pytest.mark.parametrize("vector", STAGED, ids=sentence)
 def test_a_store_is_staged_or_refused_as_the_table_says(
     vector: Vector, workshop: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

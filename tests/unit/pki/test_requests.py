@@ -1,3 +1,4 @@
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,32 @@ def test_the_key_of_a_request_gets_what_was_approved_and_nothing_of_what_it_says
     assert support.verify(pki, "cp001", keyring=pki.keyring, purpose="sslclient") == ""
     assert not pki.key("cp001").exists()
     assert pki.chain("cp001").read_bytes() == pki.certificate("intermediate").read_bytes()
+
+
+ECDSA = bytes.fromhex("300a 0608 2a8648ce3d040302")
+"""AlgorithmIdentifier of ECDSA over SHA-256 (RFC 5758, 3.2)."""
+
+
+def with_null(path: Path, null: bytes = b"\x05\x00") -> Path:
+    """The same request as the TPM's provider before 1.3.1 makes it, in DER."""
+    der = ssl.PEM_cert_to_DER_cert(path.read_text().replace("CERTIFICATE REQUEST", "CERTIFICATE"))
+    inner, size = der[3:], der[2]
+    assert (der[:2], size, inner.count(ECDSA)) == (b"\x30\x81", len(inner), 1)
+    changed = inner.replace(ECDSA, b"\x30\x0c" + ECDSA[2:] + null)
+    path.write_bytes(b"\x30\x81" + bytes([len(changed)]) + changed)
+    return path
+
+
+def test_a_request_of_the_tpm_s_provider_is_read_as_openssl_reads_it(pki: Store, tmp_path: Path) -> None:
+    path = with_null(by_openssl(tmp_path))
+    shown = HostTools().run(["openssl", "req", "-inform", "DER", "-in", path, "-noout", "-verify", "-text"])
+    assert b"ecdsa-with-SHA256" in shown
+    assert certify(pki, path).public_key() == keys.load(tmp_path / "cp001.key").public_key()
+
+
+def test_anything_else_behind_the_identifier_is_refused(pki: Store, tmp_path: Path) -> None:
+    with pytest.raises(PkiError, match="is no certificate signing request that can be read"):
+        certify(pki, with_null(by_openssl(tmp_path), b"\x02\x00"))
 
 
 def altered(path: Path) -> Path:

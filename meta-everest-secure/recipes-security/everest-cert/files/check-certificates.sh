@@ -56,21 +56,22 @@ check_keys() {
 	check_in_tpm "$@"
 }
 
-# There is a chain for a name that nothing is wrong with, and its key.
+# There is a chain for a name that nothing is wrong with, and its key. What is wrong with one was said before.
 check_ready() {
 	case $1 in csms) directory=${csms_chains} keys=${csms_keys} ;; *) directory=${secc_chains} keys=${secc_keys} ;; esac
 	keys_in "${keys}" >"${work}/public"
 	awk -F '\t' -v below="${directory}/" '
 		FILENAME == ARGV[1] { broken[$1] = 1; next }
 		FILENAME == ARGV[2] { if ($1 != "" && !($2 in broken)) known[$1] = 1; next }
-		index($2, below) != 1 || $3 != 1 || $2 in broken { next }
+		index($2, below) != 1 || $3 != 1 { next }
+		$2 in broken { unsound = 1; next }
 		$16 in known { ready = 1 }
 		{ chains++ }
-		END { print ready ? "ready" : chains ? "no-key" : "no-certificate" }
+		END { print ready ? "ready" : chains ? "no-key" : unsound ? "unsound" : "no-certificate" }
 	' "${work}/faults" "${work}/public" "${work}/facts" >"${work}/ready"
 	case $(cat "${work}/ready") in
-	ready) ;;
+	ready | unsound) ;;
 	no-key) fault "${directory}" no-key "no chain for $1 has its key in ${keys}" ;;
-	*) fault "${directory}" no-certificate "there is no sound chain for $1" ;;
+	*) fault "${directory}" no-certificate "there is no chain for $1" ;;
 	esac
 }

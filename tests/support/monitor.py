@@ -1,0 +1,101 @@
+"""A watch for security events over a journal of its own, with the real journalctl, systemd-notify and everest-cert."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.journald import Journal, Live, beside_journald, eventually, live_journal
+from support.provisioning import CONFIGURATION
+from support.shells import shell
+
+PROGRAM = "usr/libexec/everest-secure/everest-security-monitor"
+LIBRARY = "usr/lib/everest-secure"
+HARMLESS = ("everest.service", "session started")
+
+
+@dataclass
+class Monitor:
+    """A monitor over a journal, in a directory of its own."""
+
+    files: Path
+    directory: Path
+    certificate_program: Path
+    """everest-cert, with its library beside it."""
+    sh: str = "dash"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.directory / "input")
+        self.journal.add(HARMLESS)  # a start without any entry is none to follow
+        self.said = self.directory / "said"
+        self.log = self.directory / "log/security.log"
+        self.certificates = self.directory / "certificates"
+        self.certificates.mkdir()
+        self.environment = {
+            "EVEREST_SECURITY_LOG": str(self.log),
+            "EVEREST_SECURITY_LIBRARY": str(self.files / LIBRARY),
+            "EVEREST_SECURITY_CERTIFICATES": str(self.certificates),
+            "EVEREST_CERT": str(self.certificate_program),
+            "EVEREST_LIBRARY": str(self.certificate_program.parent),
+            "EVEREST_CONFIG_FILE": str(CONFIGURATION),
+            "EVEREST_OWN_JOURNAL": f"--directory={self.said}",
+            "EVEREST_JOURNAL": f"--directory={self.journal.directory}",
+            "EVEREST_PCRS": str(self.directory / "registers"),
+            **self.environment,
+        }
+
+    @property
+    def command(self) -> list[str | Path]:
+        return [*shell(self.sh), self.files / PROGRAM]
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        with beside_journald(self.said, [*self.command, "follow"], self.environment):
+            yield
+
+    @contextmanager
+    def watching(self, env: Mapping[str, str] | None = None) -> Iterator[Live]:
+        """Let it follow what a running journald is told, with more in that one's environment."""
+        with live_journal(self.said, env) as live:
+            environment = {**os.environ, **self.environment, "EVEREST_JOURNAL": f"--directory={self.said}"}
+            command = live.command("everest-security-monitor.service", [*self.command, "follow"])
+            with subprocess.Popen(command, env=environment) as process:
+                eventually(self.log.parent.exists)
+                yield live
+                process.kill()
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, **self.environment, **environment}
+        return subprocess.run([*self.command, *arguments], env=variables, capture_output=True, text=True, check=False)
+
+    def events(self) -> list[list[str]]:
+        """Return what `show` says of each event: number, time, event, severity, how often, text."""
+        return [line.split("\t") for line in self.run("show").stdout.splitlines()]
+
+    def see(self, *names: str) -> None:
+        """Wait until exactly these events were seen."""
+        eventually(lambda: [event[2:3] for event in self.events()] == [[name] for name in names], self.events)
+
+
+def occurrences(files: Path, unit: str, lines: Iterable[str | bytes], *, awk: str = "awk") -> list[tuple[str, str]]:
+    """Return event and text of each of a unit's lines that is one for the monitor, in their order; `files` are those of its package.
+
+    What is given as bytes comes as journalctl gives what cannot be printed, a list of numbers.
+    """
+    library = files / LIBRARY
+    rules = [f"rule\t{line}" for line in (library / "security-events.tsv").read_text().splitlines() if line[0] != "#"]
+    messages = (line if isinstance(line, str) else list(line) for line in lines)
+    said = [json.dumps({"_SYSTEMD_UNIT": unit, "MESSAGE": message}, separators=(",", ":")) for message in messages]
+    done = subprocess.run(
+        [*(("busybox", "awk") if awk == "busybox" else (awk,)), "-f", library / "find-security-events.awk"],
+        input="".join(f"{line}\n" for line in (*rules, *said)),
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [(fields[2], fields[5]) for fields in (line.split("\t") for line in done.stdout.splitlines())]
