@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -190,6 +191,33 @@ def test_a_line_that_a_power_cut_left_is_taken_out_and_said(monitor: Monitor) ->
     with monitor.following():
         monitor.see("update-signature-refused", "log-repaired")
     assert monitor.run("verify").stdout == "2 events, none changed\n"
+
+
+@needs_journald
+def test_power_cuts_at_random_lose_no_event_and_say_none_twice(monitor: Monitor) -> None:
+    monitor.environment["EVEREST_SECURITY_LOG_BYTES"] = "1500"
+    rounds = 3
+    for _ in range(rounds):
+        monitor.journal.add(*PROVOKED.values())
+        monitor.journal.seconds += 100
+        monitor.journal.clock += 100
+    chance = random.Random()
+    wanted = [*PROVOKED] * rounds
+
+    def seen() -> list[str]:
+        return [event[2] for event in monitor.events() if event[2] != "log-repaired"]
+
+    def written() -> int:
+        return sum(file.stat().st_size for file in monitor.log.parent.glob("security.log*"))
+
+    for _ in range(10):
+        with monitor.following():
+            enough = written() + chance.randrange(1, 800)
+            eventually(lambda: written() >= enough or seen() == wanted)  # noqa: B023 - asked within the turn
+        assert seen() == wanted[: len(seen())]
+    with monitor.following():
+        eventually(lambda: seen() == wanted, seen)
+    assert monitor.run("verify").returncode == 0, monitor.run("verify").stderr
 
 
 @needs_journald
