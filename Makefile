@@ -77,10 +77,12 @@ test-yocto-quick: $(READY) ## The same without what parses or checks all of upst
 	$(BIN)/pytest -m "yocto and not full" tests/yocto
 
 .PHONY: boot
-boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after make demo)
+IMAGES := build/demo
+KEYS := build/keys/development
+boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after make demo), or IMAGES=build/yocto/images KEYS=DIR (docs/target.md)
 	@scripts/setup.sh packages $(BOOT_PACKAGES)
-	@code=0; $(BIN)/pytest -m boot tests/boot || code=$$?; \
-	$(BIN)/everest-secure report merge build/demo/report.json build/demo/proofs.json --quiet --html build/demo/proven.html --json build/demo/proven.json || code=$$?; \
+	@code=0; EVEREST_SECURE_IMAGES=$(IMAGES) EVEREST_SECURE_KEYS=$(KEYS) $(BIN)/pytest -m boot tests/boot || code=$$?; \
+	$(BIN)/everest-secure report merge $(IMAGES)/report.json $(IMAGES)/proofs.json --quiet --html $(IMAGES)/proven.html --json $(IMAGES)/proven.json || code=$$?; \
 	exit $$code
 
 .PHONY: boot-soak

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from everest_secure.image.artefact import open_artefact
 from everest_secure.target.machine import Accelerator
-from support.charger_in_qemu import BOOT_SECONDS, DISK, READY, STARTED, UP, new_machine, switched_on
+from support.booted import DISK
+from support.charger_in_qemu import BOOT_SECONDS, READY, STARTED, UP, new_machine, switched_on
 
 GOAL_SECONDS, GOAL_MB = 45, 150
 STEPS = {"the firmware starts the image": STARTED, "everest.service is up": UP, "all modules run": READY}

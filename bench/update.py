@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from everest_secure.pki.store import Store
+from support.booted import KEYS
 from support.recorded import UPDATE, record
 from support.settled import settle
-from support.steps import KEYS, SAYS, demonstration
+from support.steps import SAYS, demonstration
 
 MIB = 1 << 20
 

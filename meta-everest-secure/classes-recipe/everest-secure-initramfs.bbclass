@@ -17,6 +17,8 @@ EVEREST_INITRAMFS_MODULES ??= "\
     kernel-module-dm-verity \
     kernel-module-efivarfs \
     kernel-module-ext4 \
+    kernel-module-i6300esb \
+    kernel-module-itco-wdt \
     kernel-module-loop \
     kernel-module-nvme \
     kernel-module-sha256-generic \
@@ -27,7 +29,7 @@ EVEREST_INITRAMFS_MODULES ??= "\
     kernel-module-virtio-pci \
     kernel-module-xts \
 "
-EVEREST_INITRAMFS_MODULES[doc] = "Kernel modules that lead to root, TPM and data partition, where they are not built in."
+EVEREST_INITRAMFS_MODULES[doc] = "Kernel modules that lead to root, TPM, data partition and watchdog, where they are not built in."
 
 IMAGE_FEATURES = ""
 IMAGE_LINGUAS = ""

@@ -1,7 +1,7 @@
 """What the scenarios show becomes a file of proofs, which `everest-secure report merge` takes (conf/policy/schema/proofs.schema.json).
 
 A scenario is a test with the mark `proves("BOOT-01", ...)`; its name says in words what it shows. The fixture `proof` takes what the target said
-and pictures of its screen. The file is build/demo/proofs.json, or the one that EVEREST_SECURE_PROOFS names.
+and pictures of its screen. The file is proofs.json beside the image (support.booted), or the one that EVEREST_SECURE_PROOFS names.
 """
 
 import base64
@@ -18,14 +18,12 @@ from typing import Any
 import pytest
 
 from everest_secure.pki.store import Store
+from support.booted import BUNDLE, DISK, IMAGES, KEYS, is_there
 from support.charger_in_qemu import charger
-from support.reference import REPOSITORY
 from support.settled import Settled, settle
-from support.steps import KEYS
 
 __all__ = ["charger", "proof"]
-DEMO = REPOSITORY / "build/demo"
-FILE = Path(os.environ.get("EVEREST_SECURE_PROOFS", DEMO / "proofs.json"))
+FILE = Path(os.environ.get("EVEREST_SECURE_PROOFS", IMAGES / "proofs.json"))
 LINES = 200
 """Lines of a console that an excerpt may have."""
 
@@ -93,10 +91,10 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the file, when there is a demonstration that the scenarios were about."""
+    """Write the file, when there is an image that the scenarios were about."""
     proofs = session.config.stash.get(PROOFS, {})
-    artefacts = [{"name": file.name, "sha256": _sha256(file)} for file in sorted([*DEMO.glob("*.raw"), *DEMO.glob("*.raucb")])]
-    if proofs and artefacts:
+    if proofs and is_there():
+        artefacts = [{"name": file.name, "sha256": _sha256(file)} for file in sorted([DISK, BUNDLE])]
         value = {"format": 1, "target": _target(), "time": datetime.now(UTC).isoformat(timespec="seconds"), "artefacts": artefacts}
         FILE.write_text(json.dumps({**value, "proofs": list(proofs.values())}, indent=2) + "\n")
 

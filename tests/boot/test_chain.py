@@ -13,9 +13,9 @@ from everest_secure.image.uki import Uki
 from everest_secure.pki.keys import KeyType
 from everest_secure.target.machine import Machine
 from support import pki
+from support.booted import DISK
 from support.charger_in_qemu import (
     BOOT_SECONDS,
-    DISK,
     FIRMWARE_SECONDS,
     REFUSED,
     STARTED,

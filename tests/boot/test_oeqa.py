@@ -16,6 +16,7 @@ from everest_secure.build import upstream
 from everest_secure.build.kas import Kas
 from everest_secure.proof.proofs import OEQA_CASES, read_proofs
 from everest_secure.result import Outcome
+from support.booted import packages
 from support.container import boot, unpack
 from support.kas import TOP_FILES
 from support.reference import REPOSITORY
@@ -76,12 +77,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_cases_for_testimage_hold_on_the_image_but_for_what_a_container_has_not(tmp_path: Path, library: Path) -> None:
     image = unpack(tmp_path)
     release = json.loads((image / "etc/everest/everest_release.json").read_text())
-    manifest = json.loads((REPOSITORY / "build/demo/everest-secure-image-development.manifest.json").read_text())
-    packages = {package["name"] for package in manifest["packages"]} - WITHOUT
     place = tmp_path / "machine"
     place.mkdir()
     variables = {**VARIABLES, "EVEREST_VERSION": release["version"]}
-    settings = {"variables": variables, "packages": [*packages, *STANDING_IN], "configuration": CONFIGURATION}
+    settings = {"variables": variables, "packages": [*(packages() - WITHOUT), *STANDING_IN], "configuration": CONFIGURATION}
     (place / "settings.json").write_text(json.dumps(settings))
     outside = OUTSIDE.format(python=sys.executable, runner=RUNNER, library=library, cases=REPOSITORY / OEQA_CASES)
     outcome = boot(image, place, probe=PROBE, outside=outside)

@@ -1,7 +1,7 @@
 """Updates that go wrong on the charger, one after the other on one machine, with firmware, secure boot, TPM, watchdog and RAUC as they are.
 
-An encrypted update freezes on trial, one with a damaged root does not come up, one is unhealthy: each time the charger is back in its old slot
-without help. test_power_cuts.py has the update that goes well.
+An encrypted update freezes on trial, one with a damaged root and one without its hash tree do not come up, one is unhealthy: each time the charger is
+back in its old slot without help. test_power_cuts.py has the update that goes well.
 """
 
 import hashlib
@@ -13,10 +13,11 @@ import pytest
 from everest_secure.pki.store import Store
 from everest_secure.reference.build import MCU_FIRMWARE
 from everest_secure.target.session import power_on
+from support.booted import KEYS
 from support.bundle import incompressible
 from support.encryption import recipient
 from support.settled import Settled
-from support.steps import KEYS, SECONDS, Console, copied, demonstration, with_disk
+from support.steps import SECONDS, Console, copied, demonstration, with_disk
 from support.updates import SIZE, images, release
 
 from .conftest import Witness
@@ -24,21 +25,31 @@ from .conftest import Witness
 pytestmark = pytest.mark.boot
 
 VERSION = "0.1.0"
+VERITY_SUPERBLOCK = b"verity\0\0"
 NOT_UP = "everest-update-gate: slot B was written and slot A runs: the update did not come up"
 HUNG = "systemd-networkd.service"
 """A service that tells systemd that it lives (WatchdogSec), and on which nothing here waits."""
-STEPS = f"""
-hang {HUNG}
+ENCRYPTED = """
 install foreign.raucb
 certificate recipient.pem
 install encrypted.raucb
 mcu
+"""
+"""Steps of an image that takes encrypted bundles and has a safety MCU, as the demonstration's."""
+PLAIN = "install update.raucb"
+STEPS = f"""
+hang {HUNG}
+%s
 recovered {HUNG}
 restart
 freeze
 decide
 firmware
 install damaged.raucb
+restart
+decide
+firmware
+install bare.raucb
 restart
 decide
 firmware
@@ -61,6 +72,13 @@ class Journey:
     """What it said at each start."""
     watchdog: bool
     """Whether the watchdog has reset it."""
+    encrypted: bool
+    """Whether its image takes encrypted bundles and has firmware for a safety MCU."""
+
+    def require_encrypted(self) -> None:
+        """Skip the test of an image that takes no encrypted bundles and has no safety MCU."""
+        if not self.encrypted:
+            pytest.skip("this image takes no encrypted bundles and has no safety MCU")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +95,11 @@ def travel(settled: Settled, directory: Path) -> Journey:
     content = bytearray(good["rootfs"].read_bytes())
     content[4] ^= 1
     damaged.write_bytes(content)
+    bare = directory / "bare.img"
+    content = bytearray(good["rootfs"].read_bytes())
+    hash_tree = content.rindex(VERITY_SUPERBLOCK)
+    content[hash_tree:] = bytes(len(content) - hash_tree)
+    bare.write_bytes(content)
     noise = directory / "noise.img"
     noise.write_bytes(incompressible(SIZE))
     own = recipient(directory / "recipient.pem", "charger", "\n".join(settled.console.said("key")) + "\n")
@@ -87,11 +110,14 @@ def travel(settled: Settled, directory: Path) -> Journey:
         "encrypted.raucb": release(directory / "encrypted.raucb", keys, good, version=VERSION, recipients=(own,)),
         "foreign.raucb": release(directory / "foreign.raucb", keys, {"rootfs": noise}, version=VERSION, recipients=(other,)),
         "damaged.raucb": release(directory / "damaged.raucb", keys, {**good, "rootfs": damaged}, version=VERSION),
+        "bare.raucb": release(directory / "bare.raucb", keys, {**good, "rootfs": bare}, version=VERSION),
     }
-    charger = with_disk(copied(settled.charger, directory / "machine"), directory / "second.ext4", STEPS, files)
+    encrypted = "mcu" in good
+    steps = STEPS % (ENCRYPTED if encrypted else PLAIN).strip()
+    charger = with_disk(copied(settled.charger, directory / "machine"), directory / "second.ext4", steps, files)
     with power_on(charger) as session:
         session.wait_until_off(seconds=2 * SECONDS)
-        return Journey(tuple(Console.of(session.lines()).by_start()), session.emulator.qmp.has_come("WATCHDOG"))
+        return Journey(tuple(Console.of(session.lines()).by_start()), session.emulator.qmp.has_come("WATCHDOG"), encrypted)
 
 
 @pytest.mark.proves("RAUC-06")
@@ -99,15 +125,16 @@ def test_whatever_an_update_does_the_charger_is_back_in_its_old_slot_with_keys_a
     settled: Settled, journey: Journey, proof: Witness
 ) -> None:
     proof.excerpt(line for start in journey.starts for line in start.said("steps"))
-    # A; frozen in B; back; the damaged root never came up; B is unhealthy; back.
-    assert [start.starts() for start in journey.starts] == [["A"], ["B"], ["A"], ["A"], ["B"], ["A"]]
-    assert [order for start in journey.starts for order in start.orders()] == ["A", "A", "A"]
+    # A; frozen in B; back; the damaged root never came up, nor did one without hash tree; B is unhealthy; back.
+    assert [start.starts() for start in journey.starts] == [["A"], ["B"], ["A"], ["A"], ["A"], ["B"], ["A"]]
+    assert [order for start in journey.starts for order in start.orders()] == ["A", "A", "A", "A"]
     (state,) = journey.starts[-1].states()
     assert state == settled.state
 
 
 @pytest.mark.proves("RAUC-08")
 def test_an_encrypted_bundle_is_opened_by_the_key_in_the_tpm_of_this_charger_alone(journey: Journey, proof: Witness) -> None:
+    journey.require_encrypted()
     own, other = (journey.starts[0].installation(f"{name}.raucb") for name in ("encrypted", "foreign"))
     proof.excerpt(line for line in [*own, *other] if "%" not in line)
     assert own[-1] == "exit code 0"
@@ -117,6 +144,7 @@ def test_an_encrypted_bundle_is_opened_by_the_key_in_the_tpm_of_this_charger_alo
 
 @pytest.mark.proves("RAUC-07")
 def test_the_firmware_of_the_safety_mcu_reaches_its_flash_tool(journey: Journey, proof: Witness) -> None:
+    journey.require_encrypted()
     said = journey.starts[0].said("mcu")
     proof.excerpt(said)
     assert said == [hashlib.sha256(MCU_FIRMWARE).hexdigest()]
@@ -132,19 +160,20 @@ def test_a_frozen_system_is_reset_by_the_watchdog_and_a_slot_that_froze_on_trial
 
 
 @pytest.mark.proves("FS-02", "RAUC-06")
-def test_an_update_whose_root_is_damaged_falls_back_by_itself(journey: Journey, proof: Witness) -> None:
-    assert journey.starts[2].installation("damaged.raucb")[-1] == "exit code 0"
-    gate = journey.starts[3].said("gate")
+@pytest.mark.parametrize(("name", "start"), [("damaged", 2), ("bare", 3)])
+def test_an_update_whose_root_is_refused_falls_back_by_itself(journey: Journey, proof: Witness, name: str, start: int) -> None:
+    assert journey.starts[start].installation(f"{name}.raucb")[-1] == "exit code 0"
+    gate = journey.starts[start + 1].said("gate")
     proof.excerpt(gate)
     assert NOT_UP in gate
 
 
 @pytest.mark.proves("RAUC-06")
 def test_an_update_that_everest_finds_unhealthy_goes_back_by_itself(journey: Journey, proof: Witness) -> None:
-    said = journey.starts[4].said("steps")
+    said = journey.starts[5].said("steps")
     proof.excerpt(said)
     assert said[-1] == "decide"
-    assert journey.starts[5].starts() == ["A"]
+    assert journey.starts[6].starts() == ["A"]
 
 
 @pytest.mark.proves("BOOT-05")

@@ -16,10 +16,16 @@ def test_nothing_in_the_initrd_leads_to_a_shell(layer: Bench) -> None:
     assert links == {
         "debug-shell.service": "/dev/null",
         "emergency.service": "/dev/null",
-        "emergency.target": "/usr/lib/systemd/system/reboot.target",
         "rescue.service": "/dev/null",
-        "rescue.target": "/usr/lib/systemd/system/reboot.target",
     }
+
+
+def test_a_root_that_is_refused_ends_the_boot_at_once(layer: Bench) -> None:
+    package = layer.package("everest-initramfs")
+    text = (package.files / UNITS / "systemd-veritysetup@.service.d/50-refused-root.conf").read_text()
+    assert "\nOnFailure=emergency.target\n" in text
+    # Its emergency.target restarts.
+    assert "everest-watchdog" in package.depends
 
 
 def test_an_initrd_that_stands_still_is_started_again(layer: Bench) -> None:

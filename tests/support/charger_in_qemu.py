@@ -22,10 +22,9 @@ from everest_secure.target.machine import CABLE_PROGRAMS, PROGRAMS, Accelerator,
 from everest_secure.target.port import PEER, Port
 from everest_secure.target.session import Session, power_on
 from support import peer
-from support.reference import REPOSITORY, require
+from support.booted import DISK, KEYS, LACKING, is_there
+from support.reference import require
 
-DISK = REPOSITORY / "build/demo/everest-secure-image-development.raw"
-KEYS = REPOSITORY / "build/keys/development"
 PYTHON = "/usr/bin/python3"
 AUDIT = "everest-audit"
 """The OEM string at which the image proves what it can (everest-audit.service)."""
@@ -43,8 +42,8 @@ def require_demonstration() -> None:
     require(*PROGRAMS, *CABLE_PROGRAMS)
     if not all(file.is_file() for file in (Firmware().code, Firmware().variables)):
         pytest.skip("ovmf is not installed")
-    if not (DISK.is_file() and KEYS.is_dir()):
-        pytest.skip("there is no demonstration; run 'make demo' first")
+    if not is_there():
+        pytest.skip(LACKING)
 
 
 def new_machine(

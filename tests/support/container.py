@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from support.reference import REPOSITORY, require
+from support.booted import DISK, LACKING
+from support.reference import require
 
-DISK = REPOSITORY / "build/demo/everest-secure-image-development.raw"
 SLOT = "rootfs-a"
 SECTOR = 512
 SECONDS = 120
@@ -65,7 +65,7 @@ def unpack(place: Path) -> Path:
     if os.geteuid() != 0:
         pytest.skip("only root starts a container with the image's own users")
     if not DISK.is_file():
-        pytest.skip("there is no demonstration; run 'make demo' first")
+        pytest.skip(LACKING)
     said = subprocess.run(["sfdisk", "--json", DISK], capture_output=True, check=True).stdout
     (start,) = (part["start"] for part in json.loads(said)["partitiontable"]["partitions"] if part.get("name") == SLOT)
     root = place / "image"

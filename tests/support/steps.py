@@ -14,10 +14,9 @@ from everest_secure.target.console import Line
 from everest_secure.target.firmware import Firmware, enroll
 from everest_secure.target.machine import PROGRAMS, Machine
 from everest_secure.target.session import power_on
-from support.reference import REPOSITORY, require
+from support.booted import BUNDLE, DISK, KEYS, LACKING, is_there
+from support.reference import require
 
-DEMO = REPOSITORY / "build/demo"
-KEYS = REPOSITORY / "build/keys/development"
 SAYS = "everest-reference: "
 SECONDS = 1800
 """Bound of any wait, which an overloaded computer does not reach."""
@@ -71,12 +70,11 @@ class Console:
 
 
 def demonstration() -> tuple[Path, Path]:
-    """Return disk and bundle of the demonstration; skips the test without them or without a machine to run them on."""
+    """Return the disk and the bundle that the scenarios are about; skips the test without them or without a machine to run them on."""
     require(*PROGRAMS, "mke2fs", "e2fsck", "bwrap")
-    found = [*DEMO.glob("*.raw"), *DEMO.glob("*.raucb")]
-    if len(found) != 2 or not Firmware().code.is_file():
-        pytest.skip("there is no demonstration, or no ovmf; run 'make demo' first")
-    return found[0], found[1]
+    if not is_there() or not Firmware().code.is_file():
+        pytest.skip(f"ovmf is not installed, or {LACKING}")
+    return DISK, BUNDLE
 
 
 def new_charger(directory: Path) -> Machine:

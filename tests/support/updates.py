@@ -12,6 +12,7 @@ from everest_secure.bundle.description import Description, Hooks, Image
 from everest_secure.bundle.device import load_device
 from everest_secure.bundle.finish import Release
 from everest_secure.image.artefact import open_artefact
+from everest_secure.image.blob import Blob
 from everest_secure.pki.store import SIGNER, Store
 from everest_secure.reference.toolsroot import ToolsRoot, digest
 from everest_secure.run import Argument
@@ -69,14 +70,16 @@ def bundle(
 
 
 def images(bundled: Path, directory: Path) -> dict[str, Path]:
-    """Write the images of a bundle to files, by slot class."""
-    found = {part.name.rpartition(":")[2]: part.blob for part in open_artefact(bundled).walk()}
-    files = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu")}
+    """Write the images of a bundle to files, by slot class: the whole ones, with the hash tree that one of the same name lies in front of."""
+    found: dict[str, Blob] = {}
+    for part in open_artefact(bundled).walk():
+        name = part.name.rpartition(":")[2]
+        if part.blob is not None and (name not in found or part.blob.size > found[name].size):
+            found[name] = part.blob
+    files = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu") if f"{slot}.img" in found}
     for file in files.values():
-        blob = found[file.name]
-        assert blob is not None
         with file.open("wb") as output:
-            output.writelines(chunks(blob))
+            output.writelines(chunks(found[file.name]))
     return files
 
 

@@ -1,9 +1,10 @@
-# Requirements: BOOT-03, FS-02, FS-04, NET-06, NET-07, LOG-02
+# Requirements: BOOT-03, BOOT-05, FS-02, FS-04, NET-06, NET-07, LOG-02
 SUMMARY = "Units of the initial RAM disk: restart on failure, never a shell"
 LICENSE = "Apache-2.0"
 LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 
 SRC_URI = "file://10-everest-initramfs.preset \
+           file://50-refused-root.conf \
            file://50-restart.conf \
            file://50-verified-root.conf \
            file://init \
@@ -16,7 +17,7 @@ inherit everest-secure-template
 EVEREST_TEMPLATES = "50-restart.conf"
 EVEREST_TEMPLATE_VARIABLES = "EVEREST_BOOT_LIMIT_SECONDS"
 
-# NET-07: shells of an initrd
+# NET-07: shells of an initrd; everest-watchdog brings the emergency and rescue targets that restart in their place.
 EVEREST_INITRAMFS_MASKED = "debug-shell.service emergency.service rescue.service"
 
 do_install() {
@@ -36,8 +37,7 @@ do_install() {
 
     # FS-02: a root that is missing or refused ends in a restart, as a new slot then falls back to the old one.
     install -D -m 0644 ${B}/50-restart.conf ${D}${systemd_system_unitdir}/initrd.target.d/50-restart.conf
-    ln -s ${systemd_system_unitdir}/reboot.target ${D}${sysconfdir}/systemd/system/emergency.target
-    ln -s ${systemd_system_unitdir}/reboot.target ${D}${sysconfdir}/systemd/system/rescue.target
+    install -D -m 0644 ${WORKDIR}/50-refused-root.conf ${D}${systemd_system_unitdir}/systemd-veritysetup@.service.d/50-refused-root.conf
     for unit in ${EVEREST_INITRAMFS_MASKED}; do
         ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
     done
@@ -46,3 +46,5 @@ do_install() {
 }
 
 FILES:${PN} += "/init ${systemd_system_unitdir} ${systemd_unitdir}/system-preset"
+
+RDEPENDS:${PN} = "everest-watchdog"

@@ -104,6 +104,9 @@ def _units(fs: RootFs) -> None:
         fs.file(f"{UNITS}/{name}", "[Service]\nExecStart=-/usr/lib/systemd/systemd-sulogin-shell rescue\n")
     for name in production().masked_units:
         fs.link(f"{LOCAL}/{name}", "/dev/null")
+    for name in ("emergency.target", "rescue.target"):
+        fs.file(f"{LOCAL}/{name}", layer("recipes-core/everest-watchdog/files/emergency.target"))
+    fs.file(f"{UNITS}/everest-failed-boot.service", layer("recipes-core/everest-watchdog/files/everest-failed-boot.service"))
     fs.file(
         "/usr/lib/systemd/system-preset/20-everest-secure.preset", layer("recipes-core/everest-unit-policy/files/20-everest-secure.preset")
     )

@@ -7,6 +7,7 @@ from everest_secure.paths import data
 
 KNOBS = {
     "EVEREST_USB_RULES": "# no device is accepted",
+    "EVEREST_FAILED_BOOT_SECONDS": "30",
     "EVEREST_WATCHDOG_SECONDS": "30",
     "EVEREST_REBOOT_WATCHDOG_SECONDS": "120",
     "EVEREST_PLC_INTERFACE": "eth1",
