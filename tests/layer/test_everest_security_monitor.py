@@ -73,6 +73,23 @@ def test_each_event_is_seen_once_in_the_log_and_in_the_journal(monitor: Monitor,
     assert monitor.run("verify").stdout == "1 events, none changed\n"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        # As Linux writes them: drivers/md/dm-verity-target.c, kernel/module/signing.c, kernel/module/main.c, security/lockdown/lockdown.c.
+        "device-mapper: verity: 254:1: data block 5 is corrupted",
+        "device-mapper: verity: 254:1: metadata block 1028 is corrupted",
+        "Loading of unsigned module is rejected",
+        "Loading of module with unavailable key is rejected",
+        "zram: module verification failed: signature and/or required key missing - tainting kernel",
+        "Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7",
+    ],
+)
+def test_what_the_kernel_says_of_what_was_changed_is_an_event_and_what_a_program_says_alike_is_none(monitor: Monitor, line: str) -> None:
+    assert occurrences(monitor.files, "kernel", [line]) == [("integrity-violated", line)]
+    assert occurrences(monitor.files, "everest.service", [line]) == []
+
+
 @needs_journald
 def test_what_lockdown_keeps_from_a_process_is_an_event_and_what_the_kernel_leaves_out_at_its_start_is_none(monitor: Monitor) -> None:
     with monitor.following():

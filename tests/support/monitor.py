@@ -89,7 +89,8 @@ def occurrences(files: Path, unit: str, lines: Iterable[str | bytes], *, awk: st
     library = files / LIBRARY
     rules = [f"rule\t{line}" for line in (library / "security-events.tsv").read_text().splitlines() if line[0] != "#"]
     messages = (line if isinstance(line, str) else list(line) for line in lines)
-    said = [json.dumps({"_SYSTEMD_UNIT": unit, "MESSAGE": message}, separators=(",", ":")) for message in messages]
+    sender = {"_TRANSPORT": "kernel"} if unit == "kernel" else {"_SYSTEMD_UNIT": unit}
+    said = [json.dumps({**sender, "MESSAGE": message}, separators=(",", ":")) for message in messages]
     done = subprocess.run(
         [*(("busybox", "awk") if awk == "busybox" else (awk,)), "-f", library / "find-security-events.awk"],
         input="".join(f"{line}\n" for line in (*rules, *said)),
