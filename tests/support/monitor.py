@@ -64,9 +64,11 @@ class Monitor:
             environment = {**os.environ, **self.environment, "EVEREST_JOURNAL": f"--directory={self.said}"}
             command = live.command("everest-security-monitor.service", [*self.command, "follow"])
             with subprocess.Popen(command, env=environment) as process:
-                eventually(self.log.parent.exists)
-                yield live
-                process.kill()
+                try:
+                    eventually(self.log.parent.exists)
+                    yield live
+                finally:
+                    process.kill()
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.environment, **environment}
