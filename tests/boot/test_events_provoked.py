@@ -14,6 +14,7 @@ from support.authority import issue
 from support.container import boot, unpack
 from support.layer import Bench, bench
 from support.mqtt import make_certificates
+from support.reference import require
 
 pytestmark = pytest.mark.boot
 
@@ -97,6 +98,7 @@ def forged(place: Path, image: Path) -> None:
 def test_what_is_provoked_once_is_found_once_in_what_the_real_programs_say_and_is_in_the_log(
     image: Path, layer: Bench, tmp_path: Path
 ) -> None:
+    require("openssl", "rauc", "mksquashfs")
     pki = tmp_path / "pki"
     pki.mkdir()
     make_certificates(pki)

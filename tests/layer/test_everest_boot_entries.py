@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -170,3 +171,6 @@ def test_a_disk_without_the_partition_is_one_sentence(board: Board) -> None:
     done = board.run()
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "everest-boot-entries: there is no partition efi-b"
+    shutil.rmtree(board.directory / "by-partlabel")
+    done = board.run()
+    assert (done.returncode, done.stderr) == (1, "everest-boot-entries: there is no partition efi-a\n")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -70,6 +71,23 @@ def test_each_event_is_seen_once_in_the_log_and_in_the_journal(monitor: Monitor,
     assert PROVOKED[name][1][:60].split("1795000000: ")[-1][:40] in said["MESSAGE"]
     assert monitor.log.read_text().splitlines()[-1].startswith(said["SECURITY_EVENT_DIGEST"])
     assert monitor.run("verify").stdout == "1 events, none changed\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # As Linux writes them: drivers/md/dm-verity-target.c, kernel/module/signing.c, kernel/module/main.c, security/lockdown/lockdown.c.
+        "device-mapper: verity: 254:1: data block 5 is corrupted",
+        "device-mapper: verity: 254:1: metadata block 1028 is corrupted",
+        "Loading of unsigned module is rejected",
+        "Loading of module with unavailable key is rejected",
+        "zram: module verification failed: signature and/or required key missing - tainting kernel",
+        "Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7",
+    ],
+)
+def test_what_the_kernel_says_of_what_was_changed_is_an_event_and_what_a_program_says_alike_is_none(monitor: Monitor, line: str) -> None:
+    assert occurrences(monitor.files, "kernel", [line]) == [("integrity-violated", line)]
+    assert occurrences(monitor.files, "everest.service", [line]) == []
 
 
 @needs_journald
@@ -190,6 +208,33 @@ def test_a_line_that_a_power_cut_left_is_taken_out_and_said(monitor: Monitor) ->
     with monitor.following():
         monitor.see("update-signature-refused", "log-repaired")
     assert monitor.run("verify").stdout == "2 events, none changed\n"
+
+
+@needs_journald
+def test_power_cuts_at_random_lose_no_event_and_say_none_twice(monitor: Monitor) -> None:
+    monitor.environment["EVEREST_SECURITY_LOG_BYTES"] = "1500"
+    rounds = 3
+    for _ in range(rounds):
+        monitor.journal.add(*PROVOKED.values())
+        monitor.journal.seconds += 100
+        monitor.journal.clock += 100
+    chance = random.Random()
+    wanted = [*PROVOKED] * rounds
+
+    def seen() -> list[str]:
+        return [event[2] for event in monitor.events() if event[2] != "log-repaired"]
+
+    def written() -> int:
+        return sum(file.stat().st_size for file in monitor.log.parent.glob("security.log*"))
+
+    for _ in range(10):
+        with monitor.following():
+            enough = written() + chance.randrange(1, 800)
+            eventually(lambda: written() >= enough or seen() == wanted)  # noqa: B023 - asked within the turn
+        assert seen() == wanted[: len(seen())]
+    with monitor.following():
+        eventually(lambda: seen() == wanted, seen)
+    assert monitor.run("verify").returncode == 0, monitor.run("verify").stderr
 
 
 @needs_journald

@@ -64,9 +64,11 @@ class Monitor:
             environment = {**os.environ, **self.environment, "EVEREST_JOURNAL": f"--directory={self.said}"}
             command = live.command("everest-security-monitor.service", [*self.command, "follow"])
             with subprocess.Popen(command, env=environment) as process:
-                eventually(self.log.parent.exists)
-                yield live
-                process.kill()
+                try:
+                    eventually(self.log.parent.exists)
+                    yield live
+                finally:
+                    process.kill()
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.environment, **environment}
@@ -89,7 +91,8 @@ def occurrences(files: Path, unit: str, lines: Iterable[str | bytes], *, awk: st
     library = files / LIBRARY
     rules = [f"rule\t{line}" for line in (library / "security-events.tsv").read_text().splitlines() if line[0] != "#"]
     messages = (line if isinstance(line, str) else list(line) for line in lines)
-    said = [json.dumps({"_SYSTEMD_UNIT": unit, "MESSAGE": message}, separators=(",", ":")) for message in messages]
+    sender = {"_TRANSPORT": "kernel"} if unit == "kernel" else {"_SYSTEMD_UNIT": unit}
+    said = [json.dumps({**sender, "MESSAGE": message}, separators=(",", ":")) for message in messages]
     done = subprocess.run(
         [*(("busybox", "awk") if awk == "busybox" else (awk,)), "-f", library / "find-security-events.awk"],
         input="".join(f"{line}\n" for line in (*rules, *said)),
