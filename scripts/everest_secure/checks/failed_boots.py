@@ -11,9 +11,11 @@ from everest_secure.policy.parameters import Parameters
 _TARGET = "emergency.target"
 """What systemd starts when a mount or device that a boot needs fails: OnFailure= of local-fs.target and of the initrd's targets (bootup(7))."""
 _REBOOTS = ("reboot.target", "systemd-reboot.service")
-_ACTIONS = ("SuccessAction", "FailureAction", "JobTimeoutAction")
 _RESTARTS = ("reboot", "reboot-force", "reboot-immediate")
-"""Actions of systemd.unit(5) after which firmware or boot loader choose anew."""
+"""Values of SuccessAction= (systemd.unit(5)) after which firmware or boot loader choose anew.
+
+FailureAction= alone does nothing after a service that ends well, and what a target says of itself nothing at all, since a target that runs does not end.
+"""
 _SYSTEMD = "/usr/lib/systemd/systemd"
 _REMEDY = "Ship an emergency.target as a file in /etc/systemd/system, which requires a service with SuccessAction=reboot-force (everest-watchdog)."
 
@@ -69,10 +71,11 @@ def _what_it_stands_at(units: Units) -> str:
         if not unit.exists:
             # manager_add_job() of systemd refuses a job whose requirement cannot be loaded, and OnFailure= is then passed over.
             return f"{_TARGET} requires {name}, which is {'masked' if unit.masked else 'missing'}"
-    if not any(_restarts(units, name) for name in (_TARGET, *started)):
+    if units.real_name(_TARGET) not in _REBOOTS and not any(_restarts(units, name) for name in started):
         return f"{_TARGET} starts {', '.join(sorted(started)) or 'nothing'}, and waits for somebody at the console"
     return ""
 
 
 def _restarts(units: Units, name: str) -> bool:
-    return units.real_name(name) in _REBOOTS or any(units.unit(name).value("Unit", action) in _RESTARTS for action in _ACTIONS)
+    unit = units.unit(name)
+    return unit.exists and (units.real_name(name) in _REBOOTS or unit.value("Unit", "SuccessAction") in _RESTARTS)

@@ -16,6 +16,12 @@ from support.rootfs.layer_files import layer
 WATCHDOG = "recipes-core/everest-watchdog/files"
 FAILED_BOOT = f"{UNITS}/everest-failed-boot.service"
 TARGET = f"{LOCAL}/emergency.target"
+REBOOT = "systemd-reboot.service"
+
+
+def wants_reboot(fs: RootFs) -> RootFs:
+    """Have the target want systemd's own service."""
+    return fs.file(f"{UNITS}/{REBOOT}", "[Unit]\nSuccessAction=reboot-force\n").file(TARGET, f"[Unit]\nWants={REBOOT}\n")
 
 
 def fault(name: str, change: Callable[[RootFs], object]) -> Mutation:
@@ -29,6 +35,13 @@ MUTATIONS = [
     fault("what it requires is missing", lambda fs: fs.remove(FAILED_BOOT)),
     fault("what it requires is masked", lambda fs: fs.link(f"{LOCAL}/everest-failed-boot.service", "/dev/null")),
     fault("what it requires does nothing at its end", lambda fs: fs.replace(FAILED_BOOT, "^(Success|Failure)Action=.*\n", "")),
+    fault("what it requires restarts only when it fails itself", lambda fs: fs.replace(FAILED_BOOT, "^SuccessAction=.*\n", "")),
+    fault("the target alone says that it restarts", lambda fs: fs.file(TARGET, "[Unit]\nSuccessAction=reboot-force\n")),
+    fault(
+        "a limit for a target that nothing holds up", lambda fs: fs.file(TARGET, "[Unit]\nJobTimeoutSec=9\nJobTimeoutAction=reboot-force\n")
+    ),
+    fault("what it wants is not there", lambda fs: fs.file(TARGET, "[Unit]\nWants=systemd-reboot.service\n")),
+    fault("what it wants is masked", lambda fs: wants_reboot(fs).link(f"{LOCAL}/{REBOOT}", "/dev/null")),
     fault("the machine goes off", lambda fs: fs.replace(FAILED_BOOT, "Action=reboot-force$", "Action=poweroff")),
     fault("a drop-in requires a shell besides", lambda fs: fs.file(f"{TARGET}.d/x.conf", "[Unit]\nRequires=emergency.service\n")),
 ]
@@ -37,9 +50,8 @@ RESTARTS: dict[str, Callable[[RootFs], object]] = {
     "the target is another name of reboot.target": lambda fs: fs.link(TARGET, f"{UNITS}/reboot.target").file(
         f"{UNITS}/reboot.target", "[Unit]\n"
     ),
-    "the target wants systemd's service": lambda fs: fs.file(TARGET, "[Unit]\nWants=systemd-reboot.service\n"),
-    "a link wants it": lambda fs: fs.file(TARGET, "[Unit]\n").link(f"{LOCAL}/emergency.target.wants/systemd-reboot.service", "../x"),
-    "the target has a limit": lambda fs: fs.file(TARGET, "[Unit]\nJobTimeoutSec=9\nJobTimeoutAction=reboot-force\n"),
+    "the target wants systemd's service": wants_reboot,
+    "a link wants it": lambda fs: wants_reboot(fs).file(TARGET, "[Unit]\n").link(f"{TARGET}.wants/{REBOOT}", f"../{REBOOT}"),
 }
 
 
