@@ -20,6 +20,8 @@ import pytest
 from everest_secure.pki.store import Store
 from support.booted import BUNDLE, DISK, IMAGES, KEYS, is_there
 from support.charger_in_qemu import charger
+from support.container import unpack
+from support.layer import Bench, bench
 from support.settled import Settled, settle
 
 __all__ = ["charger", "proof"]
@@ -81,6 +83,18 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Settled:
     Scenarios of updates begin with a copy of this one; a start takes a minute.
     """
     return settle(tmp_path_factory.mktemp("settled"), Store(KEYS))
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of the image's first slot, for containers; each lays what it changes over it."""
+    return unpack(tmp_path_factory.mktemp("container"))
+
+
+@pytest.fixture(scope="session")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The layer's recipes."""
+    return bench(tmp_path_factory.mktemp("layer"))
 
 
 def _reason(report: pytest.TestReport) -> str:

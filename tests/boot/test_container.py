@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from support.authority import issue
-from support.container import REBOOTED, boot, unpack
-from support.layer import Bench, bench
+from support.container import REBOOTED, boot
+from support.layer import Bench
 from support.mqtt import make_certificates
 
 pytestmark = pytest.mark.boot
@@ -22,16 +22,6 @@ STORE = "/etc/everest/certs"
 TOPIC = "everest_api/1/evse_manager_consumer/connector_1/e2m/session_event"
 ASK = "mosquitto_sub -h 192.0.2.1 -p 8883 --cafile pki/ca.pem --insecure -C 1 -W 5 -v -t '#'"
 IDENTIFIED = f"{ASK} --cert pki/viewer.pem --key pki/viewer.key"
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(tmp_path_factory.mktemp("container"))
-
-
-@pytest.fixture(scope="module")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return bench(tmp_path_factory.mktemp("layer"))
 
 
 def test_all_comes_up_on_an_empty_data_partition_and_the_service_user_restarts_it(image: Path, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.authority import issue
-from support.container import boot, unpack
-from support.layer import Bench, bench
+from support.container import boot
+from support.layer import Bench
 from support.mqtt import make_certificates
 from support.reference import require
 
@@ -64,16 +64,6 @@ PROVOKED = {
     "log-tampered": ("the security log is not what was written",),
 }
 """What is said of each thing that was provoked, in its order."""
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(tmp_path_factory.mktemp("container"))
-
-
-@pytest.fixture(scope="module")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return bench(tmp_path_factory.mktemp("layer"))
 
 
 def forged(place: Path, image: Path) -> None:

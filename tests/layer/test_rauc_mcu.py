@@ -1,6 +1,7 @@
 """The real rauc, its service and a bundle with firmware of the safety MCU, down to the flash of an STM32 (RAUC-07)."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.run import running
+from everest_secure.run import HostTools, running
 from support.authority import issue
 from support.bundle import incompressible
 from support.layer import LAYER, Bench
+from support.raucs import version
 from support.reference import require
 from support.stm32 import BASE, mcu
 
@@ -137,6 +139,20 @@ def test_an_mcu_that_does_not_answer_fails_the_installation_and_the_journal_says
     assert done.returncode != 0
     assert "Failed updating slot mcu.0" in done.stdout + done.stderr
     assert "the flash tool failed with exit code 1: everest-mcu-stm32: the MCU does not answer on /dev/pts/" in updater.said
+
+
+def test_a_bundle_of_another_signer_is_refused_in_words_that_the_monitor_knows(updater: Updater, layer: Bench) -> None:
+    """LOG-03."""
+    if version(HostTools()) < (1, 10):
+        pytest.skip("RAUC before 1.10 has no line for what became of an installation; the layer's is 1.15")
+    bundle = updater.bundle(FIRMWARE)
+    (updater.place / "keyring.pem").write_text(issue("Other Root CA", authority=True).pem)
+    with updater.service():
+        assert updater.install(bundle).returncode != 0
+    rules = layer.package("everest-security-monitor").files / "usr/lib/everest-secure/security-events.tsv"
+    (pattern,) = re.findall(r"(?m)^update-signature-refused\t\d\trauc\.service\t(.*)$", rules.read_text())
+    # On a terminal, and not in the journal, sender and time stand before it.
+    assert any(re.search(pattern.removeprefix("^"), line) for line in updater.said.splitlines())
 
 
 def test_after_a_line_that_was_cut_the_same_bundle_is_installed(updater: Updater) -> None:

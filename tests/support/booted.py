@@ -32,7 +32,7 @@ def is_there() -> bool:
 
 def packages() -> frozenset[str]:
     """Return the names of the packages in the image: by mkosi's manifest (JSON), or by BitBake's, a line `NAME ARCH VERSION` for each."""
-    for manifest in IMAGES.glob("*.manifest.json"):
+    (manifest,) = [*IMAGES.glob("*.manifest.json"), *IMAGES.glob("*.manifest")]
+    if manifest.suffix == ".json":
         return frozenset(package["name"] for package in json.loads(manifest.read_text())["packages"])
-    (listed,) = IMAGES.glob("*.manifest")
-    return frozenset(line.split()[0] for line in listed.read_text().splitlines())
+    return frozenset(line.split()[0] for line in manifest.read_text().splitlines())
