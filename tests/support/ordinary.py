@@ -56,8 +56,15 @@ class Ordinary:
             shutil.copytree(source, self.directory / source.name)
             self.own(self.directory / source.name)
 
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file of this user's, in directories of this user's, which other programs of the user may be at work in."""
+        made = self.run("mkdir", "-p", path.parent)
+        assert made.returncode == 0, made.stdout
+        path.write_bytes(content)
+        self.own(path)
+
     def own(self, directory: Path) -> None:
-        """Let a directory and all that is in it belong to this user."""
+        """Let a file, or a directory in which nobody is at work and all that is in it, belong to this user."""
         if self.become:
             for path in (directory, *directory.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)

@@ -93,8 +93,7 @@ def test_wic_puts_firmware_environment_and_slot_a_on_the_disk(checkout: Checkout
     firmware = {"imx-boot.tagged": os.urandom(1 << 20), "u-boot.bin": os.urandom(1 << 19), "bootfiles/start4.elf": b"firmware"}
     slots = {suffix: os.urandom(3 << 20) for suffix in ("fit", image["EVEREST_SLOT_FSTYPE"])}
     for name, content in {**firmware, **{f"{image['IMAGE_LINK_NAME']}.{suffix}": content for suffix, content in slots.items()}}.items():
-        (deploy / name).parent.mkdir(parents=True, exist_ok=True)
-        (deploy / name).write_bytes(content)
+        checkout.user.write(deploy / name, content)
     place = checkout.user.directory / f"wic-{board}"
     place.mkdir()
     (place / "disk.wks").write_text(image["_WKS_TEMPLATE"])
@@ -105,8 +104,7 @@ def test_wic_puts_firmware_environment_and_slot_a_on_the_disk(checkout: Checkout
         "RECIPE_SYSROOT_NATIVE": "/",
     }
     (place / "image.env").write_text("".join(f'{name}="{value}"\n' for name, value in given.items()))
-    for directory in (place, checkout.user.directory / "build"):
-        checkout.user.own(directory)
+    checkout.user.own(place)
     command = f"cd {place} && PATH=$PATH:/usr/sbin:/sbin wic create disk.wks --vars {place} -e image -n / -o out -w work"
     done = checkout.shell(f"kas/{board}.yml", command)
     disks = list((place / "out").glob("*.direct"))

@@ -78,16 +78,13 @@ def test_wic_puts_slot_a_on_the_disk_and_leaves_slot_b_empty(checkout: Checkout,
     deploy = Path(image["IMGDEPLOYDIR"])
     slots = {"efi-a": "efi", "rootfs-a": image["EVEREST_SLOT_FSTYPE"]}
     for suffix in slots.values():
-        file = deploy / f"{image['IMAGE_LINK_NAME']}.{suffix}"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(os.urandom(3 << 20))
+        checkout.user.write(deploy / f"{image['IMAGE_LINK_NAME']}.{suffix}", os.urandom(3 << 20))
     place = checkout.user.directory / "wic"
     place.mkdir()
     (place / "disk.wks").write_text(image["_WKS_TEMPLATE"])
     variables = {"DEPLOY_DIR_IMAGE": deploy, "IMAGE_ROOTFS": deploy, "STAGING_DATADIR": "/usr/share", "RECIPE_SYSROOT_NATIVE": "/"}
     (place / "image.env").write_text("".join(f'{name}="{value}"\n' for name, value in variables.items()))
-    for directory in (place, checkout.user.directory / "build"):
-        checkout.user.own(directory)
+    checkout.user.own(place)
     environment = "export SOURCE_DATE_EPOCH=1520598896 PATH=$PATH:/usr/sbin:/sbin"
     commands = " && ".join(f"wic create disk.wks --vars {place} -e image -n / -o {out} -w work-{out}" for out in ("out", "again"))
     done = checkout.shell(TOP, f"cd {place} && {environment} && {commands}")

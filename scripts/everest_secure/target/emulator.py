@@ -59,7 +59,10 @@ class Emulator:
 
 @contextmanager
 def started(command: Callable[[Channels], Sequence[Argument]], log: Path, *, inherits: Sequence[int] = ()) -> Iterator[Emulator]:
-    """Start QEMU by the command line that `command` makes of its channels; stop it at the end. Raises ToolError when it does not start."""
+    """Start QEMU by the command line that `command` makes of its channels; stop it at the end.
+
+    Its console goes to `log`, its events to the file of that name that ends in .events. Raises ToolError when it does not start.
+    """
     with ExitStack() as stack:
         (console, its_console), (control, its_control) = socket.socketpair(), socket.socketpair()
         stack.enter_context(control)
@@ -70,7 +73,7 @@ def started(command: Callable[[Channels], Sequence[Argument]], log: Path, *, inh
             reader = Console(console, log)
             stack.callback(reader.close)
             process = stack.enter_context(running(argv, inherits=[channels.console, channels.control, *inherits]))
-        emulator = Emulator(process, reader, Qmp(control))
+        emulator = Emulator(process, reader, Qmp(control, log.with_suffix(".events")))
         try:
             emulator.qmp.greet()
         except ToolError:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from everest_secure.errors import ToolError
 
@@ -21,9 +22,12 @@ class Qmp:
     """The connected channel of one QEMU; for one thread."""
 
     channel: socket.socket
+    log: Path
+    """A file that gets one line for each event: seconds since the first, which is that the machine was switched on; name; what QEMU says of it."""
     events: deque[str] = field(default_factory=deque)
     """Names of events that came and were not asked for yet, oldest first: `RESET`, `SHUTDOWN`, `WATCHDOG`, `DEVICE_DELETED`."""
     _received: bytearray = field(default_factory=bytearray)
+    _first: float | None = None
 
     def greet(self) -> None:
         """Read QEMU's greeting and enter command mode; raises ToolError."""
@@ -67,6 +71,10 @@ class Qmp:
     def _note(self, message: dict[str, Value]) -> None:
         if isinstance(name := message.get("event"), str):
             self.events.append(name)
+            at = _seconds(message.get("timestamp"))
+            self._first = at if self._first is None else self._first
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(f"{at - self._first:10.3f} {name} {json.dumps(message.get('data', {}))}\n")
 
     def _message(self, end: float) -> dict[str, Value]:
         while (line := self._line()) is None:
@@ -94,6 +102,13 @@ class Qmp:
         line = bytes(self._received[:at])
         del self._received[: at + 1]
         return line
+
+
+def _seconds(stamp: Value) -> float:
+    """Return an event's time, which QEMU gives in seconds and microseconds."""
+    parts = (stamp.get("seconds"), stamp.get("microseconds")) if isinstance(stamp, dict) else ()
+    seconds, microseconds = (part if isinstance(part, int) else 0 for part in parts or (0, 0))
+    return seconds + microseconds / 1e6
 
 
 def _parsed(line: bytes) -> dict[str, Value]:

@@ -72,6 +72,17 @@ def test_the_reset_button_starts_the_machine_anew(tmp_path: Path) -> None:
         session.wait_for("ready", seconds=SECONDS)
 
 
+def test_who_reset_the_machine_is_kept_beside_its_console(tmp_path: Path) -> None:
+    built = machine(tmp_path, says="once more\n", then=RESET, restarts=True)
+    with power_on(built) as session:
+        session.wait_for("once more", seconds=SECONDS)
+        session.wait_for("once more", seconds=SECONDS)
+        session.wait_for_event("RESET", seconds=SECONDS)
+        events = session.log.with_suffix(".events").read_text().splitlines()
+    assert events[0].split() == ["0.000", "RESUME", "{}"]
+    assert events[1].split(maxsplit=1)[1] == 'RESET {"guest": true, "reason": "guest-reset"}'
+
+
 def test_a_screenshot_is_a_png_and_keys_are_taken(tmp_path: Path) -> None:
     with power_on(machine(tmp_path, says="ready\n")) as session:
         session.wait_for("ready", seconds=SECONDS)
@@ -106,7 +117,7 @@ def test_disk_variables_and_tpm_outlast_a_session_and_each_session_has_its_conso
     assert built.disk.read_bytes()[512:516] == bytes(4)
     assert built.variables.read_bytes()[:4] != b"kept"
     assert list(built.tpm.iterdir())
-    assert sorted(file.name for file in built.state.glob("console*")) == ["console-001.log", "console-002.log"]
+    assert sorted(file.name for file in built.state.glob("console*.log")) == ["console-001.log", "console-002.log"]
 
 
 def test_one_directory_is_one_machine(tmp_path: Path) -> None:
