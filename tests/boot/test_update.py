@@ -1,7 +1,8 @@
 """Updates that go wrong on the charger, one after the other on one machine, with firmware, secure boot, TPM, watchdog and RAUC as they are.
 
 An encrypted update freezes on trial, one with a damaged root and one without its hash tree do not come up, one is unhealthy: each time the charger is
-back in its old slot without help. test_power_cuts.py has the update that goes well.
+back in its old slot without help. test_power_cuts.py has the update that goes well. Before all that somebody sets the clock and offers the kernel a
+module, which the security log has afterwards.
 """
 
 import hashlib
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from everest_secure.image.artefact import open_artefact
 from everest_secure.pki.store import Store
 from everest_secure.reference.build import MCU_FIRMWARE
 from everest_secure.target.session import power_on
 from support.booted import KEYS
 from support.bundle import incompressible
 from support.encryption import recipient
+from support.security_log import Event, read
 from support.settled import Settled
 from support.steps import SECONDS, Console, copied, demonstration, with_disk
 from support.updates import SIZE, images, release
@@ -38,6 +41,8 @@ mcu
 """Steps of an image that takes encrypted bundles and has a safety MCU, as the demonstration's."""
 PLAIN = "install update.raucb"
 STEPS = f"""
+module
+clock
 hang {HUNG}
 %s
 recovered {HUNG}
@@ -72,6 +77,8 @@ class Journey:
     """What it said at each start."""
     watchdog: bool
     """Whether the watchdog has reset it."""
+    events: tuple[Event, ...]
+    """In its security log at the end."""
     encrypted: bool
     """Whether its image takes encrypted bundles and has firmware for a safety MCU."""
 
@@ -117,7 +124,10 @@ def travel(settled: Settled, directory: Path) -> Journey:
     charger = with_disk(copied(settled.charger, directory / "machine"), directory / "second.ext4", steps, files)
     with power_on(charger) as session:
         session.wait_until_off(seconds=2 * SECONDS)
-        return Journey(tuple(Console.of(session.lines()).by_start()), session.emulator.qmp.has_come("WATCHDOG"), encrypted)
+        starts, watchdog = tuple(Console.of(session.lines()).by_start()), session.emulator.qmp.has_come("WATCHDOG")
+    disk = charger.flatten(directory / "journey.raw")
+    data = next(part.tree for part in open_artefact(disk).walk() if part.tree and part.name.endswith(":data"))
+    return Journey(starts, watchdog, tuple(read(data)), encrypted)
 
 
 @pytest.mark.proves("RAUC-06")
@@ -183,3 +193,15 @@ def test_a_service_with_a_watchdog_that_hangs_is_started_anew(journey: Journey, 
     ((unit, times, state),) = (line.split() for line in said)
     assert (unit, state) == (HUNG, "active")
     assert int(times) >= 1
+
+
+@pytest.mark.proves("KERN-01", "LOG-03")
+def test_a_module_that_nobody_signed_is_refused_and_it_and_a_clock_that_was_set_are_in_the_security_log(
+    journey: Journey, proof: Witness
+) -> None:
+    said = journey.starts[0].said("module")
+    told = [f"{event.name}: {event.text}" for event in journey.events]
+    proof.excerpt([*said, *told])
+    assert said[-1] == "exit code 1"
+    assert any(line.startswith("integrity-violated: Loading of unsigned module is rejected") for line in told)
+    assert {"time-jumped: the clock jumped by 3600 s", "time-jumped: the clock jumped by 3599 s"} & set(told)

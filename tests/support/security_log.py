@@ -1,0 +1,32 @@
+"""The log of security events on a charger's data partition, read from outside (docs/monitoring.md)."""
+
+import hashlib
+from dataclasses import dataclass
+
+from everest_secure.image.tree import Tree
+
+LOG = "/log/everest-security/security.log"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A line of the log."""
+
+    name: str
+    position: str
+    """In the journal."""
+    text: str
+
+
+def read(data: Tree) -> list[Event]:
+    """Return the events, every line of which has to be the one that was written: its digest covers that of the line before."""
+    first, *lines = data.text(LOG).splitlines()
+    _, digest, _ = first.split("\t")
+    events = []
+    for line in lines:
+        said, rest = line.split("\t", 1)
+        digest = hashlib.sha256(f"{digest}\n{rest}".encode()).hexdigest()
+        assert said == digest
+        _, _, name, _, _, position, text = rest.split("\t", 6)
+        events.append(Event(name, position, text))
+    return events
