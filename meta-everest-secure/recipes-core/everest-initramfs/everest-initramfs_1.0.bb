@@ -19,6 +19,11 @@ EVEREST_TEMPLATE_VARIABLES = "EVEREST_BOOT_LIMIT_SECONDS"
 
 # NET-07: shells of an initrd; everest-watchdog brings the emergency and rescue targets that restart in their place.
 EVEREST_INITRAMFS_MASKED = "debug-shell.service emergency.service rescue.service"
+# NET-06: what opens no root. The system does what it wants of this itself; /sys with what is mounted below goes over to it.
+EVEREST_INITRAMFS_MASKED += "dev-hugepages.mount dev-mqueue.mount kmod-static-nodes.service modprobe@configfs.service modprobe@fuse.service \
+                             sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+                             systemd-sysctl.service systemd-sysext.socket systemd-tmpfiles-setup-dev-early.service \
+                             systemd-tmpfiles-setup-dev.service systemd-tpm2-setup-early.service systemd-udev-load-credentials.service"
 
 do_install() {
     # BOOT-03: in the place of systemd-initramfs

@@ -18,7 +18,11 @@ EVEREST_MASKED_UNITS += "ctrl-alt-del.target hibernate.target hybrid-sleep.targe
 EVEREST_MASKED_UNITS += "ssh.service ssh.socket sshd.service sshd.socket sshd@.service systemd-coredump.socket systemd-firstboot.service \
                          systemd-homed.service usb-gadget.target"
 # FS-02: what would lay trees from the data partition, which nobody verified, over the verified root.
-EVEREST_MASKED_UNITS += "systemd-confext.service systemd-sysext.service"
+EVEREST_MASKED_UNITS += "systemd-confext.service systemd-sysext.service systemd-sysext.socket"
+# NET-06: the kernel's ways in for developers, programs of other formats, and file systems and devices that a charger has not.
+EVEREST_MASKED_UNITS += "dev-hugepages.mount modprobe@configfs.service modprobe@drm.service modprobe@fuse.service proc-sys-fs-binfmt_misc.automount \
+                         proc-sys-fs-binfmt_misc.mount sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount \
+                         sys-kernel-tracing.mount systemd-binfmt.service systemd-udev-load-credentials.service"
 # Nothing waits for the network: a charger charges without it, and the broker is After=network-online.target.
 EVEREST_MASKED_UNITS += "systemd-networkd-wait-online.service systemd-networkd-wait-online@.service"
 # RAUC-06: everest-health-check decides whether a slot is good; a second owner would decide before it looked.

@@ -1,7 +1,7 @@
 """Builds the reference image: recipes, root tree, verity slot, signed UKIs, disk and update bundle."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,10 +57,13 @@ class Workspace:
     """Emptied by each build."""
 
 
-def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None = None, step: Step) -> ReferenceImage:
+def build(
+    *, keys: Store, output: Path, workspace: Workspace, layer: Path | None = None, knobs: Mapping[str, str] | None = None, step: Step
+) -> ReferenceImage:
     """Build the reference image and its bundle into the existing directory `output`.
 
-    `keys` is a development PKI with a `signer` and a `secure-boot-db`. Raises UserError with one sentence on whatever stops it.
+    `keys` is a development PKI with a `signer` and a `secure-boot-db`; `knobs` are what a product sets besides (conf/distro/include/everest-secure-knobs.inc).
+    Raises UserError with one sentence on whatever stops it.
     """
     layer = layer or data("meta-everest-secure")
     require_space(workspace.cache, NEEDED_BYTES, "the reference image")
@@ -69,7 +72,7 @@ def build(*, keys: Store, output: Path, workspace: Workspace, layer: Path | None
     archive = find_archive()
     with step("tools root"):
         tools = prepare(workspace.cache, archive)
-    settings = _settings(keys, now)
+    settings = {**_settings(keys, now), **(knobs or {})}
     with step("recipes"):
         recipe = image_recipe(IMAGE, layer=layer, work=workspace.work / "image", settings=settings)
         packages = make_packages(IMAGE, layer=layer, work=workspace.work / "packages", settings=settings, tools=tools)

@@ -1,0 +1,116 @@
+"""A charger whose data partition is a LUKS2 volume (EVEREST_DATA_ENCRYPTION): its own TPM opens it, for the boot chain that it was made with (FS-04).
+
+The image is the demonstration's with that knob, built here.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from everest_secure.image.blob import from_file
+from everest_secure.image.gpt import read_table
+from everest_secure.pki.store import Store
+from everest_secure.reference.build import Workspace, build
+from everest_secure.target.firmware import OWNER
+from everest_secure.target.machine import Machine
+from everest_secure.target.session import power_on
+from support.authority import issue
+from support.booted import KEYS
+from support.reference import REPOSITORY, require
+from support.steps import SAYS, SECONDS, Console, copied, new_charger, run_to_the_end, with_disk
+
+from .conftest import Witness
+
+pytestmark = pytest.mark.boot
+
+WORD = "behind-a-lock"
+STEPS = f"mark {WORD}\nstate\nrestart\nstate\noff"
+
+
+@dataclass(frozen=True)
+class Encrypted:
+    """A charger that was started twice and is off."""
+
+    charger: Machine
+    console: Console
+    disk: Path
+    """Its disk as a raw image."""
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Encrypted:
+    require("cryptsetup")
+    place = tmp_path_factory.mktemp("encrypted")
+    charger = new_charger(place)
+    image = build(
+        keys=Store(KEYS),
+        output=place,
+        workspace=Workspace(cache=REPOSITORY / "build/cache", work=place / "work"),
+        knobs={"EVEREST_DATA_ENCRYPTION": "1"},
+        step=lambda _: nullcontext(),
+    )
+    shutil.rmtree(place / "work")
+    charger = replace(charger, disk=image.disk)
+    console = run_to_the_end(with_disk(charger, place / "steps.ext4", STEPS))
+    return Encrypted(charger, console, charger.flatten(place / "encrypted.raw"))
+
+
+@pytest.mark.proves("FS-04", "FS-03")
+def test_nobody_is_asked_for_a_password_and_keys_and_state_are_there_again(encrypted: Encrypted, proof: Witness) -> None:
+    proof.excerpt(encrypted.console.said("state"))
+    before, after = encrypted.console.states()
+    assert before == after
+    assert after["marker"] == WORD
+    assert after["usable"] == "0"
+
+
+@pytest.mark.proves("FS-04")
+def test_the_disk_holds_a_luks2_volume_whose_only_key_is_sealed_to_the_tpm(encrypted: Encrypted, proof: Witness, tmp_path: Path) -> None:
+    table = read_table(from_file(encrypted.disk))
+    assert table is not None
+    (data,) = (partition for partition in table.partitions if partition.label == "data")
+    volume = tmp_path / "data.luks"
+    place = [f"skip={data.offset}", f"count={data.size}", "iflag=skip_bytes,count_bytes"]
+    subprocess.run(["dd", f"if={encrypted.disk}", f"of={volume}", "bs=1M", "conv=sparse", "status=none", *place], check=True)
+    said = subprocess.run(["cryptsetup", "luksDump", "--dump-json-metadata", volume], capture_output=True, text=True, check=True).stdout
+    metadata = json.loads(said)
+    (token,) = metadata["tokens"].values()
+    proof.excerpt([f"{len(metadata['keyslots'])} key slot; token {token['type']}, PCRs {token['tpm2-pcrs']}"])
+    assert list(metadata["keyslots"]) == token["keyslots"]
+    assert (token["type"], token["tpm2-pcrs"]) == ("systemd-tpm2", [7])
+    assert WORD.encode() not in volume.read_bytes()
+
+
+def another_tpm(charger: Machine) -> None:
+    """Take the TPM off the board and solder another one on."""
+    shutil.rmtree(charger.tpm)
+
+
+def another_boot_chain(charger: Machine) -> None:
+    """Let the firmware trust somebody else as well."""
+    certificate = charger.state / "else.pem"
+    certificate.write_text(issue("somebody else").pem)
+    program = Path(sys.executable).parent / "virt-fw-vars"
+    subprocess.run([program, "--inplace", charger.own_variables, "--add-db", OWNER, certificate], check=True)
+
+
+@pytest.mark.proves("FS-04")
+@pytest.mark.parametrize("change", [another_tpm, another_boot_chain], ids=lambda change: change.__name__)
+def test_the_volume_stays_closed_and_the_charger_restarts(
+    encrypted: Encrypted, change: Callable[[Machine], None], proof: Witness, tmp_path: Path
+) -> None:
+    charger = copied(encrypted.charger, tmp_path / "machine")
+    change(charger)
+    with power_on(with_disk(charger, tmp_path / "steps.ext4", "state\noff")) as session:
+        session.wait_for_event("RESET", seconds=SECONDS)
+        lines = [line.text for line in session.lines()]
+    proof.excerpt(lines)
+    assert "BdsDxe: starting" in "\n".join(lines)
+    assert not [line for line in lines if line.startswith(SAYS)]
