@@ -63,6 +63,16 @@ os.dup2(stream.fileno(), 1)
 os.dup2(stream.fileno(), 2)
 os.execvp(argv[0], argv)
 """
+# One entry in the native protocol, by a user that root claims to be; a sender that has ended is of no unit, so that it stays until the entry is in the journal.
+_SEND = """
+import os, socket, struct, sys
+user, entry = int(sys.argv[1]), bytes.fromhex(sys.argv[2])
+sender = (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack("3i", os.getpid(), user, user))
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.connect("/run/systemd/journal/socket")
+journal.sendmsg([entry], [sender])
+os.execvp("journalctl", ["journalctl", "--sync"])
+"""
 _KMSG = Path("/dev/kmsg")
 
 needs_journald = pytest.mark.skipif(
@@ -156,6 +166,11 @@ class Live:
     def run(self, unit: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> int:
         """Run a program as a unit and return its exit code."""
         return subprocess.run(self.command(unit, argv), env=None if env is None else {**env}, check=False).returncode
+
+    def send(self, unit: str, *fields: tuple[str, bytes], user: int = 0) -> None:
+        """Send one entry as a unit's process that is `user`'s, with a field as often as it is given (systemd's documentation, "Native Journal Protocol")."""
+        entry = b"".join(name.encode() + b"\n" + len(value).to_bytes(8, "little") + value + b"\n" for name, value in fields)
+        assert self.run(unit, [sys.executable, "-c", _SEND, str(user), entry.hex()]) == 0
 
 
 def _last_of_kernel() -> int:

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,18 +83,28 @@ class Monitor:
         eventually(lambda: [event[2:3] for event in self.events()] == [[name] for name in names], self.events)
 
 
-def occurrences(files: Path, unit: str, lines: Iterable[str | bytes], *, awk: str = "awk") -> list[tuple[str, str]]:
-    """Return event and text of each of a unit's lines that is one for the monitor, in their order; `files` are those of its package.
+Value = str | bytes
+"""What a field says; bytes come as journalctl gives what cannot be printed, a list of numbers."""
 
-    What is given as bytes comes as journalctl gives what cannot be printed, a list of numbers.
+
+def occurrences(
+    files: Path, unit: str, entries: Iterable[Value | Sequence[Value]], *, awk: str = "awk", memory: int | None = None
+) -> list[tuple[str, str]]:
+    """Return event and text of each of a unit's entries that is one for the monitor, in their order; `files` are those of its package.
+
+    An entry is its message, or all of several. The awk gets no more than `memory` bytes.
     """
     library = files / LIBRARY
     rules = [f"rule\t{line}" for line in (library / "security-events.tsv").read_text().splitlines() if line[0] != "#"]
-    messages = (line if isinstance(line, str) else list(line) for line in lines)
     sender = {"_TRANSPORT": "kernel"} if unit == "kernel" else {"_SYSTEMD_UNIT": unit}
-    said = [json.dumps({**sender, "MESSAGE": message}, separators=(",", ":")) for message in messages]
+    said = [json.dumps({**sender, "MESSAGE": _as_journalctl(entry)}, separators=(",", ":")) for entry in entries]
     done = subprocess.run(
-        [*(("busybox", "awk") if awk == "busybox" else (awk,)), "-f", library / "find-security-events.awk"],
+        [
+            *(("prlimit", f"--data={memory}") if memory else ()),
+            *(("busybox", "awk") if awk == "busybox" else (awk,)),
+            "-f",
+            library / "find-security-events.awk",
+        ],
         input="".join(f"{line}\n" for line in (*rules, *said)),
         env={**os.environ, "LC_ALL": "C"},
         capture_output=True,
@@ -102,3 +112,9 @@ def occurrences(files: Path, unit: str, lines: Iterable[str | bytes], *, awk: st
         check=True,
     )
     return [(fields[2], fields[5]) for fields in (line.split("\t") for line in done.stdout.splitlines())]
+
+
+def _as_journalctl(entry: Value | Sequence[Value]) -> object:
+    if isinstance(entry, str):
+        return entry
+    return list(entry) if isinstance(entry, bytes) else [_as_journalctl(value) for value in entry]

@@ -10,6 +10,8 @@
 BEGIN {
 	JUMP = 10
 	LONGEST = 300
+	SHORT = 512
+	PART = 4096
 	FS = "\t"
 	# Of a byte that is not printed, what stands for it; a backslash would look like an escape of JSON.
 	for (number = 0; number < 256; number++)
@@ -17,30 +19,82 @@ BEGIN {
 	character[27] = sprintf("%c", 27)
 }
 
-# journalctl gives what has bytes that are not printed, as the colours of EVerest's lines are, as a list of numbers.
-function bytes(list,	each, count, number, text) {
-	count = split(list, each, ",")
-	for (number = 1; number <= count; number++)
-		text = text character[each[number]]
+function without_colours(text) {
 	gsub(/\033\[[0-9;]*m/, "", text)
 	return text
 }
 
-function field(name,	start, rest, short) {
-	if (!(start = index($0, "\"" name "\":")))
-		return ""
-	rest = substr($0, start + length(name) + 3)
-	if (substr(rest, 1, 1) == "\"") {
-		short = substr(rest, 2, index(substr(rest, 2), "\"") - 1)
-		if (!index(short, "\\"))
+# Returns the text of a list of numbers, from `at` to before `end` of the line: so journalctl gives what has bytes that are not printed, as the colours of
+# EVerest's lines are. It is read in parts: an array of a million numbers would take more memory than the monitor may have, and an awk more
+# time for twice the text than twice the time.
+function bytes(at, end,	each, count, number, part, next_at, text) {
+	for (; at < end; at = next_at) {
+		next_at = at + PART
+		next_at = next_at < end ? next_at + index(substr($0, next_at, 4), ",") : end + 1
+		count = split(substr($0, at, next_at - 1 - at), each, ",")
+		part = ""
+		for (number = 1; number <= count; number++)
+			part = part character[each[number]]
+		text = text without_colours(part)
+	}
+	# Those that lie in two parts.
+	return without_colours(text)
+}
+
+# Returns the position of the first `mark`, a quote or a bracket, from `at` on that no backslash stands before; 0 when there is none.
+function closing(at, mark,	size, part, found) {
+	for (size = 128; length(part = substr($0, at, size)) > 1; size = size < PART ? 2 * size : size) {
+		gsub(/\\./, "..", part)
+		if (found = index(part, mark))
+			return at + found - 1
+		# A backslash at the end belongs to what follows.
+		at += size - (substr(part, size) == "\\")
+	}
+	return 0
+}
+
+# Reads the value at `at`, a string or a list of numbers, into `value`; returns the position behind it.
+function read_value(at,	string, end) {
+	string = substr($0, at, 1) == "\""
+	end = closing(at + 1, string ? "\"" : "]")
+	value = string ? substr($0, at + 1, end - at - 1) : bytes(at + 1, end)
+	return end + 1
+}
+
+# Reads the next one of a list of values, of which one ended before `at`; 0 when there is no other.
+function next_value(at) {
+	return at && substr($0, at, 1) == "," ? read_value(at + 1) : 0
+}
+
+# Returns the first value of a field. Whoever gives a field several times makes a list of it, in no order; `behind` is where that goes on for next_value(),
+# and 0 when there is one value. Fields with an underscore in front are journald's own, and no sender can give them.
+function field(name,	start, short) {
+	behind = 0
+	# Most values are short strings without anything escaped.
+	if (start = index($0, "\"" name "\":\"")) {
+		short = substr($0, start + length(name) + 4, SHORT)
+		short = substr(short, 1, index(short, "\"") - 1)
+		if (short != "" && !index(short, "\\"))
 			return short
 	}
-	if (match(rest, /^"([^"\\]|\\.)*"/))
-		return substr(rest, 2, RLENGTH - 2)
-	return match(rest, /^\[[0-9,]+\]/) ? bytes(substr(rest, 2, RLENGTH - 2)) : ""
+	return any_field(name)
+}
+
+function any_field(name,	start, several) {
+	if (!(start = index($0, "\"" name "\":")))
+		return ""
+	start += length(name) + 3
+	if (!index("\"[", substr($0, start, 1)))
+		return ""
+	several = substr($0, start, 2) ~ /^\[["[]/
+	start = read_value(start + several)
+	behind = several ? start : 0
+	return value
 }
 
 function plain(text) {
+	# No escape of JSON is longer than six characters.
+	text = substr(text, 1, 6 * LONGEST)
 	gsub(/\\u[0-9a-fA-F][0-9a-fA-F][0-9a-fA-F][0-9a-fA-F]/, "?", text)
 	gsub(/\\[nrt]/, " ", text)
 	gsub(/\\"/, "\"", text)
@@ -78,6 +132,36 @@ function judge(unit, text,	number) {
 		}
 }
 
+# Puts all values of a field into `found` and returns how many.
+function values(name, found,	count, rest) {
+	found[count = 1] = field(name)
+	rest = behind
+	while (rest = next_value(rest))
+		found[++count] = value
+	return count
+}
+
+# Returns the gravest severity that an entry gives itself; that of a notice when it gives none.
+function own_severity(	given, number, gravest) {
+	gravest = 8
+	for (number = values("PRIORITY", given); number; number--)
+		if (given[number] ~ /^[0-7]$/ && given[number] < gravest)
+			gravest = given[number]
+	return gravest == 8 ? 5 : gravest
+}
+
+# Says each event that an entry names itself, and returns how many.
+function names_itself(	name, number, severity, text, said) {
+	severity = own_severity()
+	text = plain(field("MESSAGE"))
+	for (number = values("SECURITY_EVENT", name); number; number--)
+		if (name[number] ~ /^[a-z][a-z-]*$/) {
+			happened(name[number], severity, text)
+			said++
+		}
+	return said
+}
+
 $1 == "rule" {
 	rules++
 	event[rules] = $2
@@ -98,12 +182,13 @@ $1 == "rule" {
 	before = offset
 	unit = index($0, "\"_TRANSPORT\":\"kernel\"") ? "kernel" : field("_SYSTEMD_UNIT")
 	# What the log says is not said again; journald may not know the unit of a program that has ended.
-	if (unit == "everest-security-monitor.service" || index($0, "\"SECURITY_EVENT_NUMBER\":"))
+	if (unit == "everest-security-monitor.service" || index($0, "\"SECURITY_EVENT_NUMBER\":") && field("_UID") == "0")
+		next
+	if (index($0, "\"SECURITY_EVENT\":") && field("_UID") == "0" && names_itself())
 		next
 	text = field("MESSAGE")
-	named = index($0, "\"SECURITY_EVENT\":") && field("_UID") == "0" ? field("SECURITY_EVENT") : ""
-	if (named ~ /^[a-z][a-z-]*$/)
-		happened(named, field("PRIORITY"), plain(text))
-	else
-		judge(unit, text)
+	rest = behind
+	judge(unit, text)
+	while (rest = next_value(rest))
+		judge(unit, value)
 }
