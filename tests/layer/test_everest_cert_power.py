@@ -1,17 +1,15 @@
 """The power goes at every step at which everest-cert changes the disk: a store is never half changed, and no key is lost (CERT-08).
 
-The programs that change something are reached through doors that count what they do to the store; at the step at which the power goes, the door kills the
-command with all that it started. Between two steps the store stays as it is.
+A step is what one of the programs that change something does to the store, which between two of them stays as it is.
 """
 
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from support.certificates import STORE, Certified, certified
+from support.doors import MOST, Doors, doors
 from support.layer import Bench
 from support.provisioning import share
 from support.shells import shell
@@ -19,17 +17,6 @@ from support.shells import shell
 pytestmark = pytest.mark.layer
 
 PROGRAMS = ("ln", "mktemp", "mv", "rm", "sync")
-DOOR = """#!/bin/dash
-case "$*" in
-*"$EVEREST_STORE"*)
-    steps=$(($(wc -l <"{place}/steps") + 1))
-    echo "{name}" >>"{place}/steps"
-    [ "$steps" -ne "$CUT" ] || kill -KILL 0
-    ;;
-esac
-PATH=/usr/sbin:/usr/bin:/sbin:/bin exec "{name}" "$@"
-"""
-MOST = 100
 SECC = {name: described for name, described in STORE.items() if "/cso/" in name}
 CSMS = {name: described for name, described in STORE.items() if "/csms/" in name}
 
@@ -37,12 +24,12 @@ CSMS = {name: described for name, described in STORE.items() if "/csms/" in name
 @pytest.fixture(scope="module")
 def shop(layer: Bench) -> Iterator[Certified]:
     with certified(layer, tuple(shell("dash"))) as made:
-        doors = made.box.place / "doors"
-        doors.mkdir()
-        for name in PROGRAMS:
-            (doors / name).write_text(DOOR.format(place=made.box.place, name=name))
-            (doors / name).chmod(0o755)
         yield made
+
+
+@pytest.fixture(scope="module")
+def ways(shop: Certified) -> Doors:
+    return doors(shop.box.place, PROGRAMS, about='"$EVEREST_STORE"')
 
 
 @dataclass(frozen=True)
@@ -80,31 +67,23 @@ CHANGES = {
 }
 
 
-def cut(charger: Certified, step: int, *words: str) -> bool:
+def cut(ways: Doors, charger: Certified, step: int, *words: str) -> bool:
     """Run the program until the power goes at a step; whether it came so far."""
     share(charger.tpm)
-    box = charger.box
-    steps = box.place / "steps"
-    steps.write_text("")
-    steps.chmod(0o666)
-    environment = box.environment(charger.tpm.tcti, PATH=f"{box.place}/doors:/usr/sbin:/usr/bin:/sbin:/bin", CUT=str(step))
-    command = box.command(*words, user="everest")
-    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, start_new_session=True, check=False)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode != 0
+    return ways.cut(step, charger.box.command(*words, user="everest"), charger.box.environment(charger.tpm.tcti))
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_power_cut_at_any_step_leaves_a_sound_store_and_the_next_call_goes_on(shop: Certified, change: Change) -> None:
+def test_a_power_cut_at_any_step_leaves_a_sound_store_and_the_next_call_goes_on(shop: Certified, ways: Doors, change: Change) -> None:
     whole = change.before(shop)
     before = whole.files
-    assert not cut(whole, MOST, *change.words(whole))
+    assert not cut(ways, whole, MOST, *change.words(whole))
     after = whole.files
     assert before != after
     for step in range(1, MOST):
         charger = change.before(shop)
         words = change.words(charger)
-        came_so_far = cut(charger, step, *words)
+        came_so_far = cut(ways, charger, step, *words)
         left = {name: content for name, content in charger.files.items() if "/.everest-cert." not in name}
         for name, content in left.items():
             assert content in (before.get(name), after.get(name)), name
