@@ -14,7 +14,7 @@ import pytest
 from support.journald import eventually, needs_journald
 from support.layer import Bench
 from support.monitor import Monitor
-from support.provisioning import charger, put_programs, share
+from support.provisioning import charger, share
 from support.reference import require
 from support.shells import shell
 from support.tpm import SoftwareTpm, software_tpm
@@ -37,14 +37,6 @@ nsenter --target $peer --net sh -euc 'ip address add 192.0.2.2/24 dev outside; i
 kill $peer
 """
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-
-
-@pytest.fixture
-def monitor(layer: Bench, tmp_path: Path) -> Monitor:
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    put_programs(layer, programs)
-    return Monitor(layer.package("everest-security-monitor").files, tmp_path, programs / "everest-cert")
 
 
 @pytest.fixture

@@ -5,22 +5,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
-from support.certificates import Certified, certified
+from support.certificates import Certified
 from support.layer import Bench, contents
 from support.provisioning import library_of, manual_of, program_of
-from support.shells import SHELLS, shell
 
 pytestmark = pytest.mark.layer
-
-
-@pytest.fixture(scope="module", params=SHELLS)
-def shop(layer: Bench, request: pytest.FixtureRequest) -> Iterator[Certified]:
-    with certified(layer, tuple(shell(request.param))) as made:
-        yield made
 
 
 @pytest.fixture

@@ -30,11 +30,6 @@ def files(layer: Bench) -> Path:
     return layer.package("everest-security-monitor").files
 
 
-@pytest.fixture
-def monitor(files: Path, tmp_path: Path) -> Monitor:
-    return Monitor(files, tmp_path, tmp_path / "everest-cert")
-
-
 @awks
 @pytest.mark.parametrize(
     "values",

@@ -15,6 +15,24 @@ from support.shells import shell
 PROGRAM = "usr/libexec/everest-secure/everest-security-monitor"
 LIBRARY = "usr/lib/everest-secure"
 HARMLESS = ("everest.service", "session started")
+SIGNATURE = (
+    "rauc.service",
+    "Installation 1 failed: signature verification failed: Verify error: self-signed certificate in certificate chain",
+)
+REFUSED = ("kernel", "everest-firewall: refused: IN=eth0 OUT= MAC=52:54 SRC=10.0.0.9 DST=10.0.0.2 PROTO=TCP SPT=40000 DPT=22")
+PROVOKED: Mapping[str, tuple[str, str]] = {
+    "update-signature-refused": SIGNATURE,
+    "packet-refused": REFUSED,
+    "tls-handshake-failed": (
+        "everest-mqtt-api.service",
+        "1795000000: OpenSSL Error[0]: error:0A0000C7:SSL routines::peer did not return a certificate",
+    ),
+    "authentication-failed": ("mosquitto.service", "1795000000: Client auto-1 disconnected, not authorised."),
+    "key-fallback": ("everest.service", "2026-11-28 [ERRO] evse_security :: Unable to load OSSL_PROVIDER: tpm2"),
+    "messages-dropped": ("systemd-journald.service", "Suppressed 421 messages from mosquitto.service"),
+    "integrity-violated": ("kernel", "device-mapper: verity: 254:1: data block 5 is corrupted"),
+}
+"""Of each event that a program's line is, who says it and how."""
 
 
 @dataclass
