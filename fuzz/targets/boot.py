@@ -19,6 +19,7 @@ from everest_secure.parse.authenticode import verify_program
 from everest_secure.parse.elf import read_elf
 from everest_secure.parse.kconfig import parse_kconfig
 from everest_secure.parse.kernel_image import kernel_configuration
+from everest_secure.parse.uki_addons import added_words
 from fuzz.target import target
 from fuzz.targets.file_systems import little_tree, read
 from support.elf import Program
@@ -31,18 +32,20 @@ def _programs(work: Path) -> Iterator[bytes]:
     (work / "stub").write_bytes(efi_stub().read_bytes())
     tool("objcopy", "--strip-all", work / "stub", work / "program")
     yield (work / "program").read_bytes()
+    yield unified_kernel(work / "x.addon.efi", {".cmdline": b"quiet", ".dtb": b"tree"}, stub=work / "program").read_bytes()
     yield signed_program(work / "program").read_bytes()
 
 
 @target(seeds=_programs)
 def pe(data: bytes) -> None:
-    """EFI programs and their Authenticode signatures."""
+    """EFI programs, their Authenticode signatures, and what they add as addons of systemd-stub."""
     blob = from_bytes(data, "input")
     found = open_efi_program(blob, 0)
     if found and isinstance(found.facts, EfiProgram):
         verify_program(blob, found.facts)
         loaders.is_systemd_boot(found.facts)
         loaders.is_grub(found.facts)
+        added_words(found)
 
 
 def _kernels(work: Path) -> Iterator[bytes]:

@@ -4,19 +4,17 @@ systemd-stub appends an SMBIOS string, with secure boot too. The kernel can be k
 generators cannot, as they read everything: another root hash, units that are masked, credentials. So what runs before them has to look.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 from everest_secure.checks.common import entries_of, installed_entries, place_of
+from everest_secure.checks.contents import digest
 from everest_secure.checks.core import Boot, Bundle, Location, Notes, Scope, check
 from everest_secure.image.artefact import Artefact
-from everest_secure.image.blob import Blob
 from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.uki_stub import FIRMWARE_WORDS
 from everest_secure.policy.parameters import Parameters
 
 _INIT = "/init"
-_CHUNK = 1024 * 1024
 _OTHER_STUB = "or build the UKI with a stub that appends nothing (systemd before 254)"
 
 
@@ -51,12 +49,12 @@ everest-secure-initramfs, {_OTHER_STUB}."
                 _judge_init(where, _init_digest(initrd, known) if initrd else "", policy.initrd_inits, note)
 
 
-def _judge_init(place: Location, digest: str, accepted: tuple[str, ...], note: Notes) -> None:
+def _judge_init(place: Location, found: str, accepted: tuple[str, ...], note: Notes) -> None:
     """Note whether the first program of an initrd, if there is one, is one that looks behind the `--`."""
-    if digest and digest in accepted:
-        note.saw(f"{place}: refuses words behind '--' (SHA-256 {digest})")
+    if found and found in accepted:
+        note.saw(f"{place}: refuses words behind '--' (SHA-256 {found})")
         return
-    looks = f"the initrd's {_INIT} (SHA-256 {digest}) is none that is known to look" if digest else f"no initrd with an {_INIT} looks"
+    looks = f"the initrd's {_INIT} (SHA-256 {found}) is none that is known to look" if found else f"no initrd with an {_INIT} looks"
     what = f"systemd reads the words from SMBIOS ({FIRMWARE_WORDS}) that systemd-stub appends behind '--', and {looks} for them before"
     remedy = (
         f"Start from everest-secure-initramfs, or read this {_INIT} and list its SHA-256 under 'initrd_inits' if it starts nothing when a word \
@@ -70,17 +68,10 @@ def _init_digest(initrd: Artefact, known: list[tuple[Artefact, str]]) -> str:
 
     A disk holds the same initrd in several UKIs: `known` gathers those that were unpacked, with what was found.
     """
-    for other, digest in known:
+    for other, found in known:
         if initrd.same_content(other):
-            return digest
+            return found
     node = initrd.tree.resolve(_INIT) if initrd.tree else None
-    digest = _digest(initrd.tree.blob(node)) if initrd.tree and node and node.is_file else ""
-    known.append((initrd, digest))
-    return digest
-
-
-def _digest(blob: Blob) -> str:
-    found = hashlib.sha256()
-    for start in range(0, blob.size, _CHUNK):
-        found.update(blob.read(start, min(_CHUNK, blob.size - start)))
-    return found.hexdigest()
+    found = digest(initrd.tree.blob(node)) if initrd.tree and node and node.is_file else ""
+    known.append((initrd, found))
+    return found

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.fit import Fit
-from everest_secure.image.pe import AUTHENTICODE, EfiProgram
+from everest_secure.image.pe import AUTHENTICODE
 from everest_secure.image.tree import Tree
 from everest_secure.image.uki import Uki
 from everest_secure.parse.cmdline import CommandLine, parse_cmdline
+from everest_secure.parse.uki_addons import added_words
 from everest_secure.parse.uki_stub import appends_firmware_words
 
 _LOADER_ENTRIES = ("/loader/entries", "/boot/loader/entries")
@@ -25,7 +26,6 @@ _MENUS = (
     ("/grub2/grub.cfg", "linux"),
 )
 _PLAIN = ("/cmdline.txt",)
-_MAX_ADDED = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class BootEntry:
 def boot_entries(container: Artefact) -> tuple[BootEntry, ...]:
     """Return every command line of a disk, in the order of its artefacts."""
     found: list[BootEntry] = []
-    added = " ".join(_addons(container))
+    added = added_words(container)
     for artefact in container.walk():
         if isinstance(artefact.facts, Uki):
             found += _profiles(artefact, artefact.facts, added)
@@ -70,17 +70,6 @@ def _profiles(artefact: Artefact, uki: Uki, added: str) -> Iterator[BootEntry]:
     for text in uki.cmdlines or ("",):
         line = parse_cmdline(f"{text} {added}")
         yield BootEntry(artefact.name, "", 0, line, authenticated=signed, firmware_appends=appends, initrds=initrds)
-
-
-def _addons(container: Artefact) -> Iterator[str]:
-    """Yield what addons add to the command line of UKIs: EFI programs with `.cmdline` and without a kernel (systemd-stub(7)).
-
-    Which UKI one is for is its directory's matter; here each is for all of the disk.
-    """
-    for artefact in container.walk():
-        section = artefact.facts.section(".cmdline") if isinstance(artefact.facts, EfiProgram) else None
-        if section is not None and section.content.size <= _MAX_ADDED:
-            yield section.content.read(0, section.content.size).rstrip(b"\0").decode("utf-8", "replace").strip()
 
 
 def _configurations(name: str, fit: Fit) -> Iterator[BootEntry]:

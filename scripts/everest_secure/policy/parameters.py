@@ -112,6 +112,8 @@ class Parameters:
     """PEM files with the certificates of the product's db, or of the keys that its U-Boot requires; relative to the file that names them (BOOT-01)."""
     initrd_inits: tuple[str, ...]
     """SHA-256 of programs `/init` of an initrd that somebody has read: they start nothing when a word follows the `--` of the command line (BOOT-03)."""
+    addon_sections: tuple[str, ...]
+    """SHA-256 of what addons of systemd-stub may bring to a signed UKI: the content of a section such as `.initrd` or `.cmdline` (BOOT-03)."""
     watchdog_seconds: int
     """Seconds after which the hardware watchdog resets a frozen charger, at most (BOOT-05)."""
     reboot_watchdog_seconds: int

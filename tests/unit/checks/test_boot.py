@@ -1,5 +1,6 @@
 """Disks with real verity roots and UKIs: what the command line says of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ def disk(
     *,
     entry: str = "",
     signed: bool = True,
-    addon: str = "",
+    addon: tuple[str, bytes] | None = None,
+    listed: bool = True,
     place: str = ADDONS,
     environment: Path | None = None,
 ) -> dict[str, list[CheckResult]]:
@@ -54,19 +56,21 @@ def disk(
         (directory / "entry.conf").write_text(entry.format(hash=slot[1]))
         tool("mcopy", "-i", esp, directory / "entry.conf", "::/loader/entries/entry.conf")
     if addon:
-        made = unified_kernel(directory / "x.addon.efi", {".cmdline": addon.encode()})
+        made = unified_kernel(directory / "x.addon.efi", dict([addon]))
         tool("sbsign", "--key", directory / "key.pem", "--cert", directory / "cert.pem", "--output", made, made)
         tool("mmd", "-i", esp, *(f"::{path}" for path in (ADDONS, "/loader/addons")))
         tool("mcopy", "-i", esp, made, f"::{place}/x.addon.efi")
     image = gpt_disk(
         directory / "disk.raw", {"efi-a": esp, "rootfs-a": slot[0], "rootfs-b": None} | ({"uboot-env": environment} if environment else {})
     )
+    allowed = [tool("sha256sum", stdin=addon[1]).split()[0].decode()] if addon and listed else []
+    policy = replace(production(), addon_sections=tuple(allowed))
     checks.load()
     ((_, boot),) = [entry for scope, entries in find_subjects([open_artefact(image)]).items() if scope.name == "BOOT" for entry in entries]
     entries = [each for each in registered() if each.scope.name == "BOOT"]
     found: dict[str, list[CheckResult]] = {}
     for each in entries:
-        found.setdefault(each.requirement, []).append(run_check(each, boot, "disk.raw", production()))
+        found.setdefault(each.requirement, []).append(run_check(each, boot, "disk.raw", policy))
     return found
 
 
@@ -153,11 +157,26 @@ def test_a_loader_entry_is_covered_by_no_signature(slot: tuple[Path, str], tmp_p
 
 @pytest.mark.parametrize("place", [ADDONS, "/loader/addons"])
 @pytest.mark.parametrize(
-    ("addon", "requirements"),
-    [("quiet", set()), ("rw", {"FS-01"}), ("mitigations=off", {"KERN-01"}), ("init=/bin/sh", {"BOOT-03", "NET-07"})],
+    ("words", "requirements"),
+    [(b"quiet", set()), (b"rw", {"FS-01"}), (b"mitigations=off", {"KERN-01"}), (b"init=/bin/sh", {"BOOT-03", "NET-07"})],
 )
-def test_what_a_signed_addon_adds_counts(slot: tuple[Path, str], tmp_path: Path, addon: str, requirements: set[str], place: str) -> None:
-    assert broken(disk(tmp_path, slot, GOOD, addon=addon, place=place)) == requirements
+def test_the_words_of_a_listed_addon_are_judged_with_the_command_line(
+    slot: tuple[Path, str], tmp_path: Path, words: bytes, requirements: set[str], place: str
+) -> None:
+    assert broken(disk(tmp_path, slot, GOOD, addon=(".cmdline", words), place=place)) == requirements
+
+
+@pytest.mark.parametrize("place", [ADDONS, "/loader/addons"])
+@pytest.mark.parametrize("addon", [(".cmdline", b"quiet"), (".initrd", b"archive"), (".dtb", b"tree"), (".ucode", b"code")])
+def test_a_signed_addon_that_the_policy_does_not_list_fails(
+    slot: tuple[Path, str], tmp_path: Path, addon: tuple[str, bytes], place: str
+) -> None:
+    assert broken(disk(tmp_path, slot, GOOD, addon=addon, listed=False, place=place)) == {"BOOT-03"}
+
+
+def test_an_addon_with_more_words_than_are_read_is_an_error(slot: tuple[Path, str], tmp_path: Path) -> None:
+    results = disk(tmp_path, slot, GOOD, addon=(".cmdline", b" " * 65536 + b"init=/bin/sh"))
+    assert Outcome.ERROR in {result.outcome for result in results["BOOT-03"]}
 
 
 def test_a_uki_that_nobody_signed_authenticates_nothing(slot: tuple[Path, str], tmp_path: Path) -> None:
