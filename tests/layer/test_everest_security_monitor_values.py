@@ -12,6 +12,7 @@ import pytest
 
 from support.journald import eventually, installed_awks, live_journal, needs_journald
 from support.layer import Bench
+from support.monitor import REFUSED as PACKET
 from support.monitor import Monitor, Value, occurrences
 
 pytestmark = pytest.mark.layer
@@ -84,6 +85,26 @@ def test_no_value_ends_before_its_end_or_makes_another(files: Path, awk: str, le
 )
 def test_values_without_end_neither_hide_an_event_nor_take_the_memory_of_the_monitor(files: Path, awk: str, values: list[Value]) -> None:
     assert occurrences(files, UNIT, [values, REFUSED], awk=awk, memory=LIMIT) == [EVENT, EVENT]
+
+
+@needs_journald
+@awks
+def test_an_entry_for_which_the_memory_does_not_suffice_is_told_and_hides_nothing_behind_it(monitor: Monitor, awk: str) -> None:
+    program = monitor.directory / "awk"
+    program.write_text(f'#!/bin/sh\nexec {awk}{" awk" if awk == "busybox" else ""} "$@"\n')
+    program.chmod(0o755)
+    monitor.environment |= {"EVEREST_AWK": str(program), "EVEREST_SECURITY_TICK": "1"}
+    monitor.journal.add((UNIT, REFUSED), ("sh.service", "\x01" * MIB), *[("sh.service", "x" * 5000)] * 2, PACKET)
+    with monitor.following(memory=LIMIT):
+        seen = ["update-signature-refused", "messages-dropped", "packet-refused"]
+        monitor.see(*seen)
+        monitor.journal.seconds += 100
+        monitor.journal.clock += 100
+        monitor.journal.add(("everest.service", "Unable to load OSSL_PROVIDER: tpm2"))
+        monitor.see(*seen, "messages-dropped", "key-fallback")
+    events = monitor.events()
+    assert events[1][5] == "what sh.service said is too long to be looked at"
+    assert [event[4] for event in events] == ["1", "1", "1", "2", "1"]
 
 
 @needs_journald

@@ -71,8 +71,10 @@ class Monitor:
         return [*shell(self.sh), self.files / PROGRAM]
 
     @contextmanager
-    def following(self) -> Iterator[None]:
-        with beside_journald(self.said, [*self.command, "follow"], self.environment):
+    def following(self, memory: int | None = None) -> Iterator[None]:
+        """Let it follow its journal; each of its processes gets no more than `memory` bytes."""
+        limit = ("prlimit", f"--data={memory}") if memory else ()
+        with beside_journald(self.said, [*limit, *self.command, "follow"], self.environment):
             yield
 
     @contextmanager

@@ -53,8 +53,14 @@ function closing(at, mark,	size, part, found) {
 	return 0
 }
 
-# Reads the value at `at`, a string or a list of numbers, into `value`; returns the position behind it.
+# Reads the value at `at`, a string or a list of numbers, into `value`; returns the position behind it. Of one that is too long for it, journalctl without
+# `--all` says `null`.
 function read_value(at,	string, end) {
+	if (substr($0, at, 4) == "null") {
+		value = ""
+		left_out = 1
+		return at + 4
+	}
 	string = substr($0, at, 1) == "\""
 	end = closing(at + 1, string ? "\"" : "]")
 	value = string ? substr($0, at + 1, end - at - 1) : bytes(at + 1, end)
@@ -84,9 +90,9 @@ function any_field(name,	start, several) {
 	if (!(start = index($0, "\"" name "\":")))
 		return ""
 	start += length(name) + 3
-	if (!index("\"[", substr($0, start, 1)))
+	if (!index("\"[n", substr($0, start, 1)))
 		return ""
-	several = substr($0, start, 2) ~ /^\[["[]/
+	several = substr($0, start, 2) ~ /^\[["[n]/
 	start = read_value(start + several)
 	behind = several ? start : 0
 	return value
@@ -186,9 +192,12 @@ $1 == "rule" {
 		next
 	if (index($0, "\"SECURITY_EVENT\":") && field("_UID") == "0" && names_itself())
 		next
+	left_out = 0
 	text = field("MESSAGE")
 	rest = behind
 	judge(unit, text)
 	while (rest = next_value(rest))
 		judge(unit, value)
+	if (left_out)
+		happened("messages-dropped", 4, "what " unit " said is too long to be looked at")
 }
