@@ -6,12 +6,12 @@ Run by `make boot`, after `make demo`, as root.
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
 
-from support.authority import issue
-from support.container import REBOOTED, boot
+from support.container import IN_A_CONTAINER, REBOOTED, boot
 from support.layer import Bench
 from support.mqtt import make_certificates
+
+from .conftest import Witness
 
 pytestmark = pytest.mark.boot
 
@@ -106,7 +106,10 @@ def test_a_boot_that_hangs_is_ended(image: Path, tmp_path: Path) -> None:
     assert outcome.status == REBOOTED
 
 
-def test_the_mqtt_api_is_off_until_it_is_started_and_off_again_when_its_time_is_over(image: Path, layer: Bench, tmp_path: Path) -> None:
+@pytest.mark.proves("NET-02")
+def test_the_mqtt_api_is_off_until_it_is_started_and_off_again_when_its_time_is_over(
+    image: Path, layer: Bench, tmp_path: Path, proof: Witness
+) -> None:
     pki = tmp_path / "pki"
     pki.mkdir()
     make_certificates(pki)
@@ -139,32 +142,5 @@ until {IDENTIFIED} || [ $((tries += 1)) -gt 40 ]; do sleep 0.5; done 2>/dev/null
 timeout 3 mosquitto_sub -h 192.0.2.1 -p 1883 -C 1 -W 2 -t '#' >/dev/null 2>&1 || echo closed""",
     )
     assert outcome.probe.split() == ["inactive", "active", "open", "inactive", "inactive", "inactive", "0"]
+    proof.excerpt([IN_A_CONTAINER, *outcome.probe.splitlines(), *outcome.outside.splitlines()])
     assert outcome.outside.splitlines() == [f"{TOPIC} charging", "refused", "closed"]
-
-
-def test_a_revoked_certificate_is_gone_the_service_another_and_the_event_seen_once(image: Path, layer: Bench, tmp_path: Path) -> None:
-    probe = f"""everest-cert install ca mo /root.pem | sed 's/.*: //'
-before=$(systemctl show -p InvocationID everest.service)
-everest-cert revoke $digest | tail -n 1
-[ "$before" != "$(systemctl show -p InvocationID everest.service)" ] && systemctl is-active everest.service
-wc -c <{STORE}/ca/mo/MO_ROOT_CA.pem
-until everest-security-monitor show | grep -q certificate-revoked; do sleep 1; done
-everest-security-monitor show | grep certificate- | cut -f 3,4,5,6
-systemctl poweroff --force --no-block"""
-    root = issue("MO Root", authority=True)
-    digest = root.certificate.fingerprint(SHA256()).hex()
-    names = ("everest-tpm", "everest-cert", "everest-security-monitor")
-    outcome = boot(
-        image,
-        tmp_path,
-        probe=f"PATH=$PATH:/usr/libexec/everest-secure digest={digest}\n{probe}",
-        files={"root.pem": root.pem},
-        trees=tuple(layer.package(name).files for name in names),
-    )
-    installed, written, active, size, *events = outcome.probe.splitlines()
-    assert installed == f"root 'CN=MO Root', SHA-256 {digest}"
-    assert (written, active, size) == (f"{STORE}/ca/mo/MO_ROOT_CA.pem: written without it", "active", "0")
-    assert events == [
-        f"certificate-installed\t5\t1\t{STORE}/ca/mo/MO_ROOT_CA.pem: {installed}",
-        f"certificate-revoked\t5\t1\trevoked 'CN=MO Root', SHA-256 {digest}",
-    ]

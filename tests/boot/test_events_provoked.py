@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from support.authority import issue
-from support.container import boot
+from support.container import IN_A_CONTAINER, boot
 from support.layer import Bench
 from support.mqtt import make_certificates
 from support.reference import require
+
+from .conftest import Witness
 
 pytestmark = pytest.mark.boot
 
@@ -85,8 +87,9 @@ def forged(place: Path, image: Path) -> None:
     (bundles / "unsigned.raucb").write_bytes(made.read_bytes()[:-8] + bytes(8))
 
 
+@pytest.mark.proves("LOG-03", "CERT-04")
 def test_what_is_provoked_once_is_found_once_in_what_the_real_programs_say_and_is_in_the_log(
-    image: Path, layer: Bench, tmp_path: Path
+    image: Path, layer: Bench, tmp_path: Path, proof: Witness
 ) -> None:
     require("openssl", "rauc", "mksquashfs")
     pki = tmp_path / "pki"
@@ -120,6 +123,7 @@ openssl s_client -connect 192.0.2.1:8883 -tls1_1 -cipher DEFAULT@SECLEVEL=0 </de
 touch root/outside-is-done""",
     )
     found, told = ([line.split("\t") for line in part.splitlines() if "\t" in line] for part in outcome.probe.split("\n==\n"))
+    proof.excerpt([IN_A_CONTAINER, *(f"{event}: {text}" for event, _, text in told)])
     assert {event for event, _ in found} == set(PROVOKED)
     for event, reasons in PROVOKED.items():
         texts = [text for name, text in found if name == event]

@@ -14,6 +14,8 @@ import pytest
 from support.booted import DISK, LACKING
 from support.reference import require
 
+IN_A_CONTAINER = "(in a container: the image's own systemd and programs, and the kernel of the computer)"
+"""First line of what a scenario here has to show."""
 SLOT = "rootfs-a"
 SECTOR = 512
 SECONDS = 120

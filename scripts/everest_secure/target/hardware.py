@@ -12,6 +12,8 @@ from everest_secure.target.port import MANAGEMENT, PLC, Cable
 
 CABLES = (MANAGEMENT, PLC)
 """In the order of the machine's slots, so that the kernel calls them eth0 and eth1."""
+BELOW_MIB = 1
+"""The first MiB of the memory, which is the firmware's own."""
 PROCESSOR = {Accelerator.KVM: "host", Accelerator.TCG: "max"}
 
 
@@ -40,8 +42,11 @@ def board(
     ]
 
 
-def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int]) -> list[Argument]:
-    """Return what the board of a charger carries: disk, TPM, two network ports, watchdog, display, USB. `tpm` and `taps` are descriptors."""
+def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int], emptied: bool) -> list[Argument]:
+    """Return what the board of a charger carries: disk, TPM, two network ports, watchdog, display, USB. `tpm` and `taps` are descriptors.
+
+    `emptied` overwrites the memory at each reset.
+    """
     return [
         *("-drive", f"if=none,id=disk,{_disk(machine)}"),
         *("-device", "virtio-blk-pci,drive=disk,addr=0x3"),
@@ -52,6 +57,7 @@ def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int]) -> list[Ar
         *("-device", "VGA", "-device", "qemu-xhci,id=usb"),
         *(word for text in machine.oem_strings for word in ("-smbios", f"type=11,value={text.replace(',', ',,')}")),
         *_second(machine.second_disk),
+        *(("-device", f"loader,file={_value(machine.empty_memory)},addr={BELOW_MIB << 20:#x},force-raw=on") if emptied else ()),
         *(() if machine.restarts else ("-no-reboot",)),
     ]
 

@@ -14,8 +14,8 @@ from everest_secure.target import port
 from everest_secure.target.accelerator import choose
 from everest_secure.target.console import Line
 from everest_secure.target.emulator import Emulator, started, wait
-from everest_secure.target.hardware import CABLES, Channels, board, devices, variables
-from everest_secure.target.machine import Machine, Network
+from everest_secure.target.hardware import BELOW_MIB, CABLES, Channels, board, devices, variables
+from everest_secure.target.machine import Accelerator, Machine, Network
 from everest_secure.target.port import Port
 
 OFF_SECONDS = 180.0
@@ -124,6 +124,12 @@ def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) 
         ports = {cable: stack.enter_context(port.opened(cable)) for cable in cables}
         tpm = stack.enter_context(_tpm(machine))
         taps = {cable: opened.descriptor for cable, opened in ports.items()}
+        # QEMU keeps what it translated of the system before; where firmware has its data in the same pages, each write to them goes through all of
+        # that, and a restart takes minutes or for ever. What is overwritten is forgotten.
+        emptied = machine.restarts and accelerator is Accelerator.TCG
+        if emptied:
+            with machine.empty_memory.open("wb") as file:
+                file.truncate((machine.memory - BELOW_MIB) << 20)
 
         def command(channels: Channels) -> Sequence[Argument]:
             bare = board(
@@ -134,7 +140,7 @@ def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) 
                 memory=machine.memory,
                 processors=machine.processors,
             )
-            return [*bare, *devices(machine, tpm=tpm.descriptor, taps=taps)]
+            return [*bare, *devices(machine, tpm=tpm.descriptor, taps=taps, emptied=emptied)]
 
         log = _next_log(machine)
         emulator = stack.enter_context(started(command, log, inherits=[tpm.descriptor, *taps.values()]))
