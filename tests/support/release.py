@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from everest_secure.paths import data
 from support.archive import packed
@@ -102,7 +102,8 @@ class Parts:
             programs[f"Linux/everest-{slot}.efi"] = uki
         programs["BOOT/BOOTX64.EFI"] = programs["Linux/everest-a.efi"]
         tool("mkfs.vfat", "-C", image, "8192")
-        tool("mmd", "-i", image, "::/EFI", *sorted({f"::/EFI/{name.partition('/')[0]}" for name in programs}))
+        directories = {str(parent) for name in programs for parent in PurePosixPath("/EFI", name).parents if parent.name}
+        tool("mmd", "-i", image, *(f"::{name}" for name in sorted(directories)))
         for name, program in programs.items():
             tool("mcopy", "-i", image, program, f"::/EFI/{name}")
         return image

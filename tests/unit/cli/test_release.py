@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from everest_secure.errors import ExitCode
-from support.images import efi_stub
+from support.images import efi_stub, ram_disk_with_init, unified_kernel
 from support.release import BILL, BOOT, REPORT, Authorities, Parts, everest_secure, lists, make_parts, policy_file
 
 DECIDED = {"pass", "evidence present", "not applicable"}
@@ -95,6 +95,12 @@ def _program_of_the_workshop(release: Release, folder: Path, work: Path) -> None
     release.parts.disk(folder, release.parts.efi(work / "efi.img", others={"tools/shell.efi": program}))
 
 
+def _addon(release: Release, folder: Path, work: Path) -> None:
+    addon = unified_kernel(work / "x.addon.efi", {".initrd": ram_disk_with_init(work / "initrd.d", b"#!/bin/sh\n")})
+    release.parts.authorities.sign_program(addon)
+    release.parts.disk(folder, release.parts.efi(work / "efi.img", others={"Linux/everest-a.efi.extra.d/x.addon.efi": addon}))
+
+
 def _altered_root(release: Release, folder: Path, work: Path) -> None:
     image, raw = work / "rootfs.img", bytearray(release.parts.root.read_bytes())
     raw[-4096] ^= 1
@@ -107,6 +113,7 @@ FAULTS = [
     Fault("the bundle is signed by the workshop", _bundle_of_the_workshop, ExitCode.FINDINGS, {"RAUC-03": "fail"}),
     Fault("an EFI program is not signed", _unsigned_program, ExitCode.FINDINGS, {"BOOT-01": "fail"}),
     Fault("an EFI program is signed by the workshop", _program_of_the_workshop, ExitCode.FINDINGS, {"BOOT-01": "fail"}),
+    Fault("a signed addon brings an initial RAM disk", _addon, ExitCode.FINDINGS, {"BOOT-03": "fail"}),
     Fault("a hash tree was altered", _altered_root, ExitCode.FINDINGS, {"FS-02": "fail"}),
     Fault("there is no bill of materials", lambda _, folder, __: (folder / BILL).unlink(), ExitCode.FINDINGS, {"SUP-01": "fail"}),
     Fault("there is no report of vulnerabilities", lambda _, folder, __: (folder / REPORT).unlink(), ExitCode.FINDINGS, {"SUP-02": "fail"}),
