@@ -87,6 +87,13 @@ def test_values_without_end_neither_hide_an_event_nor_take_the_memory_of_the_mon
     assert occurrences(files, UNIT, [values, REFUSED], awk=awk, memory=LIMIT) == [EVENT, EVENT]
 
 
+@awks
+@pytest.mark.parametrize("values", [[None, REFUSED], [REFUSED, None], [None, REFUSED.encode(), None]])
+def test_a_value_that_journalctl_leaves_out_is_told_and_hides_no_other(files: Path, awk: str, values: list[Value]) -> None:
+    told = ("messages-dropped", f"what {UNIT} said is too long to be looked at")
+    assert occurrences(files, UNIT, [None, values, "Installing"], awk=awk) == [told, EVENT, told]
+
+
 @needs_journald
 @awks
 def test_an_entry_for_which_the_memory_does_not_suffice_is_told_and_hides_nothing_behind_it(monitor: Monitor, awk: str) -> None:

@@ -103,8 +103,8 @@ class Monitor:
         eventually(lambda: [event[2:3] for event in self.events()] == [[name] for name in names], self.events)
 
 
-Value = str | bytes
-"""What a field says; bytes come as journalctl gives what cannot be printed, a list of numbers."""
+Value = str | bytes | None
+"""What a field says; bytes come as journalctl gives what cannot be printed, a list of numbers, and None is what it leaves out for its length."""
 
 
 def occurrences(
@@ -135,6 +135,6 @@ def occurrences(
 
 
 def _as_journalctl(entry: Value | Sequence[Value]) -> object:
-    if isinstance(entry, str):
+    if entry is None or isinstance(entry, str):
         return entry
     return list(entry) if isinstance(entry, bytes) else [_as_journalctl(value) for value in entry]

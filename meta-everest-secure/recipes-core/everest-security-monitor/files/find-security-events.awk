@@ -41,7 +41,7 @@ function bytes(at, end,	each, count, number, part, next_at, text) {
 	return without_colours(text)
 }
 
-# Returns the position of the first `mark`, a quote or a bracket, from `at` on that no backslash stands before; 0 when there is none.
+# Returns the position of the first `mark`, a quote or a bracket, from `at` on that is not escaped; 0 when there is none.
 function closing(at, mark,	size, part, found) {
 	for (size = 128; length(part = substr($0, at, size)) > 1; size = size < PART ? 2 * size : size) {
 		gsub(/\\./, "..", part)
