@@ -34,10 +34,13 @@ def test_the_updater_knows_itself_by_its_key_and_the_server_by_one_authority(lay
     assert values["ssl_key"] == "/var/lib/rauc-hawkbit/client.key.pem"
     assert not {"auth_token", "gateway_token"} & values.keys()
     unit = (package.files / UNITS / "rauc-hawkbit-updater.service.d/50-everest-hawkbit.conf").read_text().splitlines()
-    assert "BindReadOnlyPaths=/etc/rauc-hawkbit-updater/server-ca.pem:/etc/ssl/certs/ca-certificates.crt" in unit
+    assert "BindReadOnlyPaths=/etc/rauc-hawkbit-updater/authorities:/etc/ssl/certs" in unit
     assert "CapabilityBoundingSet=" in unit
     assert "SystemCallFilter=@system-service" in unit
-    assert contents(package)["/etc/rauc-hawkbit-updater/server-ca.pem"] == 0o644
+    (authorities,) = (package.files / "etc/rauc-hawkbit-updater/authorities").iterdir()
+    assert authorities.name == "ca-certificates.crt"
+    assert authorities.read_text() == Path(settings["EVEREST_HAWKBIT_CA"]).read_text()
+    assert contents(package)["/etc/rauc-hawkbit-updater/authorities/ca-certificates.crt"] == 0o644
 
 
 def test_it_restarts_the_machine_only_where_the_product_says_so(layer: Bench, settings: dict[str, str]) -> None:

@@ -1,24 +1,21 @@
 """EVerest at the pinned commit, and what its own manifests and schemas say of a configuration."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from everest_secure.build import upstream
 from everest_secure.build.kas import Kas
 from support.kas import KAS_DIRECTORY
 from support.layer import Bench
+from support.upstream_code import check_out
 
 COMPONENTS = "lib/everest/ocpp/config/v2/component_config/standardized"
 PROFILES = "lib/everest/ocpp/config/v16/profile_schemas"
@@ -28,17 +25,7 @@ def fetch(place: Path) -> Path:
     """Check EVerest out at the pinned commit, or skip the test; mirrors named by GITCONFIG_FILE or KAS_PREMIRRORS serve as well."""
     configuration = Kas((KAS_DIRECTORY / "base.yml",), KAS_DIRECTORY.parent).configuration()
     (repository,) = (each for each in configuration.repositories if each.name == "EVerest")
-    if upstream.unreachable([repository], environment=os.environ):
-        pytest.skip(f"upstream is out of reach: {upstream.hosts([repository])}")
-    url = upstream.mirrored(repository.url, os.environ.get("KAS_PREMIRRORS", ""))
-    environment = {**os.environ, **upstream.git_settings(os.environ)}
-    for arguments in (
-        ["init", "--quiet", "."],
-        ["fetch", "--quiet", "--depth", "1", url, repository.revision],
-        ["checkout", "--quiet", "FETCH_HEAD"],
-    ):
-        subprocess.run(["git", *arguments], cwd=place, env=environment, check=True)
-    return place
+    return check_out(repository, place)
 
 
 @dataclass(frozen=True, slots=True)

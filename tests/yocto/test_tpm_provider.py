@@ -9,71 +9,17 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from everest_secure.build import upstream
-from everest_secure.build.configuration import Repository
-from support.layer import bench
 from support.tpm import SoftwareTpm, software_tpm
+from support.tpm_provider import compiled, fetch, patch
 
 pytestmark = [
     pytest.mark.yocto,
     pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing"),
 ]
 
-PROVIDER = Repository("tpm2-openssl", "https://github.com/tpm2-software/tpm2-openssl", "tpm2-openssl", "1.3.0")
-"""The release of which EVerest's layer has the recipe."""
-RECIPE = """LICENSE = "BSD-3-Clause"
-LIC_FILES_CHKSUM = ""
-S = "{code}"
-"""
-DEFINED = ("-DNDEBUG", "-D_GNU_SOURCE", '-DPACKAGE_VERSION="1.3.0"', '-DVERSION="1.3.0"')
-LIBRARIES = ("-ltss2-esys", "-ltss2-tctildr", "-ltss2-mu", "-lcrypto", "-lm")
 TPM_RC_LOCKOUT = 0x921
 CUTS = 10
 """More than any TPM forgives by default, software TPMs included."""
-
-
-def fetch(place: Path) -> Path:
-    if upstream.unreachable([PROVIDER], environment=os.environ):
-        pytest.skip(f"upstream is out of reach: {upstream.hosts([PROVIDER])}")
-    url = upstream.mirrored(PROVIDER.url, os.environ.get("KAS_PREMIRRORS", ""))
-    environment = {**os.environ, **upstream.git_settings(os.environ)}
-    command: list[str | Path] = [
-        "git",
-        "-c",
-        "advice.detachedHead=false",
-        "clone",
-        "--quiet",
-        "--depth",
-        "1",
-        "--branch",
-        PROVIDER.revision,
-        url,
-        place,
-    ]
-    subprocess.run(command, env=environment, check=True)
-    return place
-
-
-def compiled(code: Path, place: Path) -> Path:
-    """Compile the provider; return a directory of OpenSSL's modules that has it alone."""
-    place.mkdir()
-    command: list[str | Path] = [
-        "gcc",
-        "-shared",
-        "-fPIC",
-        "-w",
-        *DEFINED,
-        f"-I{code}/src",
-        *code.glob("src/*.c"),
-        "-o",
-        place / "tpm2.so",
-        *LIBRARIES,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if missing := re.search(r"fatal error: ((?:tss2|openssl)/\w+\.h): No such file", done.stderr):
-        pytest.skip(f"{missing[1]} is missing: install the headers of tpm2-tss and OpenSSL")
-    assert done.returncode == 0, done.stderr
-    return place
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +28,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     place = tmp_path_factory.mktemp("provider")
     code = fetch(place / "code")
     made = {"upstream": compiled(code, place / "upstream")}
-    (place / "layer/conf").mkdir(parents=True)
-    (place / "layer/conf/layer.conf").write_text('BBFILES += "${LAYERDIR}/*.bb"\nBBFILE_COLLECTIONS += "test"\n')
-    (place / "layer/tpm2-openssl_1.3.0.bb").write_text(RECIPE.format(code=code))
-    bench(tmp_path_factory.mktemp("layer")).build("tpm2-openssl", extra_layers=(place / "layer",))
+    patch(code, place)
     made["built"] = compiled(code, place / "built")
     return made
 

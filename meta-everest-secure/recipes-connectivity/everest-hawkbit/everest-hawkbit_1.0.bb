@@ -35,7 +35,7 @@ do_install() {
     fi
     install -D -m 0644 ${B}/config.conf ${D}${sysconfdir}/rauc-hawkbit-updater/config.conf
     install -m 0644 ${WORKDIR}/openssl.cnf ${D}${sysconfdir}/rauc-hawkbit-updater/openssl.cnf
-    install -m 0644 ${EVEREST_HAWKBIT_CA} ${D}${sysconfdir}/rauc-hawkbit-updater/server-ca.pem
+    install -D -m 0644 ${EVEREST_HAWKBIT_CA} ${D}${sysconfdir}/rauc-hawkbit-updater/authorities/ca-certificates.crt
     install -D -m 0755 ${WORKDIR}/everest-hawkbit-configure ${D}${libexecdir}/everest-secure/everest-hawkbit-configure
     install -D -m 0644 ${B}/50-everest-hawkbit.conf ${D}${systemd_system_unitdir}/rauc-hawkbit-updater.service.d/50-everest-hawkbit.conf
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.conf ${D}${sysconfdir}/dbus-1/system.d/everest-hawkbit.conf
