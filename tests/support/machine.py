@@ -7,6 +7,8 @@ from everest_secure.target.machine import Accelerator, Machine, Network
 
 RESET = bytes.fromhex("b0fe e664 f4 ebfd")
 """mov al, 0xfe; out 0x64, al: the keyboard controller resets the machine."""
+NOTES = bytes.fromhex("b8 ffff 8ed8 a0 1000 0465 ee c606 1000 01")
+"""Sends `e` to the first serial port when the first byte above 1 MiB is zero, `f` when it is 1, and makes it 1."""
 HALT = bytes.fromhex("f4 ebfd")
 ECHO = bytes.fromhex("ba fd03 ec a801 74fb ba f803 ec ee ebf1")
 """Sends back what the first serial port receives."""

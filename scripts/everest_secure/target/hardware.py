@@ -42,10 +42,10 @@ def board(
     ]
 
 
-def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int], emptied: bool) -> list[Argument]:
-    """Return what the board of a charger carries: disk, TPM, two network ports, watchdog, display, USB. `tpm` and `taps` are descriptors.
+def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int], memory: int | None = None) -> list[Argument]:
+    """Return what the board of a charger carries: disk, TPM, two network ports, watchdog, display, USB.
 
-    `emptied` overwrites the memory at each reset.
+    `tpm` and `taps` are descriptors, and so is `memory`: what overwrites the memory above BELOW_MIB at each reset.
     """
     return [
         *("-drive", f"if=none,id=disk,{_disk(machine)}"),
@@ -57,7 +57,7 @@ def devices(machine: Machine, *, tpm: int, taps: Mapping[Cable, int], emptied: b
         *("-device", "VGA", "-device", "qemu-xhci,id=usb"),
         *(word for text in machine.oem_strings for word in ("-smbios", f"type=11,value={text.replace(',', ',,')}")),
         *_second(machine.second_disk),
-        *(("-device", f"loader,file={_value(machine.empty_memory)},addr={BELOW_MIB << 20:#x},force-raw=on") if emptied else ()),
+        *(() if memory is None else ("-device", f"loader,file=/proc/self/fd/{memory},addr={BELOW_MIB << 20:#x},force-raw=on")),
         *(() if machine.restarts else ("-no-reboot",)),
     ]
 

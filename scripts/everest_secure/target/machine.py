@@ -73,11 +73,6 @@ class Machine:
         return self.state / "variables.fd"
 
     @property
-    def empty_memory(self) -> Path:
-        """What the memory of an emulated machine is overwritten with at each reset: nothing but zeros."""
-        return self.state / "memory.empty"
-
-    @property
     def tpm(self) -> Path:
         """State of the TPM; a machine whose directory is removed has another TPM the next time."""
         return self.state / "tpm"

@@ -106,9 +106,10 @@ class Qmp:
 
 def _seconds(stamp: Value) -> float:
     """Return an event's time, which QEMU gives in seconds and microseconds."""
-    parts = (stamp.get("seconds"), stamp.get("microseconds")) if isinstance(stamp, dict) else ()
-    seconds, microseconds = (part if isinstance(part, int) else 0 for part in parts or (0, 0))
-    return seconds + microseconds / 1e6
+    if not isinstance(stamp, dict):
+        return 0.0
+    seconds, microseconds = stamp.get("seconds"), stamp.get("microseconds")
+    return seconds + microseconds / 1e6 if isinstance(seconds, int) and isinstance(microseconds, int) else 0.0
 
 
 def _parsed(line: bytes) -> dict[str, Value]:

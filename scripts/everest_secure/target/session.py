@@ -1,6 +1,7 @@
 """One power-on of a machine: seen on its console and its ports, operated like a charger on a bench, and cut off at the end."""
 
 import fcntl
+import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -124,12 +125,7 @@ def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) 
         ports = {cable: stack.enter_context(port.opened(cable)) for cable in cables}
         tpm = stack.enter_context(_tpm(machine))
         taps = {cable: opened.descriptor for cable, opened in ports.items()}
-        # QEMU keeps what it translated of the system before; where firmware has its data in the same pages, each write to them goes through all of
-        # that, and a restart takes minutes or for ever. What is overwritten is forgotten.
-        emptied = machine.restarts and accelerator is Accelerator.TCG
-        if emptied:
-            with machine.empty_memory.open("wb") as file:
-                file.truncate((machine.memory - BELOW_MIB) << 20)
+        memory = stack.enter_context(_empty_memory(machine)) if machine.restarts and accelerator is Accelerator.TCG else None
 
         def command(channels: Channels) -> Sequence[Argument]:
             bare = board(
@@ -140,10 +136,10 @@ def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) 
                 memory=machine.memory,
                 processors=machine.processors,
             )
-            return [*bare, *devices(machine, tpm=tpm.descriptor, taps=taps, emptied=emptied)]
+            return [*bare, *devices(machine, tpm=tpm.descriptor, taps=taps, memory=memory)]
 
         log = _next_log(machine)
-        emulator = stack.enter_context(started(command, log, inherits=[tpm.descriptor, *taps.values()]))
+        emulator = stack.enter_context(started(command, log, inherits=[tpm.descriptor, *taps.values(), *(() if memory is None else (memory,))]))
         session = Session(machine, emulator, {cable.name: opened for cable, opened in ports.items()}, log, tpm)
         try:
             yield session
@@ -174,6 +170,21 @@ def _tpm(machine: Machine) -> Iterator[_Tpm]:
         with running([*program, "--ctrl", f"type=unixio,clientfd={far.fileno()}"], inherits=[far.fileno()]) as process:
             far.close()
             yield _Tpm(process, near.fileno())
+
+
+@contextmanager
+def _empty_memory(machine: Machine) -> Iterator[int]:
+    """Yield a descriptor of as many zeros as the machine's memory has bytes above BELOW_MIB.
+
+    QEMU keeps what it translated of the system before a reset; where firmware has its data in the same pages, each write to them goes through all of
+    that, and a restart takes minutes or for ever. What is overwritten is forgotten.
+    """
+    descriptor = os.memfd_create("memory")
+    try:
+        os.truncate(descriptor, (machine.memory - BELOW_MIB) << 20)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

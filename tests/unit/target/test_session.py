@@ -14,7 +14,7 @@ from everest_secure.target.accelerator import choose
 from everest_secure.target.firmware import Firmware
 from everest_secure.target.machine import PROGRAMS, Accelerator, Machine, Network
 from everest_secure.target.session import power_on
-from support.machine import ECHO, HALT, RESET, firmware, machine, running
+from support.machine import ECHO, HALT, NOTES, RESET, firmware, machine, running
 from support.ordinary import LIBRARIES, ordinary_user
 from support.reference import REPOSITORY, require
 
@@ -70,6 +70,11 @@ def test_the_reset_button_starts_the_machine_anew(tmp_path: Path) -> None:
         session.reset()
         session.wait_for_event("RESET", seconds=SECONDS)
         session.wait_for("ready", seconds=SECONDS)
+
+
+def test_the_memory_of_an_emulated_machine_is_empty_after_a_reset(tmp_path: Path) -> None:
+    with power_on(machine(tmp_path, says="=", then=NOTES + RESET, restarts=True)) as session:
+        session.wait_for("=e=e=e", seconds=SECONDS)
 
 
 def test_who_reset_the_machine_is_kept_beside_its_console(tmp_path: Path) -> None:
