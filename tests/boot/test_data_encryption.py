@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.image.blob import from_file
-from everest_secure.image.gpt import read_table
 from everest_secure.pki.store import Store
 from everest_secure.reference.build import Workspace, build
 from everest_secure.target.firmware import OWNER
@@ -23,6 +21,7 @@ from everest_secure.target.machine import Machine
 from everest_secure.target.session import power_on
 from support.authority import issue
 from support.booted import KEYS
+from support.powercut import extract, partitions
 from support.reference import REPOSITORY, require
 from support.steps import SAYS, SECONDS, Console, copied, new_charger, run_to_the_end, with_disk
 
@@ -73,12 +72,7 @@ def test_nobody_is_asked_for_a_password_and_keys_and_state_are_there_again(encry
 
 @pytest.mark.proves("FS-04")
 def test_the_disk_holds_a_luks2_volume_whose_only_key_is_sealed_to_the_tpm(encrypted: Encrypted, proof: Witness, tmp_path: Path) -> None:
-    table = read_table(from_file(encrypted.disk))
-    assert table is not None
-    (data,) = (partition for partition in table.partitions if partition.label == "data")
-    volume = tmp_path / "data.luks"
-    place = [f"skip={data.offset}", f"count={data.size}", "iflag=skip_bytes,count_bytes"]
-    subprocess.run(["dd", f"if={encrypted.disk}", f"of={volume}", "bs=1M", "conv=sparse", "status=none", *place], check=True)
+    volume = extract(encrypted.disk, partitions(encrypted.disk)["data"], tmp_path / "data.luks")
     said = subprocess.run(["cryptsetup", "luksDump", "--dump-json-metadata", volume], capture_output=True, text=True, check=True).stdout
     metadata = json.loads(said)
     (token,) = metadata["tokens"].values()
@@ -103,7 +97,7 @@ def another_boot_chain(charger: Machine) -> None:
 
 @pytest.mark.proves("FS-04")
 @pytest.mark.parametrize("change", [another_tpm, another_boot_chain], ids=lambda change: change.__name__)
-def test_the_volume_stays_closed_and_the_charger_restarts(
+def test_the_volume_stays_closed_until_all_is_as_it_was_and_the_charger_restarts(
     encrypted: Encrypted, change: Callable[[Machine], None], proof: Witness, tmp_path: Path
 ) -> None:
     charger = copied(encrypted.charger, tmp_path / "machine")
@@ -111,6 +105,13 @@ def test_the_volume_stays_closed_and_the_charger_restarts(
     with power_on(with_disk(charger, tmp_path / "steps.ext4", "state\noff")) as session:
         session.wait_for_event("RESET", seconds=SECONDS)
         lines = [line.text for line in session.lines()]
-    proof.excerpt(lines)
     assert "BdsDxe: starting" in "\n".join(lines)
     assert not [line for line in lines if line.startswith(SAYS)]
+    shutil.rmtree(charger.tpm)
+    shutil.copytree(encrypted.charger.tpm, charger.tpm)
+    shutil.copyfile(encrypted.charger.own_variables, charger.own_variables)
+    console = run_to_the_end(with_disk(charger, tmp_path / "again.ext4", "state\noff"))
+    proof.excerpt(
+        [f"{change.__name__.replace('_', ' ')}: it restarts, and says nothing more than", *lines, "and as it was:", *console.said("state")]
+    )
+    assert console.states() == encrypted.console.states()[-1:]

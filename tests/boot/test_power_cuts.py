@@ -23,7 +23,7 @@ from everest_secure.target.emulator import wait
 from everest_secure.target.machine import Machine
 from everest_secure.target.session import Session, power_on
 from support.measures import disk_writes
-from support.powercut import Moment, Recording, SlotWatch, moments, partitions
+from support.powercut import Moment, Recording, SlotWatch, extract, moments, partitions
 from support.recorded import UPDATE, record
 from support.settled import MARK, Settled
 from support.steps import SAYS, SECONDS, Console, copied, demonstration, run_to_the_end, with_disk
@@ -204,10 +204,8 @@ def _slot_faults(update: Update, moment: Moment) -> Iterator[str]:
 
 def _data_faults(settled: Settled, moment: Moment, copy: Path) -> Iterator[str]:
     """Yield what is wrong with the data partition after its journal was replayed, as at the next start."""
-    area = partitions(moment.disk)["data"]
     copy.unlink(missing_ok=True)
-    place = [f"skip={area.offset}", f"count={area.size}", "iflag=skip_bytes,count_bytes"]
-    subprocess.run(["dd", f"if={moment.disk}", f"of={copy}", "bs=1M", "conv=sparse", "status=none", *place], check=True)
+    extract(moment.disk, partitions(moment.disk)["data"], copy)
     for options, sound in (("-p", (0, 1)), ("-fn", (0,))):
         checked = subprocess.run(["e2fsck", options, copy], capture_output=True, text=True, check=False)
         if checked.returncode not in sound:

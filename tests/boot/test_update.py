@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.image.artefact import open_artefact
 from everest_secure.pki.store import Store
 from everest_secure.reference.build import MCU_FIRMWARE
 from everest_secure.target.session import power_on
 from support.booted import KEYS
 from support.bundle import incompressible
 from support.encryption import recipient
-from support.security_log import Event, read
+from support.security_log import Event, on_disk
 from support.settled import Settled
 from support.steps import SECONDS, Console, copied, demonstration, with_disk
 from support.updates import SIZE, images, release
@@ -125,9 +124,7 @@ def travel(settled: Settled, directory: Path) -> Journey:
     with power_on(charger) as session:
         session.wait_until_off(seconds=2 * SECONDS)
         starts, watchdog = tuple(Console.of(session.lines()).by_start()), session.emulator.qmp.has_come("WATCHDOG")
-    disk = charger.flatten(directory / "journey.raw")
-    data = next(part.tree for part in open_artefact(disk).walk() if part.tree and part.name.endswith(":data"))
-    return Journey(starts, watchdog, tuple(read(data)), encrypted)
+    return Journey(starts, watchdog, tuple(on_disk(charger.flatten(directory / "journey.raw"))), encrypted)
 
 
 @pytest.mark.proves("RAUC-06")
@@ -200,7 +197,7 @@ def test_a_module_that_nobody_signed_is_refused_and_it_and_a_clock_that_was_set_
     journey: Journey, proof: Witness
 ) -> None:
     said = journey.starts[0].said("module")
-    told = [f"{event.name}: {event.text}" for event in journey.events]
+    told = [str(event) for event in journey.events]
     proof.excerpt([*said, *told])
     assert said[-1] == "exit code 1"
     assert any(line.startswith("integrity-violated: Loading of unsigned module is rejected") for line in told)

@@ -14,7 +14,7 @@ from everest_secure.run import HostTools, running
 from support.authority import issue
 from support.bundle import incompressible
 from support.layer import LAYER, Bench
-from support.raucs import version
+from support.raucs import SYSTEM, version
 from support.reference import require
 from support.stm32 import BASE, mcu
 
@@ -22,20 +22,6 @@ pytestmark = [pytest.mark.layer, pytest.mark.skipif(os.geteuid() != 0, reason="o
 
 PROGRAMS = "usr/libexec/everest-secure"
 FIRMWARE = (0x20008000).to_bytes(4, "little") + (BASE + 0x101).to_bytes(4, "little") + incompressible(601)
-SYSTEM = """[system]
-compatible=charger
-bootloader=noop
-mountprefix={place}/mnt
-[keyring]
-path={place}/keyring.pem
-check-purpose=codesign
-[slot.rootfs.0]
-device={place}/slot-a
-bootname=A
-[slot.rootfs.1]
-device={place}/slot-b
-bootname=B
-"""
 MANIFEST = """[update]
 compatible=charger
 version=1.0.0
@@ -105,7 +91,7 @@ def updater(layer: Bench, tmp_path: Path) -> Updater:
     for name, text in {"keyring.pem": authority.pem, "signer.pem": signer.pem, "signer.key": signer.key_pem}.items():
         (tmp_path / name).write_text(text)
     slot = (LAYER / "recipes-core/rauc/rauc-conf/slot-mcu.conf").read_text()
-    (tmp_path / "system.conf").write_text(SYSTEM.format(place=tmp_path) + slot)
+    (tmp_path / "system.conf").write_text(SYSTEM.format(place=tmp_path, compatible="charger") + slot)
     (tmp_path / "bus.conf").write_text(BUS.format(place=tmp_path))
     for name in ("content", "mnt"):
         (tmp_path / name).mkdir()

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 from everest_secure.run import running
 from support.authority import Pair, issue
 from support.hawkbit_client import ACCOUNT, STATE, USER, Device
+from support.journald import eventually
+from support.raucs import SYSTEM
 from support.reference import require
 
 # As dbus's own system.conf; then the policy that rauc itself installs, and behind it those of the layer.
@@ -23,20 +25,6 @@ BUS = """<busconfig><type>system</type><listen>unix:path={place}/run/dbus/system
 <includedir>{place}/root/etc/dbus-1/system.d</includedir></busconfig>
 """
 ACCOUNTS = f"root:x:0:0::/:/bin/false\n{ACCOUNT}:x:{USER}:{USER}::/:/bin/false\neverest:x:1500:1500::/:/bin/false\n"
-SYSTEM = """[system]
-compatible={compatible}
-bootloader=noop
-mountprefix={place}/mnt
-[keyring]
-path={place}/keyring.pem
-check-purpose=codesign
-[slot.rootfs.0]
-device={place}/slot-a
-bootname=A
-[slot.rootfs.1]
-device={place}/slot-b
-bootname=B
-"""
 MANIFEST = """[update]
 compatible={compatible}
 version=2
@@ -82,10 +70,15 @@ def rauc(device: Device, *, compatible: str) -> Iterator[Path]:
     with running(
         [*root, "--ro-bind", place / "passwd", "/etc/passwd", "dbus-daemon", f"--config-file={place}/bus.conf", "--nofork"]
     ) as dbus:
-        while not bus.exists():
-            assert dbus.poll() is None
+        _reached(dbus, bus.exists)
         service = ("rauc", "--conf", place / "system.conf", "--override-boot-slot=A", "service")
         with running([*root, "--tmpfs", "/var/lib", "--bind", device.state, f"/{STATE}", *named, *service]) as process:
-            while subprocess.run(["rauc", "status"], env={**os.environ, **environment}, capture_output=True, check=False).returncode:
-                assert process.poll() is None
+            asked = {**os.environ, **environment}
+            _reached(process, lambda: subprocess.run(["rauc", "status"], env=asked, capture_output=True, check=False).returncode == 0)
             yield place / "slot-b"
+
+
+def _reached(program: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds for which the program has to run on."""
+    eventually(lambda: program.poll() is not None or condition())
+    assert program.poll() is None

@@ -28,6 +28,13 @@ def partitions(disk: Path) -> dict[str, Partition]:
     return {partition.label: partition for partition in table.partitions}
 
 
+def extract(disk: Path, area: Partition, output: Path) -> Path:
+    """Write a partition's content to a file, with holes where it is zero."""
+    place = [f"skip={area.offset}", f"count={area.size}", "iflag=skip_bytes,count_bytes"]
+    subprocess.run(["dd", f"if={disk}", f"of={output}", "bs=1M", "conv=sparse", "status=none", *place], check=True)
+    return output
+
+
 @dataclass(frozen=True)
 class Recording:
     """A run of a machine from a known state."""

@@ -1,4 +1,4 @@
-"""The versions of rauc that tests ask: this machine's and, where there is a tools root, the newer one of Debian 13 in it."""
+"""The versions of rauc that tests ask: this machine's and, where there is a tools root, the newer one of Debian 13 in it; and what they are told of a device."""
 
 import re
 from pathlib import Path
@@ -10,6 +10,21 @@ from everest_secure.run import HostTools, Tools
 from support.reference import REPOSITORY, require
 
 RAUCS = ("of the machine", "of Debian 13")
+SYSTEM = """[system]
+compatible={compatible}
+bootloader=noop
+mountprefix={place}/mnt
+[keyring]
+path={place}/keyring.pem
+check-purpose=codesign
+[slot.rootfs.0]
+device={place}/slot-a
+bootname=A
+[slot.rootfs.1]
+device={place}/slot-b
+bootname=B
+"""
+"""RAUC's system.conf of a device whose slots are files, and whose boot loader is nobody's."""
 
 
 def tools_of(which: str) -> Tools:

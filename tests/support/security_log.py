@@ -2,7 +2,9 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
+from everest_secure.image.artefact import open_artefact
 from everest_secure.image.tree import Tree
 
 LOG = "/log/everest-security/security.log"
@@ -16,6 +18,14 @@ class Event:
     position: str
     """In the journal."""
     text: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.text}"
+
+
+def on_disk(disk: Path) -> list[Event]:
+    """Return the events in the log on a charger's disk, a raw image."""
+    return read(next(part.tree for part in open_artefact(disk).walk() if part.tree and part.name.endswith(":data")))
 
 
 def read(data: Tree) -> list[Event]:

@@ -139,7 +139,9 @@ def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) 
             return [*bare, *devices(machine, tpm=tpm.descriptor, taps=taps, memory=memory)]
 
         log = _next_log(machine)
-        emulator = stack.enter_context(started(command, log, inherits=[tpm.descriptor, *taps.values(), *(() if memory is None else (memory,))]))
+        emulator = stack.enter_context(
+            started(command, log, inherits=[tpm.descriptor, *taps.values(), *(() if memory is None else (memory,))])
+        )
         session = Session(machine, emulator, {cable.name: opened for cable, opened in ports.items()}, log, tpm)
         try:
             yield session
