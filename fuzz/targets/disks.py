@@ -86,7 +86,16 @@ def mbr(data: bytes) -> None:
 
 def _streams(work: Path) -> Iterator[bytes]:
     (work / "content").write_bytes(bytes(range(256)) * 8 + b"x" * 4000)
-    for command in (("gzip",), ("xz",), ("zstd",), ("zstd", "--no-check", "--single-thread"), ("bzip2",), ("lz4", "-l")):
+    for command in (
+        ("gzip",),
+        ("xz",),
+        ("zstd",),
+        ("zstd", "--no-check", "--single-thread"),
+        ("bzip2",),
+        ("lz4", "-l"),
+        ("lz4",),
+        ("xz", "--format=lzma"),
+    ):
         yield tool(*command, "-c", work / "content")
     yield tool("xz", "--format=lzma", "-c", work / "content")
 

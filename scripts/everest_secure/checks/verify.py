@@ -9,6 +9,7 @@ from everest_secure.checks.run import Runner, Task, one_by_one
 from everest_secure.checks.subjects import Named, find_subjects, repeated
 from everest_secure.checks.waivers import notices, waive
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.unread import unread_format
 from everest_secure.policy.catalogue import Catalogue
 from everest_secure.policy.digest import policy_digest
 from everest_secure.policy.profile import Evidence, Policy
@@ -169,7 +170,8 @@ def _unread(artefacts: Sequence[Artefact]) -> Iterator[str]:
     for artefact in artefacts:
         for part in artefact.walk():
             if part.kind == "unknown":
-                yield f"{part.name} is of a format that is not known, and was not checked"
+                known = unread_format(part.blob) if part.blob else None
+                yield f"{part.name} is {f'{known}, which is not read' if known else 'of a format that is not known'}, and was not checked"
 
 
 def _repeated(artefacts: Sequence[Artefact], subjects: Mapping[Scope, Sequence[Named]]) -> Iterator[str]:

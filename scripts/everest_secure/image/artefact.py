@@ -14,7 +14,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image import blob as blobs
 from everest_secure.image.blob import Blob
 from everest_secure.image.tree import Tree
-from everest_secure.image.unread import unread_format
+from everest_secure.image.unread import refuse_unread
 
 if TYPE_CHECKING:
     from everest_secure.image.companions import Companion
@@ -124,7 +124,7 @@ def open_artefact(path: Path) -> Artefact:
 
 
 def find_artefact(path: Path) -> Artefact | None:
-    """Open a directory or a file; None when no format knows the file. Raises as `open_artefact` for the rest."""
+    """Open a directory or a file; None when no format knows the file. Raises as `open_artefact` for the rest, and for what is known and not read."""
     from everest_secure.image import formats
     from everest_secure.image.companions import companions_of
     from everest_secure.image.directory import open_directory
@@ -134,8 +134,6 @@ def find_artefact(path: Path) -> Artefact | None:
         return open_directory(path)
     blob = blobs.from_file(path)
     artefact = open_blob(blob)
-    if artefact is None and (known := unread_format(blob)):
-        raise ArtefactError(
-            f"{path} is {known}, which is not read; give the same root as ext4, SquashFS, EROFS or tar, or the directory that it was made from"
-        )
+    if artefact is None:
+        refuse_unread(blob)
     return replace(artefact, companions=companions_of(path)) if artefact else None

@@ -1,4 +1,4 @@
-"""Compressed files: a disk, a file system or an archive in gzip, xz, Zstandard, bzip2 or LZ4.
+"""Compressed files: a disk, a file system or an archive in gzip, xz, LZMA, Zstandard, bzip2 or LZ4.
 
 They are decompressed once, into memory or an unlinked file (`scratch`). A block map beside a disk (`NAME.wic.bmap`; bmap-tools) says which blocks a writer
 will write: data outside of them would not get onto the device, so that such a map is refused. Its checksums are not verified: nobody signed them, and
@@ -16,6 +16,7 @@ from everest_secure.image.bmap import BlockMap, read_block_map
 from everest_secure.image.companions import is_file
 from everest_secure.image.scratch import gathered
 from everest_secure.image.streams import decompressed, method_of
+from everest_secure.image.unread import refuse_unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Compressed:
     """How something was compressed."""
 
     method: str
-    """`gzip`, `xz`, `zstd`, `bzip2` or `lz4`."""
+    """`gzip`, `xz`, `lzma`, `zstd`, `bzip2`, `lz4` (the legacy form) or `lz4-frame`."""
     size: int
     """Bytes of the content."""
     block_map: BlockMap | None
@@ -44,6 +45,8 @@ def open_compressed(blob: Blob, depth: int) -> Artefact | None:
         )
     inner = open_blob(content, depth + 1)
     if inner is None:
+        if not depth:
+            refuse_unread(content)
         return None
     return Artefact(name=blob.name, kind=method, blob=blob, facts=Compressed(method, content.size, block_map), children=(inner,))
 

@@ -1,4 +1,4 @@
-"""Compressed streams, member by member as their own programs decompress them, and bounded: gzip, xz, Zstandard, bzip2, and LZ4 in the legacy form that Linux reads."""
+"""Compressed streams, member by member as their own programs decompress them, and bounded: gzip, xz, LZMA, Zstandard, bzip2, and LZ4, in frames and in the legacy form that Linux reads."""
 
 import bz2
 import io
@@ -12,7 +12,14 @@ from typing import Protocol
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
 
-MAGIC = {b"\x1f\x8b\x08": "gzip", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\x02\x21\x4c\x18": "lz4"}
+MAGIC = {
+    b"\x1f\x8b\x08": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\x02\x21\x4c\x18": "lz4",
+    b"\x04\x22\x4d\x18": "lz4-frame",
+}
 """Methods by the first bytes of a stream."""
 MAX_SIZE = 64 * 1024**3
 """Bytes of what is decompressed."""
@@ -23,6 +30,9 @@ _READ = 256 * 1024
 _CHUNK = 1024 * 1024
 _MEMORY = 128 * 1024 * 1024
 """Memory that a decompressor may take: what `zstd` allows without `--long`, and more than `xz -9` needs."""
+_LEAST_DICTIONARY = 4096
+_NOT_KNOWN = (1 << 64) - 1
+"""Size of the content of LZMA alone that ends with a marker."""
 _MAX_FRAMES = 1_000_000
 _LZ4_MAGIC = 0x184C2102
 _LZ4_BLOCK = 8 * 1024 * 1024
@@ -52,7 +62,21 @@ def method_of(blob: Blob) -> str | None:
     """Return how a blob is compressed; None when it is not."""
     head = blob.head(6)
     found = next((method for magic, method in MAGIC.items() if head.startswith(magic)), None)
+    if found is None and _is_lzma(blob.head(14)):
+        return "lzma"
     return found or ("zstd" if _skips_to_zstd(blob, head) else None)
+
+
+def _is_lzma(head: bytes) -> bool:
+    """Whether this is the header of a stream of LZMA alone, which has no magic number.
+
+    As liblzma's own decoder guesses (`alone_decoder.c`), and with the usual lc, lp and pb: properties, size of the dictionary, 2^n or 2^n + 2^(n-1); size of the content, if
+    known less than 256 GiB; the first byte of the range coder, which is zero.
+    """
+    if len(head) < 14 or head[0] != 0x5D or head[13]:
+        return False
+    dictionary, size = int.from_bytes(head[1:5], "little"), int.from_bytes(head[5:13], "little")
+    return f"{dictionary:b}".rstrip("0") in ("1", "11") and dictionary >= _LEAST_DICTIONARY and (size == _NOT_KNOWN or size < 1 << 38)
 
 
 def _skips_to_zstd(blob: Blob, head: bytes) -> bool:
@@ -133,10 +157,29 @@ def deflate_library() -> ModuleType:
     return isal_zlib
 
 
-class _Standard:
-    """A member of xz or bzip2."""
+class _Stream(Protocol):
+    """What the decompressors of lzma, bz2 and lz4 have in common."""
 
-    def __init__(self, stream: lzma.LZMADecompressor | bz2.BZ2Decompressor) -> None:
+    @property
+    def eof(self) -> bool:
+        """Whether the member is complete."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Input behind the member."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing is left of the input."""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """Return what comes of more input."""
+
+
+class _Standard:
+    """A member of xz, LZMA, bzip2 or LZ4."""
+
+    def __init__(self, stream: _Stream) -> None:
         self._stream = stream
 
     @property
@@ -145,18 +188,26 @@ class _Standard:
 
     @property
     def unused_data(self) -> bytes:
-        return self._stream.unused_data
+        return bytes(self._stream.unused_data or b"")
 
     def step(self, data: bytes) -> tuple[bytes, bytes | None]:
         try:
             found = self._stream.decompress(data, _CHUNK)
-        except (lzma.LZMAError, OSError, EOFError, MemoryError) as error:
+        except (lzma.LZMAError, OSError, EOFError, MemoryError, RuntimeError) as error:  # the last is lz4's
             raise _Damaged from error
         return found, None if self._stream.needs_input else b""
 
 
+def _lz4_frame() -> _Standard:
+    import lz4.frame
+
+    return _Standard(lz4.frame.LZ4FrameDecompressor())
+
+
 _MAKE: dict[str, Callable[[], _Decompressor]] = {
     "gzip": _Deflate,
+    "lz4-frame": _lz4_frame,
+    "lzma": lambda: _Standard(lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=_MEMORY)),
     "xz": lambda: _Standard(lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MEMORY)),
     "bzip2": lambda: _Standard(bz2.BZ2Decompressor()),
 }

@@ -1,23 +1,49 @@
-"""File systems that are known by their magic number and not read, so that a message can name them."""
+"""What is known by its magic number and not read: file systems, disks in the containers of virtual machines, archives. A message names it, and none is passed over in a deploy folder."""
 
+from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
 
-_MAGIC = (
-    (0, b"UBI#", "UBI"),
-    (0, b"\x31\x18\x10\x06", "UBIFS"),
-    (0, b"\x85\x19", "JFFS2"),
-    (0, b"\x45\x3d\xcd\x28", "cramfs"),
-    (0, b"XFSB", "XFS"),
-    (1024, b"\x10\x20\xf5\xf2", "F2FS"),
-    (32769, b"CD001", "ISO 9660"),
-    (65600, b"_BHRfS_M", "Btrfs"),
+_SAME_ROOT = "give the same root as ext4, SquashFS, EROFS or tar, or the directory that it was made from"
+_SAME_DISK = "give the disk as it is written to the device (`qemu-img convert -O raw`)"
+_UNPACKED = "give what is packed in it"
+_KNOWN = (
+    (0, b"UBI#", "UBI", _SAME_ROOT),
+    (0, b"\x31\x18\x10\x06", "UBIFS", _SAME_ROOT),
+    (0, b"\x85\x19", "JFFS2", _SAME_ROOT),
+    (0, b"\x45\x3d\xcd\x28", "cramfs", _SAME_ROOT),
+    (0, b"XFSB", "XFS", _SAME_ROOT),
+    (1024, b"\x10\x20\xf5\xf2", "F2FS", _SAME_ROOT),
+    (32769, b"CD001", "ISO 9660", _SAME_ROOT),
+    (65600, b"_BHRfS_M", "Btrfs", _SAME_ROOT),
+    (0, b"QFI\xfb", "qcow2", _SAME_DISK),
+    (0, b"KDMV", "VMDK", _SAME_DISK),
+    (0, b"# Disk DescriptorFile", "VMDK", _SAME_DISK),
+    (64, b"\x7f\x10\xda\xbe", "VDI", _SAME_DISK),
+    (0, b"vhdxfile", "VHDX", _SAME_DISK),
+    (0, b"conectix", "VHD", _SAME_DISK),
+    (0, b"\x3a\xff\x26\xed", "an Android sparse image", "give the disk as it is written to the device (`simg2img`)"),
+    (0, b"\x89LZO\0\r\n\x1a\n", "lzop", _UNPACKED),
+    (0, b"7z\xbc\xaf\x27\x1c", "7z", _UNPACKED),
+    (0, b"PK\x03\x04", "ZIP", _UNPACKED),
 )
-"""Position, magic number (magic(5), `include/uapi/linux/magic.h`, `drivers/mtd/ubi/ubi-media.h`) and name."""
+"""Position, magic number (magic(5), `include/uapi/linux/magic.h`, `drivers/mtd/ubi/ubi-media.h`, QEMU's `block/`), name, and what to give instead."""
 
 
 def unread_format(blob: Blob) -> str | None:
     """Return the name of a format that is known and not read; None for anything else."""
-    for at, magic, name in _MAGIC:
+    known = _find(blob)
+    return known[0] if known else None
+
+
+def refuse_unread(blob: Blob) -> None:
+    """Raise ArtefactError when a blob is of a format that is known and not read."""
+    known = _find(blob)
+    if known:
+        raise ArtefactError(f"{blob.path or blob.name} is {known[0]}, which is not read; {known[1]}")
+
+
+def _find(blob: Blob) -> tuple[str, str] | None:
+    for at, magic, name, instead in _KNOWN:
         if at + len(magic) <= blob.size and blob.read(at, len(magic)) == magic:
-            return name
+            return name, instead
     return None

@@ -54,6 +54,17 @@ def test_a_damaged_image_in_a_deploy_folder_is_not_passed_over(tmp_path: Path) -
         check_artefacts([tmp_path])
 
 
+@pytest.mark.skipif(not (is_installed("mksquashfs") and is_installed("qemu-img")), reason="mksquashfs or qemu-img is not installed")
+def test_an_image_that_is_not_read_is_not_passed_over_in_a_deploy_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    HostTools().run(["mksquashfs", root(tmp_path / "tree"), folder / "charger.squashfs", "-quiet", "-no-progress"])
+    assert check_artefacts([folder], profile="reference").subjects
+    HostTools().run(["qemu-img", "create", "-q", "-f", "qcow2", folder / "other.wic.qcow2", "4M"])
+    with pytest.raises(ArtefactError, match=r"other\.wic\.qcow2 is qcow2, which is not read"):
+        check_artefacts([folder], profile="reference")
+
+
 def test_the_strictest_profile_is_the_default(tmp_path: Path) -> None:
     report = check_artefacts([root(tmp_path / "tree")])
     assert report.profile == "production"

@@ -6,7 +6,8 @@ import pytest
 from everest_secure.checks.core import Check, CheckFunction, Location, NotApplicable, Notes, Root, Scope
 from everest_secure.checks.verify import verify
 from everest_secure.errors import ArtefactError, ExitCode
-from everest_secure.image.artefact import Artefact
+from everest_secure.image.artefact import Artefact, open_part
+from everest_secure.image.blob import from_bytes
 from everest_secure.policy.catalogue import load_catalogue
 from everest_secure.policy.profile import Policy
 from everest_secure.report.model import Report, Result
@@ -190,13 +191,16 @@ def test_one_slot_that_is_encrypted_says_nothing_of_the_other(verified: Verified
 
 
 def test_a_part_of_unknown_format_is_mentioned(verified: Verified, tmp_path: Path) -> None:
-    parts = (root_artefact(tmp_path / "a", "disk.raw:rootfs-a"), Artefact("disk.raw:rootfs-b", "unknown"))
+    other = from_bytes(b"XFSB".ljust(4096, b"\0"), "disk.raw:data")
+    parts = (root_artefact(tmp_path / "a", "disk.raw:rootfs-a"), Artefact("disk.raw:rootfs-b", "unknown"), open_part(other, 1))
     report = verified(artefacts=[Artefact("disk.raw", "gpt", children=parts)])
     assert "disk.raw:rootfs-b is of a format that is not known, and was not checked" in report.notices
+    assert "disk.raw:data is XFS, which is not read, and was not checked" in report.notices
     assert [(subject.name, subject.depth) for subject in report.subjects] == [
         ("disk.raw", 0),
         ("disk.raw:rootfs-a", 1),
         ("disk.raw:rootfs-b", 1),
+        ("disk.raw:data", 1),
     ]
 
 

@@ -18,7 +18,15 @@ from everest_secure.image.scratch import IN_MEMORY, gathered
 from support.images import gpt_disk, tool, tree_of
 from support.reference import require
 
-METHODS = {"gzip": ".gz", "xz": ".xz", "zstd": ".zst", "bzip2": ".bz2"}
+METHODS = {
+    "gzip": ("gzip",),
+    "xz": ("xz",),
+    "zstd": ("zstd",),
+    "bzip2": ("bzip2",),
+    "lz4": ("lz4", "-l"),
+    "lz4-frame": ("lz4",),
+    "lzma": ("xz", "--format=lzma"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +40,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compressed(source: Path, method: str, target: Path) -> Path:
-    target.write_bytes(tool(method, "-c", source))
+    target.write_bytes(tool(*METHODS[method], "-c", source))
     return target
 
 
@@ -56,6 +64,13 @@ def test_what_is_compressed_and_no_artefact_is_of_no_known_type(tmp_path: Path) 
     (tmp_path / "notes").write_text("notes")
     with pytest.raises(ArtefactError, match="of no known type"):
         open_artefact(compressed(tmp_path / "notes", "gzip", tmp_path / "notes.gz"))
+
+
+def test_what_is_compressed_and_not_read_is_named(tmp_path: Path) -> None:
+    """An erase counter header (drivers/mtd/ubi/ubi-media.h) is enough; ubinize fills the rest of the block."""
+    (tmp_path / "image.ubi").write_bytes(b"UBI#\x01".ljust(131072, b"\xff"))
+    with pytest.raises(ArtefactError, match=r"image\.ubi\.xz is UBI, which is not read; give the same root as ext4"):
+        open_artefact(compressed(tmp_path / "image.ubi", "xz", tmp_path / "image.ubi.xz"))
 
 
 def test_compression_within_compression_ends(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""File systems that are named and not read, as their own tools make them where this machine has them."""
+"""File systems, virtual disks and archives that are named and not read, as their own tools make them where this machine has them."""
 
 import shutil
 from pathlib import Path
@@ -40,3 +40,45 @@ def test_a_ubi_image_is_named_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(b"UBI#\x01".ljust(131072, b"\xff"))
     with pytest.raises(ArtefactError, match="is UBI, which is not read"):
         open_artefact(tmp_path / "image")
+
+
+DISKS = {
+    "qcow2": ("qcow2",),
+    "VMDK": ("vmdk",),
+    "VMDK, in two files": ("vmdk", "-o", "subformat=twoGbMaxExtentSparse"),
+    "VDI": ("vdi",),
+    "VHDX": ("vhdx",),
+    "VHD": ("vpc",),
+}
+
+
+@pytest.mark.parametrize("name", DISKS)
+def test_a_disk_of_a_virtual_machine_is_named_with_how_to_convert_it(tmp_path: Path, name: str) -> None:
+    if shutil.which("qemu-img") is None:
+        pytest.skip("qemu-img is not installed")
+    (tmp_path / "disk.raw").write_bytes(b"content".ljust(4 * 1024 * 1024, b"\0"))
+    form, *options = DISKS[name]
+    tool("qemu-img", "convert", "-f", "raw", "-O", form, *options, tmp_path / "disk.raw", tmp_path / "image")
+    with pytest.raises(
+        ArtefactError, match=rf"image is {name.partition(',')[0]}, which is not read; give the disk as it is written .*qemu-img"
+    ):
+        open_artefact(tmp_path / "image")
+
+
+ARCHIVES = {
+    "lzop": ("lzop", "-q", "-o", "{image}", "{source}"),
+    "ZIP": ("zip", "-q", "{image}", "{source}"),
+    "7z": ("7z", "a", "{image}", "{source}"),
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_an_archive_that_is_not_read_is_named(tmp_path: Path, name: str) -> None:
+    program, *options = ARCHIVES[name]
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    (tmp_path / "disk.wic").write_bytes(b"content")
+    image = tmp_path / {"lzop": "image.lzo", "ZIP": "image.zip", "7z": "image.7z"}[name]
+    tool(program, *(option.format(image=image, source=tmp_path / "disk.wic") for option in options))
+    with pytest.raises(ArtefactError, match=f"is {name}, which is not read; give what is packed in it"):
+        open_artefact(image)
