@@ -94,7 +94,6 @@ def _streams(work: Path) -> Iterator[bytes]:
         ("bzip2",),
         ("lz4", "-l"),
         ("lz4",),
-        ("xz", "--format=lzma"),
     ):
         yield tool(*command, "-c", work / "content")
     yield tool("xz", "--format=lzma", "-c", work / "content")
