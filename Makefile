@@ -115,8 +115,9 @@ bench: $(READY) ## Measure the figures in docs/figures.md and print them
 	@env PYTHONPATH=.:scripts:tests $(BIN)/python bench/update.py
 
 .PHONY: docs
-docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks
+docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks, and the schema of parameters for editors
 	$(BIN)/everest-secure explain --page > docs/checks.md
+	$(BIN)/python -m everest_secure.policy.schema > conf/policy/schema/parameters.schema.json
 
 .PHONY: lock
 lock: ## Resolve requirements.lock anew (needs uv)

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from everest_secure.errors import PolicyError
 from everest_secure.paths import data
 from everest_secure.policy import schema
 from everest_secure.policy.parameters import Parameters
-from everest_secure.policy.schema import parameters_schema, validate
+from everest_secure.policy.schema import PARAMETERS, parameters_schema, validate
 
 
 @pytest.mark.parametrize("file", sorted((data("conf") / "policy/schema").glob("*.json")), ids=lambda file: file.name)
@@ -83,3 +85,47 @@ def test_every_kind_of_parameter_has_a_schema_that_refuses_a_wrong_value() -> No
     properties: Mapping[str, Any] = parameters_schema()["properties"]
     for name, part in properties.items():
         assert not Draft202012Validator(part).is_valid(object()), name
+
+
+EDITORS = data("conf") / "policy/schema"
+"""What an editor is told to use (docs/policy.md): files alone, none of this program."""
+OWN = """\
+description: The Example 22 kW charger.
+extends: production
+parameters:
+  inbound: {eth0: [tcp/443], eth1: null}
+  journal_limit: {least_lines: 5}
+add:
+  elf_exceptions: [{paths: [/usr/bin/x], lacks: [pie], reason: It is a boot loader.}]
+waivers:
+  - {id: NET-07, reason: The console stays., owner: Jane Doe, expires: 2027-03-31}
+"""
+
+
+def by_files_alone(policy: Path) -> subprocess.CompletedProcess[str]:
+    """Judge a policy file by a program that follows references from one schema file to the other."""
+    program = Path(sys.executable).parent / "check-jsonschema"
+    command = [program, "--schemafile", EDITORS / "policy.schema.json", policy]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_an_editor_can_hold_a_policy_file_to_the_files_of_the_schema(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
+    good.write_text(OWN)
+    bad.write_text(OWN.replace("least_lines: 5", "last_lines: 5").replace("lacks: [pie]", "lacks: [pi]"))
+    said = by_files_alone(good)
+    assert said.returncode == 0, said.stdout + said.stderr
+    said = by_files_alone(bad)
+    assert said.returncode == 1
+    assert "last_lines" in said.stdout
+    assert "elf_exceptions[0].lacks[0]" in said.stdout
+
+
+def test_the_file_for_editors_is_what_the_parameters_say_and_explains_each() -> None:
+    written = (EDITORS / PARAMETERS).read_text()
+    assert written == schema.for_editors(), f"{PARAMETERS} is not of these parameters; run 'make docs'"
+    properties = json.loads(written)["properties"]
+    assert all(properties[name].get("description") for name in properties)
+    assert properties["inbound"]["description"].startswith("Interface to what may come in on it")
+    assert "no more and no fewer" in properties["service_user"]["properties"]["groups"]["description"]
+    assert properties["elf_exceptions"]["items"]["properties"]["lacks"]["description"] == "What they may lack."
