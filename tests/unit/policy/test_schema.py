@@ -105,7 +105,7 @@ waivers:
 def by_files_alone(policy: Path) -> subprocess.CompletedProcess[str]:
     """Judge a policy file by a program that follows references from one schema file to the other."""
     program = Path(sys.executable).parent / "check-jsonschema"
-    command = [program, "--schemafile", EDITORS / "policy.schema.json", policy]
+    command: list[str | Path] = [program, "--schemafile", EDITORS / "policy.schema.json", policy]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
