@@ -12,7 +12,7 @@ DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := bubblewrap e2fsprogs iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils rauc squashfs-tools swtpm systemd-container
 SIGNING_PACKAGES := libengine-pkcs11-openssl rauc softhsm2 squashfs-tools
-TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES) binutils bmap-tools busybox-static bzip2 chromium cpio cryptsetup-bin dbus device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
+TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES) binutils bmap-tools busybox-static bzip2 casync chromium cpio cryptsetup-bin dbus device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
 	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 locales lz4 lzop mandoc mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
 	systemd-boot-efi tpm2-abrmd tpm2-openssl tpm2-tools u-boot-qemu u-boot-tools xz-utils zip zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.

@@ -8,6 +8,7 @@ from everest_secure.image.artefact import Artefact
 from everest_secure.image.companions import Companion
 from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.image.tree import Tree
+from everest_secure.image.unread import unread_format
 
 DIRECTORY = "directory"
 DISKS, BUNDLE = ("gpt", "mbr"), "rauc-bundle"
@@ -19,8 +20,8 @@ def find_subjects(artefacts: Sequence[Artefact]) -> Mapping[Scope, Sequence[Name
     """Return what there is to check in all artefacts together, by scope, each with its name.
 
     A root file system that is there several times, byte by byte, is one subject: in both slots of a disk, in a bundle, and beside them. Raises
-    ArtefactError when two artefacts have the same name, and when one holds nothing to check or is a disk without a root file system: a report on
-    it would say nothing, and look like success.
+    ArtefactError when two artefacts have the same name, and when one holds nothing to check, is a disk without a root file system, or a bundle
+    whose file systems are not read: a report on it would say nothing, and look like success.
     """
     names = [container.name for container in artefacts]
     for name in names:
@@ -34,6 +35,8 @@ def find_subjects(artefacts: Sequence[Artefact]) -> Mapping[Scope, Sequence[Name
         disks = _of_kind(container, *DISKS)
         if disks and not inside:
             raise ArtefactError(f"{container.name} has no partition with a root file system that can be read; {_contents(container)}")
+        if not inside and container.kind == BUNDLE and any(unread(each) for each in container.walk()):
+            raise ArtefactError(f"{container.name} has no image with a root file system that can be read; {_contents(container)}")
         if not is_checkable(container):
             raise ArtefactError(
                 f"{container.name} ({container.kind}) is neither a root file system nor a disk nor a bundle; {_contents(container)}"
@@ -73,6 +76,11 @@ def is_root(tree: Tree) -> bool:
     return tree.kind != INITRAMFS and all((node := tree.resolve(path)) is not None and node.is_directory for path in ("/usr", "/etc"))
 
 
+def unread(part: Artefact) -> str | None:
+    """Return the name of a part's format when it is known and not read."""
+    return unread_format(part.blob) if part.kind == "unknown" and part.blob else None
+
+
 def _of_kind(container: Artefact, *kinds: str) -> list[Artefact]:
     return [artefact for artefact in container.walk() if artefact.kind in kinds]
 
@@ -104,5 +112,5 @@ def roots_in(container: Artefact) -> Iterator[Root]:
 
 
 def _contents(container: Artefact) -> str:
-    inside = [f"{artefact.name} ({artefact.kind})" for artefact in container.walk()][1:]
+    inside = [f"{part.name} ({f'{known}, which is not read' if (known := unread(part)) else part.kind})" for part in container.walk()][1:]
     return f"it holds {', '.join(inside)}" if inside else "give an image of the whole system"

@@ -6,10 +6,9 @@ from datetime import date, datetime
 from everest_secure import __version__
 from everest_secure.checks.core import Check, Scope
 from everest_secure.checks.run import Runner, Task, one_by_one
-from everest_secure.checks.subjects import Named, find_subjects, repeated
+from everest_secure.checks.subjects import Named, find_subjects, repeated, unread
 from everest_secure.checks.waivers import notices, waive
 from everest_secure.image.artefact import Artefact
-from everest_secure.image.unread import unread_format
 from everest_secure.policy.catalogue import Catalogue
 from everest_secure.policy.digest import policy_digest
 from everest_secure.policy.profile import Evidence, Policy
@@ -170,7 +169,7 @@ def _unread(artefacts: Sequence[Artefact]) -> Iterator[str]:
     for artefact in artefacts:
         for part in artefact.walk():
             if part.kind == "unknown":
-                known = unread_format(part.blob) if part.blob else None
+                known = unread(part)
                 yield f"{part.name} is {f'{known}, which is not read' if known else 'of a format that is not known'}, and was not checked"
 
 

@@ -22,11 +22,12 @@ _KNOWN = (
     (0, b"vhdxfile", "VHDX", _SAME_DISK),
     (0, b"conectix", "VHD", _SAME_DISK),
     (0, b"\x3a\xff\x26\xed", "an Android sparse image", "give the disk as it is written to the device (`simg2img`)"),
+    (8, b"\xf9\x9f\x12\x7b\x9c\x4d\x82\x96", "a casync index", "give what it is the index of, or a bundle with the image itself"),
     (0, b"\x89LZO\0\r\n\x1a\n", "lzop", _UNPACKED),
     (0, b"7z\xbc\xaf\x27\x1c", "7z", _UNPACKED),
     (0, b"PK\x03\x04", "ZIP", _UNPACKED),
 )
-"""Position, magic number (magic(5), `include/uapi/linux/magic.h`, `drivers/mtd/ubi/ubi-media.h`, QEMU's `block/`), name, and what to give instead."""
+"""Position, magic number (magic(5), `include/uapi/linux/magic.h`, `drivers/mtd/ubi/ubi-media.h`, QEMU's `block/`, casync's `caformat.h`), name, and what to give instead."""
 
 
 def unread_format(blob: Blob) -> str | None:

@@ -116,3 +116,22 @@ def test_two_artefacts_of_the_same_name_are_refused(tmp_path: Path) -> None:
     first, second = (open_artefact(root(tmp_path / side / "rootfs")) for side in ("a", "b"))
     with pytest.raises(ArtefactError, match="two of the artefacts are called rootfs"):
         find_subjects([first, second])
+
+
+def test_a_bundle_whose_file_systems_are_not_read_is_refused_whatever_lies_beside_it(tmp_path: Path) -> None:
+    ubifs = Artefact("update.raucb:rootfs.img", "unknown", blob=from_bytes(b"\x31\x18\x10\x06".ljust(4096, b"\0"), "rootfs.img"))
+    firmware = Artefact("update.raucb:mcu.img", "unknown", blob=from_bytes(b"firmware", "mcu.img"))
+    said = r"update\.raucb has no image with a root file system that can be read; it holds update\.raucb:rootfs\.img \(UBIFS, which is not read\)"
+    for number in "123":
+        (tmp_path / number).mkdir()
+    with pytest.raises(ArtefactError, match=said):
+        find_subjects([disk(tmp_path / "1"), Artefact("update.raucb", "rauc-bundle", children=(ubifs, firmware))])
+    assert find_subjects([disk(tmp_path / "2"), Artefact("update.raucb", "rauc-bundle", children=(firmware,))])[Scope.BUNDLE]
+    with_root = bundle(tmp_path / "3")
+    assert find_subjects([replace(with_root, children=(ubifs, *with_root.children))])[Scope.ROOT]
+
+
+def test_a_disk_whose_only_root_is_not_read_is_refused_with_its_format() -> None:
+    part = Artefact("disk.raw:rootfs-a", "unknown", blob=from_bytes(b"XFSB".ljust(4096, b"\0"), "rootfs-a"))
+    with pytest.raises(ArtefactError, match=r"can be read; it holds disk\.raw:rootfs-a \(XFS, which is not read\)"):
+        find_subjects([Artefact("disk.raw", "gpt", children=(part,))])
