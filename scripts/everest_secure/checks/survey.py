@@ -14,6 +14,7 @@ from everest_secure.image.blob import Blob
 from everest_secure.image.tree import Node, Tree
 from everest_secure.parse.pieces import first_piece
 from everest_secure.policy.parameters import Parameters
+from everest_secure.text import printable
 
 if TYPE_CHECKING:
     from everest_secure.checks.core import Root
@@ -22,6 +23,8 @@ SLICE = 8 * 1024 * 1024
 """Bytes of content that a process takes before the next one has its turn."""
 SMALL = 64 * 1024 * 1024
 """Bytes of content that are not worth a second process."""
+MAX_CONTENT = 16 * 1024**3
+"""Bytes of all files of a root, holes included: sparse ones may claim terabytes, which nobody would wait for."""
 
 
 class File:
@@ -72,7 +75,13 @@ def parts(tree: Tree, number: int) -> list[list[Node]]:
 
 
 def survey(surveys: Mapping[int, Survey], root: "Root", policy: Parameters, nodes: Sequence[Node]) -> Mapping[int, Surveyed]:
-    """Show each file to each survey; one that cannot go on is left out of the rest, and its error is what it says."""
+    """Show each file to each survey; one that cannot go on is left out of the rest, and its error is what it says.
+
+    Of a root with more than `MAX_CONTENT` no file is shown to any.
+    """
+    too_much = _too_much(root.tree)
+    if too_much:
+        return {key: Surveyed(error=too_much) for key in surveys}
     facts: dict[int, list[object]] = {key: [] for key in surveys}
     errors: dict[int, str] = {}
     running = dict(surveys)
@@ -85,6 +94,19 @@ def survey(surveys: Mapping[int, Survey], root: "Root", policy: Parameters, node
                 errors[key] = reason_of(error)
                 del running[key]
     return {key: Surveyed(tuple(facts[key]), errors.get(key, "")) for key in surveys}
+
+
+def _too_much(tree: Tree) -> str:
+    """Say that the files of a tree have more content than is searched; empty when they have not."""
+    files = [node for node in tree.nodes() if node.is_file and node.size]
+    size = sum(node.size for node in files)
+    if size <= MAX_CONTENT:
+        return ""
+    largest = max(files, key=lambda node: node.size)
+    return (
+        f"{tree.name} has files of {size} bytes, more than the {MAX_CONTENT} that are searched; "
+        f"make them smaller, {printable(largest.path)} of {largest.size} bytes first"
+    )
 
 
 def reason_of(error: Exception) -> str:
