@@ -196,7 +196,7 @@ def test_any_user_record_is_read_or_a_sentence(text: str) -> None:
         list(read_other_secrets(RootFs().directory("/").file("/etc/userdb/a.user", text).file("/etc/userdb/a.user-privileged", text).tree))
 
 
-@given(made_of("L+|L|R!|D|d|w|/var/log|/var/log/journal|-|/run/x|..|1d|m:~1h|\"|'|\\|%v"))
+@given(made_of("L+|L|R!|D|d|w|/var/log|/var/log/journal|-|/run/x|..|1d|~m:1h|\"|'|\\|%v"))
 def test_any_lines_of_tmpfiles_are_read(text: str) -> None:
     tree = RootFs().directory("/").file("/etc/tmpfiles.d/a.conf", text).tree
     assert all(link.path and link.target for link in read_links(tree))
