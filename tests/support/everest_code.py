@@ -76,9 +76,9 @@ def compile_with(place: Path, main: str, *arguments: str | Path) -> Path:
     return _compiled(place / "program", f"-I{place}", place / "main.cpp", *arguments)
 
 
-def compile_object(target: Path, program: Path, *arguments: str | Path) -> Path:
-    """Compile or link a part of a program that was compiled in the directory of `program`."""
-    return _compiled(target, f"-I{program.parent}", *arguments)
+def compile_part(target: Path, place: Path, *arguments: str | Path) -> Path:
+    """Compile or link a part of a program that was compiled in a directory."""
+    return _compiled(target, f"-I{place}", *arguments)
 
 
 def _compiled(target: Path, *arguments: str | Path) -> Path:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from everest_secure.build.configuration import Repository
-from support.everest_code import compile_object, compile_with
+from support.everest_code import compile_part, compile_with
 from support.upstream_code import check_out, excerpt
 
 HERE = Path(__file__).parent
@@ -17,9 +17,8 @@ MIGRATIONS = f"{OCPP}/config/v2/device_model_migrations"
 LOGGING = f"{OCPP}/lib/ocpp/common/ocpp_logging.cpp"
 DATE = ("-DONLY_C_LOCALE=1", "-DUSE_OS_TZDB=1", "-ldate-tz")
 """How Debian compiled its library of dates."""
-_LIBRARIES = ("database/database_handler_common", "call_types", "schemas", "types", "utils")
 _SOURCES = {
-    "common": _LIBRARIES,
+    "common": ("database/database_handler_common", "call_types", "schemas", "types", "utils"),
     "v16": (
         *("charge_point_configuration", "charge_point_configuration_base", "known_keys", "messages/SecurityEventNotification"),
         *("ocpp_enums", "ocpp_types", "types", "utils"),
@@ -49,12 +48,12 @@ def session_program(place: Path, everest: Path) -> Path:
     set_up = excerpt(manager / "EvseManager.cpp", "session_log.setPath(", "    session_log.xmlOutput(config.session_logging_xml);")
     write(place, {"init.inc": set_up, "escape_html.inc": excerpt(helpers / "src/helpers.cpp", "std::string escape_html(", "}")})
     code = [manager / "SessionLog.cpp", manager / "v2gMessage.cpp", framework / "lib/date.cpp"]
-    include = [f"-I{path}" for path in (manager, framework / "include", helpers / "include")]
-    return compile_with(place, (HERE / "session_log.cpp").read_text(), *include, *code, *DATE, "-lfmt", "-lpugixml")
+    headers = [f"-I{path}" for path in (manager, framework / "include", helpers / "include")]
+    return compile_with(place, (HERE / "session_log.cpp").read_text(), *headers, *code, *DATE, "-lfmt", "-lpugixml")
 
 
-def ocpp_object(place: Path, everest: Path) -> tuple[Path, list[str | Path]]:
-    """All but the logging of the program that ocpp_log.cpp describes, and what it is linked with."""
+def ocpp_programs(place: Path, everest: Path, *trees: Path) -> list[Path]:
+    """Compile the program that ocpp_log.cpp describes, for each tree of EVerest's code with the logging that it has."""
     ocpp = everest / OCPP / "lib/ocpp"
     validator = recipe_code(everest, "json-schema-validator", place / "validator")
     sources = [ocpp / directory / f"{name}.cpp" for directory, names in _SOURCES.items() for name in names]
@@ -71,15 +70,15 @@ def ocpp_object(place: Path, everest: Path) -> tuple[Path, list[str | Path]]:
         },
     )
     newest = max(int(path.name.partition("_")[0]) for path in (everest / MIGRATIONS).glob("*_up-*.sql"))
-    arguments = [*include(everest), f"-I{validator}/src", f"-DMIGRATION_DEVICE_MODEL_FILE_VERSION_V2={newest}", "-ffunction-sections"]
-    part = compile_with(place, (HERE / "ocpp_log.cpp").read_text(), "-c", *arguments, *DATE)
-    return part, ["-Wl,--gc-sections", "-lfmt", "-lcrypto", "-lsqlite3", *DATE]
-
-
-def ocpp_program(part: Path, libraries: list[str | Path], name: str, tree: Path, everest: Path) -> Path:
-    """The whole program, with the logging of one tree of EVerest's code and the headers of the checkout."""
-    logging = compile_object(part.parent / f"{name}.o", part, *include(everest), *DATE, "-ffunction-sections", "-c", tree / LOGGING)
-    return compile_object(part.parent / name, part, part, logging, *libraries)
+    common = [*include(everest), *DATE, "-ffunction-sections"]
+    settings = [f"-I{validator}/src", f"-DMIGRATION_DEVICE_MODEL_FILE_VERSION_V2={newest}"]
+    rest = compile_with(place, (HERE / "ocpp_log.cpp").read_text(), "-c", *common, *settings)
+    programs = []
+    for number, tree in enumerate(trees):
+        logging = compile_part(place / f"{number}.o", place, "-c", *common, tree / LOGGING)
+        libraries = ("-Wl,--gc-sections", "-lfmt", "-lcrypto", "-lsqlite3", *DATE)
+        programs.append(compile_part(place / f"ocpp-{number}", place, rest, logging, *libraries))
+    return programs
 
 
 def include(everest: Path) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from support.everest import PROFILES, fetch, patched
 from support.everest_charger import USER, Charger, charger, install
-from support.everest_logs import MIGRATIONS, ocpp_object, ocpp_program, session_program
+from support.everest_logs import MIGRATIONS, ocpp_programs, session_program
 from support.journald import eventually
 from support.layer import Bench, bench
 from support.ocpp import COMPONENTS, CONFIG, FILE, edited, variable
@@ -56,10 +56,7 @@ class Programs:
 @pytest.fixture(scope="module")
 def ocpp(layer: Bench, everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Programs:
     tree = patched(layer, tmp_path_factory.mktemp("patched"), everest)
-    part, libraries = ocpp_object(tmp_path_factory.mktemp("ocpp"), everest)
-    upstream, built = (
-        ocpp_program(part, libraries, name, code, everest) for name, code in (("ocpp-upstream", everest), ("ocpp-built", tree))
-    )
+    upstream, built = ocpp_programs(tmp_path_factory.mktemp("ocpp"), everest, everest, tree)
     return Programs(upstream, built)
 
 
