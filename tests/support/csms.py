@@ -20,18 +20,21 @@ Change = Callable[[ssl.SSLContext], object]
 
 
 @contextmanager
-def csms(place: Path, own: Pair, *, answer: str = "", change: Change = lambda _: None) -> Iterator[int]:
-    """Run a CSMS and yield its port. It takes the charger for its own unless `answer` is a status of HTTP; `change` is made to its TLS."""
+def csms(place: Path, own: Pair, *, answer: str = "", change: Change = lambda _: None, resets: bool = False) -> Iterator[int]:
+    """Run a CSMS and yield its port. It takes the charger for its own unless `answer` is a status of HTTP; `change` is made to its TLS.
+
+    One that `resets` does not wait for what a charger still says that it has refused.
+    """
     (place / "csms.pem").write_text(own.pem + own.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(place / "csms.pem")
     change(context)
     with create_server(("127.0.0.1", 0)) as listener:
-        Thread(target=_serve, args=(listener, context, answer), daemon=True).start()
+        Thread(target=_serve, args=(listener, context, answer, resets), daemon=True).start()
         yield listener.getsockname()[1]
 
 
-def _serve(listener: socket, context: ssl.SSLContext, answer: str) -> None:
+def _serve(listener: socket, context: ssl.SSLContext, answer: str, resets: bool) -> None:
     with suppress(OSError):
         while True:
             connection, _ = listener.accept()
@@ -41,7 +44,7 @@ def _serve(listener: socket, context: ssl.SSLContext, answer: str) -> None:
                 _answer(charger, answer)
             # What is closed before all is read is reset, and what was said at last is lost.
             with suppress(OSError), socket(fileno=charger.detach()) as rest:
-                while rest.recv(4096):
+                while not resets and rest.recv(4096):
                     pass
 
 

@@ -12,10 +12,10 @@ from support.reference import require
 _SOURCES = ("ocpp_logging", "call_types", "types", "utils", "websocket/*")
 
 
-def ocpp_client(place: Path, everest: Path) -> Path:
-    """Compile the program that ocpp_client.cpp describes."""
+def ocpp_client(place: Path, everest: Path, tree: Path) -> Path:
+    """Compile the program that ocpp_client.cpp describes, with libocpp's code of a tree and the headers of a checkout."""
     library, headers = _libwebsockets(place, everest)
-    ocpp = everest / OCPP / "lib/ocpp/common"
+    ocpp = tree / OCPP / "lib/ocpp/common"
     sources = [path for name in _SOURCES for path in sorted(ocpp.glob(f"{name}.cpp"))]
     sources.append(everest / "lib/everest/evse_security/lib/evse_security/crypto/openssl/openssl_provider.cpp")
     write(place, {"sources.inc": "".join(f'#include "{path}"\n' for path in sources)})

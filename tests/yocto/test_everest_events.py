@@ -46,6 +46,12 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def built(layer: Bench, upstream: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """EVerest's code as it is built."""
+    return patched(layer, tmp_path_factory.mktemp("patched"), upstream)
+
+
+@pytest.fixture(scope="module")
 def server(upstream: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tls_server(tmp_path_factory.mktemp("server") / "code", upstream)
 
@@ -103,8 +109,8 @@ def test_a_vehicle_that_agrees_on_tls_is_none(server: Path, monitor: Path, pki: 
     assert occurrences(monitor, "everest.service", said) == []
 
 
-def test_a_key_that_the_tpm_cannot_make_is_an_event(layer: Bench, upstream: Path, monitor: Path, tmp_path: Path) -> None:
-    program = key_program(tmp_path / "code", patched(layer, tmp_path / "patched", upstream))
+def test_a_key_that_the_tpm_cannot_make_is_an_event(built: Path, monitor: Path, tmp_path: Path) -> None:
+    program = key_program(tmp_path / "code", built)
     (tmp_path / "modules").mkdir()
     environment = {**os.environ, "OPENSSL_MODULES": str(tmp_path / "modules")}
     said = subprocess.run([program, tmp_path / "leaf.tkey"], env=environment, capture_output=True, text=True, check=False).stderr
@@ -131,8 +137,8 @@ CSMS = identity()
 
 
 @pytest.fixture(scope="module")
-def client(upstream: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ocpp_client(tmp_path_factory.mktemp("client") / "code", upstream)
+def client(upstream: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ocpp_client(tmp_path_factory.mktemp("client") / "code", upstream, built)
 
 
 @pytest.fixture(scope="module")
@@ -202,12 +208,24 @@ def test_a_csms_that_cannot_be_agreed_with_is_one_event(
     profile: int,
     event: str | None,
 ) -> None:
+    with csms(tmp_path, own, answer=answer, change=change) as port:
+        outcome, said = connected(client, ciphers, tmp_path, port, profile=profile)
+    assert outcome == ("connected" if (change, answer, own) == (nothing, "", CSMS) else "stopped")
+    assert [name for name, _ in occurrences(monitor, "everest.service", said)] == ([event] if event else []), said
+
+
+def test_a_csms_that_resets_the_connection_is_tried_again(client: Path, ciphers: Sequence[str], tmp_path: Path) -> None:
+    with csms(tmp_path, CSMS, change=another_charger_s_root, resets=True) as port:
+        outcome, said = connected(client, ciphers, tmp_path, port)
+    assert outcome == "stopped"
+    assert any(line.startswith("CLIENT_CONNECTION_ERROR: [") for line in said)
+
+
+def connected(client: Path, ciphers: Sequence[str], place: Path, port: int, *, profile: int = 3) -> tuple[str, list[str]]:
+    """Let a charger try once to reach a CSMS; return how it ended and the lines that were said."""
     files = {"roots.pem": ROOT.pem, "charger.pem": CHARGER.pem, "charger.key": CHARGER.key_pem}
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    with csms(tmp_path, own, answer=answer, change=change) as port:
-        command: list[str | Path] = [client, f"wss://localhost:{port}/ocpp", str(profile), *(tmp_path / name for name in files), *ciphers]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    assert done.stdout == ("connected\n" if (change, answer, own) == (nothing, "", CSMS) else "stopped\n")
-    found = occurrences(monitor, "everest.service", done.stderr.splitlines())
-    assert [name for name, _ in found] == ([event] if event else []), done.stderr
+        (place / name).write_text(text)
+    command: list[str | Path] = [client, f"wss://localhost:{port}/ocpp", str(profile), *(place / name for name in files), *ciphers]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    return done.stdout.strip(), done.stderr.splitlines()
