@@ -46,7 +46,32 @@ class Witness:
         self.pictures.append({"title": title, "png": base64.b64encode(picture.read_bytes()).decode()})
 
 
-WITNESS, PROOFS = pytest.StashKey[Witness](), pytest.StashKey[dict[str, dict[str, Any]]]()
+WITNESS = pytest.StashKey[Witness]()
+
+
+class Proofs:
+    """What the scenarios have shown, whichever process ran them."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, Any]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what `pytest_runtest_makereport` has put into a report, whose attributes pytest-xdist hands on."""
+        if found := getattr(report, "proof", None):
+            self.found[report.nodeid] = found
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file, when there is an image that the scenarios were about."""
+        if self.found and is_there():
+            artefacts = [{"name": file.name, "sha256": _sha256(file)} for file in sorted([DISK, BUNDLE])]
+            value = {"format": 1, "target": _target(), "time": datetime.now(UTC).isoformat(timespec="seconds"), "artefacts": artefacts}
+            FILE.write_text(json.dumps({**value, "proofs": list(self.found.values())}, indent=2) + "\n")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect in one place: in the process that the others report to."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Proofs())
 
 
 @pytest.fixture
@@ -64,7 +89,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     requirements = [each for mark in item.iter_markers("proves") for each in mark.args]
     if requirements and (report.when == "call" or not report.passed):
         witness = item.stash.get(WITNESS, Witness())
-        item.config.stash.setdefault(PROOFS, {})[item.nodeid] = {
+        vars(report)["proof"] = {
             "requirements": list(dict.fromkeys(requirements)),
             "test": item.nodeid,
             "sentence": item.name.removeprefix("test_").replace("_", " "),
@@ -102,15 +127,6 @@ def _reason(report: pytest.TestReport) -> str:
         return report.longrepr[2].removeprefix("Skipped: ")
     crash = getattr(report.longrepr, "reprcrash", None)
     return (crash.message if crash else str(report.longrepr)).strip().splitlines()[0]
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the file, when there is an image that the scenarios were about."""
-    proofs = session.config.stash.get(PROOFS, {})
-    if proofs and is_there():
-        artefacts = [{"name": file.name, "sha256": _sha256(file)} for file in sorted([DISK, BUNDLE])]
-        value = {"format": 1, "target": _target(), "time": datetime.now(UTC).isoformat(timespec="seconds"), "artefacts": artefacts}
-        FILE.write_text(json.dumps({**value, "proofs": list(proofs.values())}, indent=2) + "\n")
 
 
 def _sha256(path: Path) -> str:

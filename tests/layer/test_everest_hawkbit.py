@@ -41,6 +41,7 @@ def test_the_updater_knows_itself_by_its_key_and_the_server_by_one_authority(lay
     assert authorities.name == "ca-certificates.crt"
     assert authorities.read_text() == Path(settings["EVEREST_HAWKBIT_CA"]).read_text()
     assert contents(package)["/etc/rauc-hawkbit-updater/authorities/ca-certificates.crt"] == 0o644
+    assert contents(package)["/usr/lib/everest-secure/security-events.d/everest-hawkbit.tsv"] == 0o644
 
 
 def test_it_restarts_the_machine_only_where_the_product_says_so(layer: Bench, settings: dict[str, str]) -> None:

@@ -108,14 +108,21 @@ Value = str | bytes | None
 
 
 def occurrences(
-    files: Path, unit: str, entries: Iterable[Value | Sequence[Value]], *, awk: str = "awk", memory: int | None = None
+    files: Path,
+    unit: str,
+    entries: Iterable[Value | Sequence[Value]],
+    *,
+    products: Path | None = None,
+    awk: str = "awk",
+    memory: int | None = None,
 ) -> list[tuple[str, str]]:
     """Return event and text of each of a unit's entries that is one for the monitor, in their order; `files` are those of its package.
 
-    An entry is its message, or all of several. The awk gets no more than `memory` bytes.
+    An entry is its message, or all of several. `products` is a table of a product's own. The awk gets no more than `memory` bytes.
     """
     library = files / LIBRARY
-    rules = [f"rule\t{line}" for line in (library / "security-events.tsv").read_text().splitlines() if line[0] != "#"]
+    tables = (*([products] if products else []), library / "security-events.tsv")
+    rules = [f"rule\t{line}" for table in tables for line in table.read_text().splitlines() if line[0] != "#"]
     sender = {"_TRANSPORT": "kernel"} if unit == "kernel" else {"_SYSTEMD_UNIT": unit}
     said = [json.dumps({**sender, "MESSAGE": _as_journalctl(entry)}, separators=(",", ":")) for entry in entries]
     done = subprocess.run(

@@ -16,9 +16,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support import hawkbit_client, hawkbit_rauc, tpm_provider
 from support.authority import Pair, issue
-from support.hawkbit_client import Device, device
+from support.hawkbit_client import UNIT, Device, device
 from support.hawkbit_server import IDLE, PATIENCE, HawkbitServer, Request, tls
 from support.layer import bench
+from support.monitor import occurrences
 
 pytestmark = pytest.mark.yocto
 
@@ -76,6 +77,12 @@ def packages(server: HawkbitServer, client: Path, tmp_path_factory: pytest.TempP
     return client, layer.package("everest-hawkbit", **settings).files, layer.package("everest-rauc-dbus-policy").files
 
 
+@pytest.fixture(scope="module")
+def monitor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of the package that watches for security events."""
+    return bench(tmp_path_factory.mktemp("monitor")).package("everest-security-monitor").files
+
+
 @pytest.fixture
 def charger(packages: tuple[Path, ...], modules: Path) -> Iterator[Device]:
     with tempfile.TemporaryDirectory() as place:
@@ -97,10 +104,17 @@ def enrol(charger: Device, algorithm: str = "EC") -> None:
     subprocess.run(["openssl", *sign, "-out", charger.state / "client.cert.pem"], capture_output=True, check=True)
 
 
+def noticed(monitor: Path, charger: Device, *said: str) -> list[str]:
+    """Return the security events that the charger's monitor sees in what the client said (LOG-03)."""
+    products = charger.place / "root/usr/lib/everest-secure/security-events.d/everest-hawkbit.tsv"
+    entries = [line.partition("> ")[2] for line in said]
+    return [event for event, _ in occurrences(monitor, UNIT, entries, products=products)]
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["TLS 1.2", "TLS 1.3"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_server_sees_a_certificate_whose_key_is_in_the_tpm(
-    charger: Device, server: HawkbitServer, algorithm: str, version: ssl.TLSVersion
+    charger: Device, server: HawkbitServer, monitor: Path, algorithm: str, version: ssl.TLSVersion
 ) -> None:
     with charger.tpm():
         enrol(charger, algorithm)
@@ -109,6 +123,7 @@ def test_the_server_sees_a_certificate_whose_key_is_in_the_tpm(
         accepted = tls(charger.place, SERVER, clients=DEVICE_ROOT, version=version)
         with server.answering(accepted, {POLL: {**IDLE, "_links": links}}), charger.started() as journal:
             journal.until("No new software.")
+    assert noticed(monitor, charger, *journal.said) == []
     poll, attributes = server.taken()
     protocol = version.name.replace("_", ".")
     assert poll == Request(f"GET {POLL}", None, NAME, protocol)
@@ -135,18 +150,19 @@ def test_a_server_that_asks_for_no_certificate_is_asked_all_the_same_and_does_no
         pytest.param(server_certificate("else.example.com", SERVER_ROOT), id="another name"),
     ],
 )
-def test_a_server_that_is_another_hears_nothing(charger: Device, server: HawkbitServer, other: Pair) -> None:
+def test_a_server_that_is_another_hears_nothing(charger: Device, server: HawkbitServer, monitor: Path, other: Pair) -> None:
     with charger.tpm():
         enrol(charger)
         with server.answering(tls(charger.place, other, clients=DEVICE_ROOT), {POLL: IDLE}), charger.started() as journal:
             said = journal.until("Scheduled check for new software failed")
     assert said == "<4> Scheduled check for new software failed: SSL peer certificate or SSH remote key was not OK (60)"
+    assert noticed(monitor, charger, *journal.said) == ["tls-handshake-failed"]
     assert server.taken() == []
 
 
 @pytest.mark.parametrize("which", ["none", "another"])
 def test_without_the_tpm_of_its_key_the_client_says_that_it_cannot_authenticate_itself_and_sends_nothing(
-    charger: Device, server: HawkbitServer, which: str
+    charger: Device, server: HawkbitServer, monitor: Path, which: str
 ) -> None:
     with charger.tpm():
         enrol(charger)
@@ -156,16 +172,28 @@ def test_without_the_tpm_of_its_key_the_client_says_that_it_cannot_authenticate_
         stack.enter_context(server.answering(tls(charger.place, SERVER, clients=DEVICE_ROOT), {POLL: IDLE}))
         said = stack.enter_context(charger.started()).until("Failed to authenticate")
     assert said == "<4> Failed to authenticate. Check if ssl_key/cert are correct?"
+    assert noticed(monitor, charger, said) == ["authentication-failed"]
     assert server.taken() == []
 
 
-def test_a_server_that_does_not_know_the_device_answers_nothing(charger: Device, server: HawkbitServer) -> None:
+@pytest.mark.parametrize(
+    ("version", "event"),
+    [
+        pytest.param(ssl.TLSVersion.TLSv1_2, ["tls-handshake-failed"], id="TLS 1.2"),
+        # It closes the connection after the handshake, and the client says what any network does.
+        pytest.param(ssl.TLSVersion.TLSv1_3, [], id="TLS 1.3"),
+    ],
+)
+def test_a_server_that_does_not_know_the_device_answers_nothing(
+    charger: Device, server: HawkbitServer, monitor: Path, version: ssl.TLSVersion, event: list[str]
+) -> None:
     with charger.tpm():
         enrol(charger)
-        strict = tls(charger.place, SERVER, clients=issue("Another Root", authority=True))
+        strict = tls(charger.place, SERVER, clients=issue("Another Root", authority=True), version=version)
         with server.answering(strict, {POLL: IDLE}), charger.started() as journal:
-            journal.until("Scheduled check for new software failed")
+            said = journal.until("Scheduled check for new software failed")
             assert "certificate verify failed" in server.failure()
+    assert noticed(monitor, charger, said) == event
     assert server.taken() == []
 
 

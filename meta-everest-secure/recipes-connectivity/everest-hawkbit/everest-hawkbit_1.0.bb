@@ -1,4 +1,4 @@
-# Requirements: NET-09, RAUC-04, FS-03
+# Requirements: NET-09, RAUC-04, FS-03, LOG-03
 SUMMARY = "hawkBit's updater with mutual TLS and a key in the TPM"
 DESCRIPTION = "The server is trusted through one authority of the product's own, the device known by a certificate whose key cannot leave its TPM. \
 Without key and certificate in /var/lib/rauc-hawkbit the updater does not start."
@@ -12,6 +12,7 @@ SRC_URI = "file://config.conf \
            file://everest-hawkbit.conf \
            file://everest-hawkbit.tmpfiles \
            file://everest-hawkbit.tsv \
+           file://security-events.tsv \
            file://everest-hawkbit-configure.8"
 
 inherit everest-secure-template
@@ -41,11 +42,12 @@ do_install() {
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.conf ${D}${sysconfdir}/dbus-1/system.d/everest-hawkbit.conf
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.tmpfiles ${D}${nonarch_libdir}/tmpfiles.d/everest-hawkbit.conf
     install -D -m 0644 ${WORKDIR}/everest-hawkbit.tsv ${D}${datadir}/everest-secure/state.d/everest-hawkbit.tsv
+    install -D -m 0644 ${WORKDIR}/security-events.tsv ${D}${nonarch_libdir}/everest-secure/security-events.d/everest-hawkbit.tsv
     install -d ${D}${mandir}/man8
     install -m 0644 ${WORKDIR}/everest-hawkbit-configure.8 ${D}${mandir}/man8/
 }
 do_install[file-checksums] += "${@'${EVEREST_HAWKBIT_CA}:True' if d.getVar('EVEREST_HAWKBIT_CA') else ''}"
 
-FILES:${PN} += "${datadir}/everest-secure ${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d"
+FILES:${PN} += "${datadir}/everest-secure ${nonarch_libdir}/everest-secure ${systemd_system_unitdir} ${nonarch_libdir}/tmpfiles.d"
 
 RDEPENDS:${PN} = "ca-certificates libtss2-tcti-device openssl-bin rauc-hawkbit-updater rauc-service tpm2-openssl"
