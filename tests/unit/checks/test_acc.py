@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
+from support.images import ACL
 from support.mutation import Mutation, check_mutation, move_behind, sentence
 from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root
 
@@ -52,6 +53,11 @@ MUTATIONS = [
     ),
     Mutation("the bounding set starts anew", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nCapabilityBoundingSet=~\n")),
     Mutation("the service user owns a directory above the configuration", "ACC-06", lambda fs: fs.chown("/etc", 1500, 1500)),
+    Mutation(
+        "the configuration has an access list",
+        "ACC-06",
+        lambda fs: fs.file(CONFIG, fs.nodes[CONFIG][1], xattrs={"system.posix_acl_access": ACL}),
+    ),
     Mutation("the configuration is a link to the data partition", "ACC-06", lambda fs: move_behind(fs, CONFIG)),
     Mutation(
         "a file lies in user-config beside a configuration elsewhere",

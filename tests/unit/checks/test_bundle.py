@@ -53,12 +53,13 @@ def make(
     form: str = "verity",
     compatible: str = KNOBS["EVEREST_COMPATIBLE"],
     image: Path | None = None,
+    version: str = "version=1.2.3",
 ) -> Path:
     content = directory / "content"
     content.mkdir()
     (content / "rootfs.img").write_bytes(image.read_bytes() if image else NOISE)
     (content / "manifest.raucm").write_text(
-        f"[update]\ncompatible={compatible}\nversion=1.2.3\n\n[bundle]\nformat={form}\n\n[image.rootfs]\nfilename=rootfs.img\n"
+        f"[update]\ncompatible={compatible}\n{version}\n\n[bundle]\nformat={form}\n\n[image.rootfs]\nfilename=rootfs.img\n"
     )
     (directory / "cert.pem").write_text(signer.pem)
     (directory / "key.pem").write_text(signer.key_pem)
@@ -211,6 +212,11 @@ def test_a_plain_bundle_is_never_a_pass(pki: Pki, tmp_path: Path) -> None:
 def test_a_bundle_for_another_machine_is_found(pki: Pki, tmp_path: Path) -> None:
     result = judge(make(tmp_path, pki.signer, pki.intermediate, compatible="toaster"), device(pki.root))["manifest_fits_the_device"]
     assert "'toaster'" in result.findings[0].what
+
+
+def test_a_bundle_without_a_version_is_found(pki: Pki, tmp_path: Path) -> None:
+    result = judge(make(tmp_path, pki.signer, pki.intermediate, version=""), device(pki.root))["manifest_fits_the_device"]
+    assert [finding.what for finding in result.findings] == ["the manifest has no version"]
 
 
 def test_without_another_image_the_keyring_inside_the_bundle_counts_and_that_is_said(pki: Pki, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import lzma
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,11 @@ def test_a_command_line_may_keep_the_module_of_the_watchdog_from_loading(tmp_pat
     checks.load()
     (entry,) = [each for each in registered() if each.scope is Scope.BOOT and each.function.__module__.endswith(".watchdog")]
     assert bool(run_check(entry, disk, "disk", production()).findings) is found
+
+
+def test_a_service_that_must_be_started_again_and_is_missing_or_masked_is_a_finding() -> None:
+    policy = replace(production(), restarted_services=("everest.service", "meter.service"))
+    for fs in (good_root(), good_root().link("/etc/systemd/system/meter.service", "/dev/null")):
+        assert failing(fs, policy) == {"BOOT-05": ("meter.service is missing or masked",)}
+    fs = good_root().file(f"{UNITS}/meter.service", "[Service]\nExecStart=/usr/bin/meter\nRestart=always\nStartLimitIntervalSec=0\n")
+    assert "meter.service is missing or masked" not in failing(fs, policy).get("BOOT-05", ())
