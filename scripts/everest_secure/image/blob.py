@@ -11,6 +11,11 @@ from everest_secure.errors import ArtefactError
 MAX_READ = 128 * 1024 * 1024
 """Bytes of one read, a quarter of what a hostile input may take; a sparse file may claim to be far larger."""
 
+MAX_SPARSE = 64 * 1024**3
+"""Bytes up to which a file may be all holes, which take as long to hash as content: as many as are decompressed (`streams.MAX_SIZE`)."""
+MAX_HOLES = 1000
+"""How many times larger than what is stored of it a larger one may be."""
+
 LONG_READ = 64 * 1024
 """Bytes from which a read is worth a system call."""
 
@@ -57,13 +62,18 @@ class Blob:
 
 
 def from_file(path: Path) -> Blob:
-    """Map a regular file; raises ArtefactError when it is empty, unreadable or not a regular file."""
+    """Map a regular file; raises ArtefactError when it is empty, unreadable, not a regular file, or a sparse one of hostile size."""
     try:
         if not path.is_file():
             raise ArtefactError(f"{path} is not a file that can be read; name an image, a bundle or a directory")
-        size = path.stat().st_size
+        status = path.stat()
+        size, stored = status.st_size, status.st_blocks * 512
         if size == 0:
             raise ArtefactError(f"{path} is empty; build or fetch it again")
+        if size > MAX_SPARSE and size > MAX_HOLES * stored:
+            raise ArtefactError(
+                f"{path} has {size} bytes, of which {stored} are stored and the rest are holes; it is taken for hostile and not read"
+            )
         return replace(from_descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC), size, path.name), path=path)
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror}; check its name and permissions") from None

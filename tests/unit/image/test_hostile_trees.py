@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from everest_secure.checks.session import check_artefacts
 from everest_secure.errors import ArtefactError
 from everest_secure.image import tree as trees
 from everest_secure.image.artefact import open_artefact
@@ -112,6 +113,15 @@ def test_a_sparse_giant_costs_nothing_and_is_never_held(tmp_path: Path, kind: st
         blob.read(0, MAX_READ + 1)
     with pytest.raises(ArtefactError, match="make it smaller"):
         tree.read(giant.path)
+
+
+def test_an_image_that_is_nothing_but_holes_is_refused_before_anybody_hashes_it(tmp_path: Path) -> None:
+    image = tmp_path / "disk.raw"
+    image.write_bytes(b"hsqs" + bytes(8192))
+    with image.open("r+b") as file:
+        file.truncate(8 * 1024**4)
+    with pytest.raises(ArtefactError, match="the rest are holes; it is taken for hostile and not read"):
+        check_artefacts([image])
 
 
 def test_what_is_read_at_once_fits_the_memory_that_a_hostile_input_may_take() -> None:
