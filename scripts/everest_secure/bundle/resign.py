@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from everest_secure.bundle import cms, judge, releaselog, signing
+from everest_secure.bundle import cms, judge, releaselog
 from everest_secure.bundle.copying import copy_head
 from everest_secure.bundle.device import Device
 from everest_secure.bundle.digest import Digest, tail_of
 from everest_secure.bundle.errors import BundleError
-from everest_secure.bundle.finish import Release, finish, require_recipients
+from everest_secure.bundle.finish import Release, finish, ready_to_sign, require_format, require_recipients
 from everest_secure.bundle.independent import MAX_SIGNATURE
 from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.judge import Judgement
@@ -46,9 +46,10 @@ def resign(source: Source, release: Release, signer: Signer) -> BundleInfo:
     old = judge.judge(source.path, device=source.device, now=release.now, tools=release.tools, payload=False)
     info = judge.require_accepted(old)
     _require_policy(old, release.device)
+    require_format(info.format, release.device)
     require_recipients(info.format, release.recipients)
     release = _for_recipients(release)
-    ready = signing.preflight(signer, keyring=release.device.keyring, now=release.now, min_rsa_bits=release.device.rsa_bits)
+    ready = ready_to_sign(signer, release)
     envelope, content = old.independent.envelope, old.independent.content
     if envelope is None:
         raise TypeError(old)
