@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from everest_secure.bundle.device import load_device
@@ -290,6 +291,37 @@ def test_a_list_that_is_missing_is_refused_by_both(case: Case, tmp_path: Path) -
 def test_a_list_that_has_ended_is_refused_by_both(case: Case, tmp_path: Path) -> None:
     keyring = lists(case, "old-list", revocation_list(case.pki.root), revocation_list(case.pki.intermediate, age=60, days=30))
     require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
+
+
+def part(**limits: Any) -> x509.IssuingDistributionPoint:
+    """What a list says that is for some certificates alone."""
+    whole = dict.fromkeys(("only_contains_user_certs", "only_contains_ca_certs", "indirect_crl", "only_contains_attribute_certs"), False)
+    return x509.IssuingDistributionPoint(**{"full_name": None, "relative_name": None, "only_some_reasons": None, **whole, **limits})
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"),
+        x509.DeltaCRLIndicator(1),
+        part(only_contains_ca_certs=True),
+        part(only_contains_attribute_certs=True),
+        part(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise})),
+        part(full_name=[x509.UniformResourceIdentifier("http://example.com")]),
+    ],
+)
+def test_a_list_that_is_not_of_all_certificates_or_not_understood_is_none_for_both(
+    case: Case, tmp_path: Path, extension: x509.ExtensionType
+) -> None:
+    keyring = lists(case, "part", revocation_list(case.pki.root), revocation_list(case.pki.intermediate, more=(extension,)))
+    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
+
+
+def test_a_list_of_an_authority_that_may_not_sign_lists_is_none_for_both(case: Case, tmp_path: Path) -> None:
+    authority = issue("Mute", by=case.pki.root, authority=True, signs_lists=False)
+    keyring = lists(case, "mute", revocation_list(case.pki.root), revocation_list(authority))
+    content = case.signed(issue("below", by=authority), above=[authority])
+    require_refused(judged(case, content, tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
 
 
 def test_a_list_of_somebody_else_with_the_same_name_is_none(case: Case, tmp_path: Path) -> None:
