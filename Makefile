@@ -16,8 +16,10 @@ TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PA
 	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 locales lz4 mandoc mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
 	systemd-boot-efi tpm2-abrmd tpm2-openssl tpm2-tools u-boot-qemu u-boot-tools xz-utils zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
-YOCTO_PACKAGES := bubblewrap build-essential bzip2 chrpath cpio dbus debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libcap-dev libfmt-dev libssl-dev libtss2-dev locales lz4 mmdebstrap mtools \
-	parted patch pseudo qemu-system-arm swtpm u-boot-tools uidmap wget zstd
+YOCTO_PACKAGES := bubblewrap build-essential bzip2 chrpath cpio dbus debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libssl-dev libtss2-dev locales lz4 mmdebstrap mtools \
+	parted patch pseudo qemu-system-arm swtpm systemd u-boot-tools uidmap wget zstd
+# What EVerest's own code is compiled with, and what moves the clock for its logs.
+EVEREST_PACKAGES := build-essential cmake faketime libboost-dev libcap-dev libfmt-dev libhowardhinnant-date-dev libpugixml-dev libsqlite3-dev libssl-dev ninja-build nlohmann-json3-dev zlib1g-dev
 # What hawkBit's client is compiled with, and its TPM in software.
 HAWKBIT_PACKAGES := build-essential libcurl4-openssl-dev libglib2.0-dev libjson-glib-dev libsystemd-dev libtss2-tcti-swtpm0 meson tpm2-openssl
 YOCTO_LOCALE := en_US
@@ -68,13 +70,13 @@ unit: $(READY) ## The unit tests alone
 
 .PHONY: test-yocto
 test-yocto: $(READY) ## Test the layer on the real upstream layers (skipped where they are out of reach): about an hour
-	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(HAWKBIT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES)
+	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(EVEREST_PACKAGES) $(HAWKBIT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest -m yocto tests/yocto
 
 .PHONY: test-yocto-quick
 test-yocto-quick: $(READY) ## The same without what parses or checks all of upstream: minutes, for CI
-	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(HAWKBIT_PACKAGES) $(SIGNING_PACKAGES)
+	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(EVEREST_PACKAGES) $(HAWKBIT_PACKAGES) $(SIGNING_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest -m "yocto and not full" tests/yocto
 

@@ -56,7 +56,7 @@ python do_everest_secure_configuration() {
         "EVEREST_CERT_CHAIN_SIZE": ("[1-9][0-9]{3}|10000", "OCPP-02", "a number of characters from 1000 to 10000"),
         "EVEREST_CERT_STORE_LENGTH": ("[1-9][0-9]{0,3}", "OCPP-02", "a number of entries from 1 to 9999"),
         "EVEREST_OCPP_LOG_BYTES": ("[1-9][0-9]{3,8}", "LOG-01", "a number of bytes from 1000 on; 0 would keep all in one file for ever"),
-        "EVEREST_OCPP_LOG_COUNT": ("[1-9][0-9]{0,3}", "LOG-01", "a number from 1 on; 0 would keep all for ever"),
+        "EVEREST_OCPP_LOG_COUNT": ("[1-9]|1[01]", "LOG-01", "a number from 1 to 11; of more EVerest loses newer ones, and 0 would keep all for ever"),
         "EVEREST_SESSION_LOG_DAYS": ("[1-9][0-9]{0,3}", "LOG-01", "a number of days"),
         "EVEREST_V2G_TLS": ("allow|force", "TLS-01", "allow or force"),
     }

@@ -43,15 +43,16 @@ python everest_secure_substitute() {
         file = Path(d.getVar("S")) / entry["file"]
         text = file.read_text() if file.is_file() else ""
         wanted = re.sub("@([A-Z0-9_]+)@", number, entry["replace"]) if "replace" in entry else entry["find"]
+        shown = {name: " ".join(code.split()) for name, code in (("known", entry["find"]), ("wanted", wanted))}
         times = text.count(entry["find"])
         if times == entry["times"]:
             file.write_text(text.replace(entry["find"], wanted))
-            bb.note("%s: %s says '%s'" % (entry["requirement"], entry["file"], wanted))
+            bb.note("%s: %s says '%s'" % (entry["requirement"], entry["file"], shown["wanted"]))
         elif times == 0 and text.count(wanted) == entry["times"]:
-            bb.note("%s: %s already says '%s'" % (entry["requirement"], entry["file"], wanted))
+            bb.note("%s: %s already says '%s'" % (entry["requirement"], entry["file"], shown["wanted"]))
         else:
             bb.fatal("%s: %s says '%s' %d times where %d are known, so that the code has moved; look whether the requirement still needs \
-this change there and mend the entry in %s" % (entry["requirement"], entry["file"], entry["find"], times, entry["times"], listed.name))
+this change there and mend the entry in %s" % (entry["requirement"], entry["file"], shown["known"], times, entry["times"], listed.name))
 }
 everest_secure_substitute[doc] = "Replaces expressions of upstream's code as EVEREST_SUBSTITUTIONS says"
 everest_secure_substitute[vardeps] += "${EVEREST_SUBSTITUTION_VARIABLES}"

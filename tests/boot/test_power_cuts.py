@@ -26,7 +26,7 @@ from support.measures import disk_writes
 from support.powercut import Moment, Recording, SlotWatch, extract, moments, partitions
 from support.recorded import UPDATE, record
 from support.settled import MARK, Settled
-from support.steps import SAYS, SECONDS, Console, copied, demonstration, run_to_the_end, with_disk
+from support.steps import SAYS, SECONDS, Console, copied, demonstration, fed, run_to_the_end, with_disk
 
 from .conftest import Witness
 
@@ -133,7 +133,12 @@ def test_a_charger_whose_power_is_cut_again_and_again_while_it_is_updated_comes_
             for step in phase:
                 session.wait_for(f"{SAYS}steps: {step}", seconds=SECONDS)
             _kill_after(session, writes)
+            fed(session)
             console = Console.of(session.lines())
+        if phase[-1] == "decide":
+            # The update before this cut was started, whatever the cuts before it have left.
+            old, new = console.starts()
+            assert old != new, f"{SEEDED}, kill {number}"
         proof.excerpt([f"killed {writes} writes after step '{phase[-1]}'", *console.said("steps"), *console.said("state")])
         _require_lasting(settled, console, f"{SEEDED}, kill {number}")
     console = run_to_the_end(charger)

@@ -273,6 +273,8 @@ def test_roots_are_not_installed_over_an_unsecured_link(layer: Bench) -> None:
         ("EVEREST_CERT_CHAIN_SIZE", "10001", "characters"),
         ("EVEREST_CERT_STORE_LENGTH", "20000", "entries"),
         ("EVEREST_OCPP_LOG_BYTES", "0", "for ever"),
+        ("EVEREST_OCPP_LOG_COUNT", "0", "for ever"),
+        ("EVEREST_OCPP_LOG_COUNT", "12", "from 1 to 11"),
         ("EVEREST_V2G_TLS", "prohibit", "allow or force"),
         ("EVEREST_OCPP_VERSION", "1.5", "1.6, 2.0.1 or multi"),
         ("EVEREST_IMAGE_VERSION", 'a"b', "no JSON"),

@@ -161,7 +161,7 @@ def test_code_that_has_moved_stops_the_build_with_the_requirement_and_the_file(l
     entry = ENTRIES[number]
     tree = source(tmp_path / "source")
     file = tree / entry["file"]
-    file.write_text(file.read_text().replace(entry["find"], entry["find"].replace("(", "( ").replace("=", " = ")))
+    file.write_text(file.read_text().replace(entry["find"], entry["find"].swapcase()))
     with pytest.raises(UserError, match=f"{entry['requirement']}: {entry['file']} says .* 0 times where 1 are known"):
         patch(layer, tmp_path, tree)
 

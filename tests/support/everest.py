@@ -122,6 +122,7 @@ def _code(place: Path, everest: Path) -> Path:
         "lib/everest/framework/src",
         "lib/everest/evse_security",
         "lib/everest/log",
+        "lib/everest/ocpp/lib/ocpp/common",
         "lib/everest/tls",
         "lib/everest/util",
     ):

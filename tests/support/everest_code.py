@@ -12,9 +12,11 @@ LOGGING = """#pragma once
 #include <iostream>
 struct EverestLine {
     template <typename T> EverestLine& operator<<(const T& what) { std::clog << what; return *this; }
+    EverestLine& operator<<(std::ostream& (*change)(std::ostream&)) { std::clog << change; return *this; }
     ~EverestLine() { std::clog << std::endl; }
 };
-""" + "".join(f"#define EVLOG_{level} EverestLine()\n" for level in ("error", "warning", "info", "debug"))
+#define EVLOG_AND_THROW(what) throw what
+""" + "".join(f"#define EVLOG_{level} EverestLine()\n" for level in ("critical", "error", "warning", "info", "debug"))
 KEY = """
 #include <evse_security/crypto/openssl/openssl_crypto_supplier.hpp>
 int main(int, char** argv) {
@@ -59,6 +61,11 @@ TPM = (
 )
 """What EVerest's CMake files define with USING_TPM2=ON."""
 
+_MISSING = re.compile(
+    r"fatal error: ((?:(?:boost|date|fmt|nlohmann|openssl)/[\w/]+|sys/capability|pugixml|sqlite3)\.h(?:pp)?): No such file"
+)
+"""A header that is not EVerest's own."""
+
 
 def compile_with(place: Path, main: str, *arguments: str | Path) -> Path:
     """Compile a program; one that needs what is not installed skips the test."""
@@ -66,12 +73,20 @@ def compile_with(place: Path, main: str, *arguments: str | Path) -> Path:
     for name, text in {"utils/types.hpp": TYPES, "everest/logging.hpp": LOGGING, "main.cpp": main}.items():
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text(text)
-    command = ["g++", "-std=c++17", "-w", f"-I{place}", place / "main.cpp", *arguments, "-o", place / "program"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if missing := re.search(r"fatal error: ((?:sys/capability|fmt/core|openssl/\w+)\.h(?:pp)?): No such file", done.stderr):
-        pytest.skip(f"{missing[1]} is missing: install the headers of libcap, fmt and OpenSSL")
+    return _compiled(place / "program", f"-I{place}", place / "main.cpp", *arguments)
+
+
+def compile_part(target: Path, place: Path, *arguments: str | Path) -> Path:
+    """Compile or link a part of a program that was compiled in a directory."""
+    return _compiled(target, f"-I{place}", *arguments)
+
+
+def _compiled(target: Path, *arguments: str | Path) -> Path:
+    done = subprocess.run(["g++", "-std=c++17", "-w", *arguments, "-o", target], capture_output=True, text=True, check=False)
+    if missing := _MISSING.search(done.stderr):
+        pytest.skip(f"{missing[1]} is missing: install EVEREST_PACKAGES of the Makefile")
     assert done.returncode == 0, done.stderr
-    return place / "program"
+    return target
 
 
 def key_program(place: Path, tree: Path) -> Path:

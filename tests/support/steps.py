@@ -13,7 +13,7 @@ from everest_secure.pki.store import Store
 from everest_secure.target.console import Line
 from everest_secure.target.firmware import Firmware, enroll
 from everest_secure.target.machine import PROGRAMS, Machine
-from everest_secure.target.session import power_on
+from everest_secure.target.session import Session, power_on
 from support.booted import BUNDLE, DISK, KEYS, LACKING, is_there
 from support.reference import require
 
@@ -91,10 +91,17 @@ def with_disk(charger: Machine, image: Path, steps: str, files: Mapping[str, Pat
 
 
 def run_to_the_end(charger: Machine) -> Console:
-    """Switch the charger on and return what it said until it has switched itself off."""
+    """Switch the charger on and return what it said until it has switched itself off; the test fails when its watchdog reset it (`fed`)."""
     with power_on(charger) as session:
         session.wait_until_off(seconds=SECONDS)
+        fed(session)
         return Console.of(session.lines())
+
+
+def fed(session: Session) -> None:
+    """Fail the test when the watchdog has reset a charger that nothing froze, since whatever else is asserted of it would hide that."""
+    why = "its system hung, or this computer is too busy to emulate a charger (docs/target.md)"
+    assert not session.emulator.qmp.has_come("WATCHDOG"), f"the watchdog has reset the charger: {why}; {session.log}"
 
 
 def copied(charger: Machine, state: Path) -> Machine:

@@ -26,3 +26,11 @@ def check_out(repository: Repository, place: Path) -> Path:
     ):
         subprocess.run(["git", *arguments], cwd=place, env=environment, check=True)
     return place
+
+
+def excerpt(file: Path, begin: str, end: str) -> str:
+    """Return the lines of a file from the only one that begins with a text, leading blanks aside, to the next that is another text."""
+    lines = file.read_text().splitlines()
+    (first,) = (number for number, line in enumerate(lines) if line.lstrip().startswith(begin))
+    last = next(number for number, line in enumerate(lines[first:], start=first) if line == end)
+    return "\n".join(lines[first : last + 1]) + "\n"

@@ -9,10 +9,11 @@ import yaml
 
 from everest_secure.errors import UserError
 from everest_secure.reference.recipes.harness import BuiltPackage
-from support.everest import COMPONENTS, PROFILES, Manifests, component_faults, fetch, ocpp16_faults, patched
+from support.everest import COMPONENTS, Manifests, component_faults, fetch, ocpp16_faults, patched
+from support.everest_charger import charger, made
 from support.layer import Bench, bench
 from support.ocpp import COMPONENTS as INSTALLED_COMPONENTS
-from support.rootfs import RootFs, failing, good_root
+from support.rootfs import failing
 
 pytestmark = pytest.mark.yocto
 
@@ -32,10 +33,6 @@ def everest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return bench(tmp_path_factory.mktemp("layer"))
-
-
-def made(layer: Bench, everest: Path, **settings: str) -> BuiltPackage:
-    return layer.package("everest-config", EVEREST_OCPP_COMPONENTS=str(everest / COMPONENTS), **settings)
 
 
 def configuration(package: BuiltPackage) -> dict[str, Any]:
@@ -65,20 +62,6 @@ def test_a_fault_in_the_configuration_would_be_seen(layer: Bench, everest: Path,
     assert any(fault in each for each in found)
     image = charger(layer, everest).file("/etc/everest/config.yaml", text.replace(old, new))
     assert "TLS-01" in failing(image)
-
-
-def charger(layer: Bench, everest: Path, **settings: str) -> RootFs:
-    """A root with our configuration, and with EVerest's own schema and manifests."""
-    fs = good_root().remove("/etc/everest/ocpp")
-    files = made(layer, everest, EVEREST_CSMS_URL="wss://csms.example.com/ocpp", **settings).files
-    for file in (path for path in files.rglob("*") if path.is_file()):
-        fs.file(f"/{file.relative_to(files)}", file.read_bytes())
-    for manifest in everest.glob("modules/**/manifest.yaml"):
-        fs.file(f"/usr/libexec/everest/modules/{manifest.parent.name}/manifest.yaml", manifest.read_bytes())
-    fs.remove("/usr/share/everest/modules/OCPP")
-    for schema in (everest / PROFILES).glob("*.json"):
-        fs.file(f"/usr/share/everest/modules/OCPP/profile_schemas/{schema.name}", schema.read_bytes())
-    return fs.file("/usr/share/everest/schemas/config.yaml", (everest / "lib/everest/framework/schemas/config.yaml").read_bytes())
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(choice.values()))

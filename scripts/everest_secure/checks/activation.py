@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from everest_secure.checks.common import units_of
+from everest_secure.checks.common import started, units_of
 from everest_secure.checks.core import Root
 from everest_secure.checks.steady import hidden_by
 from everest_secure.parse.unit_file import effective
@@ -20,6 +20,16 @@ def activated(unit: Unit) -> str:
     """Return the unit that does the work: what a timer starts, else the unit itself."""
     stem, _, kind = unit.name.rpartition(".")
     return unit.value("Timer", "Unit", f"{stem}.service") if kind == "timer" else unit.name
+
+
+def never(root: Root, name: str) -> Iterator[str]:
+    """Yield why a unit that ought to start does not, or why it, or the one that it activates, never does anything."""
+    start = started(root).get(name)
+    if start is not None:
+        yield from idle(root, start.unit)
+    else:
+        unit = units_of(root.tree).unit(name)
+        yield f"{name} {'is masked' if unit.masked else 'does not start' if unit.exists else 'is not installed'}"
 
 
 def idle(root: Root, unit: Unit) -> Iterator[str]:

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from posixpath import normpath
 
-from everest_secure.checks.common import MAX_SHOWN, at, configuration, words
+from everest_secure.checks.activation import never
+from everest_secure.checks.common import MAX_SHOWN, at, configuration, units_of, words
 from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.ocpp import MODULES, ocpp_configurations, place
 from everest_secure.parse.everest_config import EverestConfig, Module
 from everest_secure.parse.ocpp import Ocpp, Setting
-from everest_secure.parse.tmpfiles import read_ages
+from everest_secure.parse.tmpfiles import read_cleaning
 from everest_secure.policy.parameters import Parameters
 
+CLEANING = "systemd-tmpfiles-clean.timer"
 MANAGER, UPLOADER = "EvseManager", "Linux_Systemd_Rauc"
 SESSION, OCPP = "session_logging_path", "MessageLogPath"
 _WRITTEN = {SESSION: "/tmp", OCPP: "/tmp/everest_ocpp_logs"}  # noqa: S108 - EVerest's defaults, which are the finding
@@ -18,6 +20,8 @@ _UPLOADED = {SESSION: ("SessionLogPath", "/var/log/everest/session"), OCPP: ("OC
 """The uploader's keys of what it takes, with its defaults (manifests of EVerest 2026.02.1)."""
 _FORMATS = frozenset({"console", "console_detailed", "log", "html", "session_logging", "callback", "security"})
 """Words that libocpp knows (charge_point.cpp); others it passes over."""
+_MOST = 11
+"""Files that libocpp rotates: it takes the name that is last in the alphabet for the oldest (ocpp_logging.cpp), and .10 comes before .9."""
 
 
 @check("LOG-01", on=Scope.ROOT)
@@ -62,10 +66,14 @@ def old_session_logs_are_removed(root: Root, policy: Parameters, note: Notes) ->
         return
     if not config.of_type(MANAGER):
         raise NotApplicable(f"{config.path} starts no {MANAGER}")
-    ages = {each.path.rstrip("/"): each for each in read_ages(root.tree)}
+    for what in never(root, CLEANING):
+        remedy = f"Let {CLEANING} start; timers.target wants it by itself."
+        note.finding(
+            f"{what}, so that logs of sessions are kept for ever", at=at(root, units_of(root.tree).unit(CLEANING).path), remedy=remedy
+        )
     for module in config.of_type(MANAGER):
         path = normpath(str(module.config.get(SESSION, _WRITTEN[SESSION])))
-        found = ages.get(path)
+        found = read_cleaning(root.tree, path)
         if found:
             note.saw(f"{found.source}:{found.line}: {path}: {found.age}")
         else:
@@ -85,7 +93,9 @@ def ocpp_messages_are_logged_and_rotated(root: Root, policy: Parameters, note: N
 
 def _faults(ocpp: Ocpp, policy: Parameters) -> Iterator[tuple[Setting, str, str]]:
     formats, messages, rotation = (ocpp.switch(name) for name in ("LogMessagesFormat", "LogMessages", "LogRotation"))
-    if not messages.on:
+    dated, count = ocpp.switch("LogRotationDateSuffix"), ocpp.switch("LogRotationMaximumFileCount")
+    # Of the charge points the one of OCPP 1.6 alone reads it (charge_point_impl.cpp).
+    if not messages.on and ocpp.module.type != "OCPP201":
         yield messages, "OCPP messages are not logged: LogMessages is off", "Set LogMessages to true."
     missing, unknown = set(policy.ocpp_log_formats) - set(formats.words), set(formats.words) - _FORMATS
     if missing:
@@ -98,6 +108,12 @@ def _faults(ocpp: Ocpp, policy: Parameters) -> Iterator[tuple[Setting, str, str]
         )
     if not rotation.on:
         yield rotation, "logs of OCPP messages are kept for ever: LogRotation is off", "Set LogRotation to true."
+    if dated.on:
+        what = "the newest of the older logs of OCPP messages is removed, and the oldest is kept: LogRotationDateSuffix is on"
+        yield dated, what, "Set LogRotationDateSuffix to false."
+    if (count.number or 0) > _MOST:
+        what = f"of the logs of OCPP messages newer ones are lost and the oldest are kept: LogRotationMaximumFileCount is {count.shown}"
+        yield count, what, f"Set LogRotationMaximumFileCount to at most {_MOST}, and LogRotationMaximumFileSize to more."
     for name in ("LogRotationMaximumFileSize", "LogRotationMaximumFileCount"):
         limit = ocpp.switch(name)
         if not limit.number:

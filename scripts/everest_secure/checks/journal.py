@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from posixpath import dirname, join, normpath
 
-from everest_secure.checks.activation import idle
+from everest_secure.checks.activation import never
 from everest_secure.checks.common import at, started, units_of
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
@@ -15,7 +15,7 @@ from everest_secure.parse.conf_files import places
 from everest_secure.parse.journald_conf import read_journald_conf
 from everest_secure.parse.mounts import lasting, read_mounts
 from everest_secure.parse.timespan import seconds
-from everest_secure.parse.tmpfiles import Link, read_ages, read_links, read_removals
+from everest_secure.parse.tmpfiles import Link, age_seconds, read_ages, read_links, read_removals
 from everest_secure.parse.unit_file import Assignment
 from everest_secure.policy.parameters import Parameters
 
@@ -101,8 +101,8 @@ def _followed(path: str, links: Sequence[Link]) -> Mapping[str, Link]:
 
 
 def _is_short(age: str) -> bool:
-    """Whether systemd-tmpfiles-clean.service removes what is younger than what is kept; in front of the span may stand times and `~`."""
-    length = seconds(age.rpartition(":")[2].lstrip("~"))
+    """Whether systemd-tmpfiles-clean.service removes what is younger than what is kept."""
+    length = age_seconds(age)
     return length is not None and length < RETENTION
 
 
@@ -118,12 +118,9 @@ def _keeps(each: Assignment) -> bool:
 def security_events_are_watched(root: Root, policy: Parameters, note: Notes) -> None:
     """Each unit of the policy that watches for security events starts."""
     for name in policy.monitor_units:
+        for what in never(root, name):
+            path = units_of(root.tree).unit(name).path
+            note.finding(f"{what}, so that nobody sees an attack", at=at(root, path), remedy=_MONITOR)
         start = started(root).get(name)
         if start is not None:
-            for what in idle(root, start.unit):
-                note.finding(f"{what}, so that nobody sees an attack", at=at(root, start.unit.path), remedy=_MONITOR)
             note.saw(f"{start.path}: {name}, {start.reason}")
-            continue
-        unit = units_of(root.tree).unit(name)
-        why = "is masked" if unit.masked else "does not start" if unit.exists else "is not installed"
-        note.finding(f"{name} {why}, so that nobody sees an attack", at=at(root, unit.path), remedy=_MONITOR)

@@ -112,6 +112,7 @@ DEFAULTS: Mapping[str, Value] = {
     "LogMessages": True,
     "LogMessagesFormat": ["log", "html", "session_logging", "security"],
     "LogRotation": False,
+    "LogRotationDateSuffix": False,
     "LogRotationMaximumFileSize": 0,
     "LogRotationMaximumFileCount": 0,
 }

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import conf_files, places
+from everest_secure.parse.timespan import seconds
 
 DIRECTORIES = places("tmpfiles.d")
 _ADJUSTING_TYPES = frozenset("zZm")
@@ -17,6 +18,7 @@ _DIRECTORY_TYPES = frozenset("dDvqQe")
 _REMOVING_TYPES = frozenset("rRD")
 _OWNING_TYPES = frozenset("fFdDvqQepLcbC")
 """Types that say what a path is."""
+_AGE = re.compile("~?(?:[abcmABCM]+:)?([^:]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,12 @@ class Directory:
     """Age at which what lies in it is removed; empty when it never is."""
 
 
+def age_seconds(age: str) -> float | None:
+    """Return an age in seconds; before the span may stand `~` and which times count. None for `infinity`, and for what systemd refuses."""
+    span = _AGE.fullmatch(age)
+    return seconds(span[1]) if span else None
+
+
 def _lines(text: str, source: str) -> Iterator[tuple[str, Directory]]:
     """Yield the type of each line with what it says; those that cannot be split are passed over, as systemd passes over them."""
     for number, line in enumerate(text.split("\n"), start=1):
@@ -43,6 +51,9 @@ def _lines(text: str, source: str) -> Iterator[tuple[str, Directory]]:
             continue
         if len(fields) >= 2:
             mode, user, group, age = (field if field != "-" else "" for field in [*fields[2:6], "", "", "", ""][:4])
+            # What is for the start alone is nothing to systemd-tmpfiles-clean.service.
+            if "!" in fields[0] or age_seconds(age) is None:
+                age = ""
             digits = mode.lstrip("~:")
             octal = int(digits, 8) if re.fullmatch("[0-7]{1,5}", digits) else 0o755
             yield fields[0][:1], Directory(fields[1], octal, user or "root", group or "root", source, number, age)
@@ -125,6 +136,24 @@ def read_changes(tree: Tree, path: str) -> Iterator[Directory]:
 def read_ages(tree: Tree) -> tuple[Directory, ...]:
     """Return the directories that systemd-tmpfiles-clean.service empties of what is old, one for each line that has an age."""
     return tuple(each for kind, each in _read(tree) if kind in _DIRECTORY_TYPES and each.age)
+
+
+def read_cleaning(tree: Tree, path: str) -> Directory | None:
+    """Return the line by which systemd-tmpfiles-clean.service empties a directory of what is old; None without one, or where a line keeps what is in it."""
+    lines = _read(tree)
+    if any(kind == "x" and _keeps_below(each.path, path) for kind, each in lines):
+        return None
+    for kind, each in lines:
+        if each.path.rstrip("/") == path:
+            if kind == "x":
+                return None
+            if kind in _DIRECTORY_TYPES and each.age:
+                return each
+    return None
+
+
+def _keeps_below(pattern: str, path: str) -> bool:
+    return pattern.startswith(f"{path}/") or fnmatchcase(f"{path}/name", pattern)
 
 
 @lru_cache(maxsize=4)

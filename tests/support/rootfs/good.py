@@ -102,6 +102,9 @@ def _units(fs: RootFs) -> None:
     fs.file(f"{UNITS}/debug-shell.service", "[Service]\nExecStart=/bin/sh\nStandardInput=tty\n")
     for name in ("rescue.service", "emergency.service"):
         fs.file(f"{UNITS}/{name}", "[Service]\nExecStart=-/usr/lib/systemd/systemd-sulogin-shell rescue\n")
+    fs.file(f"{UNITS}/systemd-tmpfiles-clean.timer", "[Timer]\nOnBootSec=15min\nOnUnitActiveSec=1d\n")
+    fs.file(f"{UNITS}/systemd-tmpfiles-clean.service", "[Service]\nType=oneshot\nExecStart=systemd-tmpfiles --clean\n")
+    fs.link(f"{UNITS}/timers.target.wants/systemd-tmpfiles-clean.timer", "../systemd-tmpfiles-clean.timer")
     for name in production().masked_units:
         fs.link(f"{LOCAL}/{name}", "/dev/null")
     for name in ("emergency.target", "rescue.target"):

@@ -81,7 +81,7 @@ MUTATIONS = [
     made("the journal is removed at boot", "R! /var/log/journal"),
     made("logs are emptied at boot", "D /var/log 0755 - - -"),
     made("the journal is removed when it is a day old", "e /var/log/journal - - - 1d"),
-    made("logs are removed by when they were changed", "e /var/log - - - m:~1h"),
+    made("logs are removed by when they were changed", "e /var/log - - - ~m:1h"),
     service("a command shortens the journal", "ExecStartPre=/usr/bin/journalctl --vacuum-time=1h"),
     service("a command removes the journal", "ExecStartPre=/bin/sh -c 'rm -rf /var/log/journal/*'"),
     service("a command removes all logs", "ExecStartPre=/bin/rm -rf /var/log"),

@@ -32,7 +32,7 @@ from everest_secure.parse.pam import parse_pam
 from everest_secure.parse.rate_limit import read_rate_limit, unit_rate_limit
 from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config
 from everest_secure.parse.security_events import event_sources
-from everest_secure.parse.tmpfiles import read_ages, read_directories, read_links, read_removals
+from everest_secure.parse.tmpfiles import read_ages, read_cleaning, read_directories, read_links, read_removals
 from everest_secure.parse.udev_rules import wanted_by_devices
 from everest_secure.parse.unit_file import boolean, parse_unit_file, words
 from everest_secure.parse.unit_graph import bus_services, preset_for, read_presets, starts
@@ -196,12 +196,13 @@ def test_any_user_record_is_read_or_a_sentence(text: str) -> None:
         list(read_other_secrets(RootFs().directory("/").file("/etc/userdb/a.user", text).file("/etc/userdb/a.user-privileged", text).tree))
 
 
-@given(made_of("L+|L|R!|D|d|w|/var/log|/var/log/journal|-|/run/x|..|1d|m:~1h|\"|'|\\|%v"))
+@given(made_of("L+|L|R!|D|d|x|w|/var/log|/var/log/journal|-|/run/x|..|1d|~m:1h|\"|'|\\|%v"))
 def test_any_lines_of_tmpfiles_are_read(text: str) -> None:
     tree = RootFs().directory("/").file("/etc/tmpfiles.d/a.conf", text).tree
     assert all(link.path and link.target for link in read_links(tree))
     list(read_removals(tree))
     read_ages(tree)
+    read_cleaning(tree, "/var/log")
 
 
 @given(made_of("blacklist |install |options |a-b|/bin/true|nowayout=0|\\|#| "))

@@ -1,0 +1,101 @@
+"""A charger with our configuration and EVerest's own manifests: for the checker in memory, for EVerest's programs on disk as its service user sees it."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everest_secure.image.directory import DirectoryTree
+from everest_secure.image.tree import NodeType
+from everest_secure.parse.everest_config import CONFIG, parse_everest_config
+from everest_secure.parse.units import Units
+from everest_secure.reference.recipes.harness import BuiltPackage
+from support.everest import COMPONENTS, PROFILES, Manifests
+from support.layer import Bench, production
+from support.reference import require
+from support.rootfs import RootFs, good_root
+
+USER = production().service_user
+
+
+def made(layer: Bench, everest: Path, **settings: str) -> BuiltPackage:
+    """Build our configuration of EVerest from the components of a checkout."""
+    return layer.package("everest-config", EVEREST_OCPP_COMPONENTS=str(everest / COMPONENTS), **settings)
+
+
+def charger(layer: Bench, everest: Path, **settings: str) -> RootFs:
+    """A root with our configuration, and with EVerest's own schema and manifests."""
+    fs = good_root().remove("/etc/everest/ocpp")
+    files = made(layer, everest, EVEREST_CSMS_URL="wss://csms.example.com/ocpp", **settings).files
+    for file in (path for path in files.rglob("*") if path.is_file()):
+        fs.file(f"/{file.relative_to(files)}", file.read_bytes())
+    for manifest in everest.glob("modules/**/manifest.yaml"):
+        fs.file(f"/usr/libexec/everest/modules/{manifest.parent.name}/manifest.yaml", manifest.read_bytes())
+    fs.remove("/usr/share/everest/modules/OCPP")
+    for schema in (everest / PROFILES).glob("*.json"):
+        fs.file(f"/usr/share/everest/modules/OCPP/profile_schemas/{schema.name}", schema.read_bytes())
+    return fs.file("/usr/share/everest/schemas/config.yaml", (everest / "lib/everest/framework/schemas/config.yaml").read_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Charger:
+    """A charger's files on disk; EVerest's programs run where they lie as on the charger, as the service user and with the service's umask."""
+
+    place: Path
+    everest: Path
+    """A checkout, which programs see at /everest."""
+
+    def configured(self, module: str) -> dict[str, Any]:
+        """Return what EVerest's only module of a type gets: what the configuration says, over the defaults of its manifest."""
+        (found,) = parse_everest_config((self.place / CONFIG[1:]).read_text(), CONFIG).of_type(module)
+        manifest = Manifests(self.everest).module(module)
+        assert manifest
+        return {key: entry["default"] for key, entry in manifest["config"].items() if "default" in entry} | found.config
+
+    def run(self, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of this machine as one of EVerest's modules runs."""
+        umask = Units(DirectoryTree(self.place, "charger")).unit("everest.service").value("Service", "UMask", "0022")
+        command: list[str | Path] = ["bwrap", "--die-with-parent", "--unshare-pid", "--dev", "/dev", "--proc", "/proc"]
+        for name in ("bin", "sbin", "lib", "lib64"):
+            command += ["--symlink", f"usr/{name}", f"/{name}"]
+        for source, target in (("/usr", "/usr"), (self.place / "etc", "/etc"), (self.everest, "/everest"), (program, "/program")):
+            command += ["--ro-bind", source, target]
+        for name in ("var", "tmp"):
+            command += ["--bind", self.place / name, f"/{name}"]
+        user = ("setpriv", f"--reuid={USER.uid}", f"--regid={USER.gid}", "--clear-groups")
+        command += [*user, "sh", "-c", f'umask {umask}; exec "$@"', "sh", "/program", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def tmpfiles(self, *arguments: str, days: int = 0) -> None:
+        """Run the real systemd-tmpfiles on the charger's files and with its rules, some days from now."""
+        clock = ("faketime", "-f", f"+{days}d") if days else ()
+        # Files keep the times that they have.
+        environment = {**os.environ, "NO_FAKE_STAT": "1"}
+        command = [*clock, "systemd-tmpfiles", *arguments, f"--root={self.place}", "--prefix=/var"]
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+
+    def files(self, directory: str) -> list[Path]:
+        """Return the files below a directory of the charger, by name."""
+        return sorted(path for path in (self.place / directory[1:]).rglob("*") if path.is_file())
+
+
+def install(fs: RootFs, place: Path, everest: Path) -> Charger:
+    """Put a root's files for users, tmpfiles and EVerest on disk, and let systemd-tmpfiles make its state as at a start."""
+    require("bwrap", "systemd-tmpfiles", "faketime")
+    if os.geteuid() != 0:
+        pytest.skip("only root gives directories to the service user")
+    for path, (node, content) in fs.nodes.items():
+        wanted = path.startswith(("/etc/everest/", "/usr/lib/tmpfiles.d/", "/usr/lib/systemd/system/everest.service"))
+        if node.type is NodeType.FILE and (wanted or path in ("/etc/passwd", "/etc/group")):
+            file = place / path[1:]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    everest.chmod(0o755)
+    (place / "tmp").mkdir()
+    (place / "tmp").chmod(0o1777)
+    found = Charger(place, everest)
+    found.tmpfiles("--create")
+    return found
