@@ -82,6 +82,17 @@ def itself(authority: Pair) -> Pair:
     return issue("Named", by=authority, authority=True, key=key, uncritical=identifiers)
 
 
+def pointing(key: bytes | None = None, *, serial: int | None = None, name: str = "Root") -> tuple[Pair, list[Pair], list[Pair]]:
+    """Return a chain whose leaf names the certificate of its issuer by its key's identifier, or by the issuer's issuer and serial number."""
+    names = None if serial is None else [named(COMMON_NAME=name)]
+    leaf = issue("Leaf", by=MARKED, uncritical=(x509.AuthorityKeyIdentifier(key, names, serial),))
+    return leaf, [MARKED], [ROOT]
+
+
+STRANGE = issue(
+    "Strange", authority=True, uncritical=(x509.SubjectKeyIdentifier(b"own"), x509.AuthorityKeyIdentifier(b"other", None, None))
+)
+MARKED = issue("Marked", by=ROOT, authority=True, uncritical=(x509.SubjectKeyIdentifier(b"marked"),))
 HOSTED = issue("Hosted", by=ROOT, authority=True, more=only(HOSTS))
 NAMED = issue("Named", by=ROOT, authority=True, more=only(named(COMMON_NAME="Leaf")))
 EXPIRED_ROOT = issue("Root", authority=True, days=1, age=9)
@@ -162,6 +173,12 @@ CHAINS = {
     "a critical extension of the leaf that nobody knows": (issue("Leaf", by=ROOT, more=NOBODY_KNOWS), [], [ROOT]),
     "a critical extension of an intermediate that nobody knows": by(issue("a", by=ROOT, authority=True, more=NOBODY_KNOWS)),
     "a critical key identifier": (issue("Leaf", by=ROOT, more=(x509.AuthorityKeyIdentifier.from_issuer_public_key(ROOT.key.public_key()),)), [], [ROOT]),
+    "the key identifier of the issuer": pointing(b"marked"),
+    "the key identifier of another": pointing(b"other"),
+    "issuer and serial number of the issuer": pointing(serial=MARKED.certificate.serial_number),
+    "the serial number of another": pointing(serial=1),
+    "the issuer of another": pointing(serial=MARKED.certificate.serial_number, name="Other"),
+    "a root that names another key": (issue("Leaf", by=STRANGE), [], [STRANGE]),
     "a critical identifier of its own key": by(issue("a", by=ROOT, authority=True, more=(x509.SubjectKeyIdentifier(b"1"),))),
     "a critical extension that is known": (issue("Leaf", by=ROOT, more=(x509.OCSPNoCheck(),)), [], [ROOT]),
     "a key of another kind in the middle": by(issue("a", by=ROOT, authority=True, key=rsa.generate_private_key(65537, 2048))),

@@ -40,6 +40,7 @@ def issue(
     organization: str = "",
     for_clients: bool = False,
     may_sign: bool = True,
+    signs_lists: bool = True,
     key: Key | None = None,
     digest: hashes.SHA256 | hashes.SHA512 | None = None,
     purposes: tuple[x509.ObjectIdentifier, ...] = (),
@@ -75,7 +76,7 @@ def issue(
                 data_encipherment=False,
                 key_agreement=False,
                 key_cert_sign=authority,
-                crl_sign=authority,
+                crl_sign=authority and signs_lists,
                 encipher_only=False,
                 decipher_only=False,
             ),
@@ -93,11 +94,13 @@ def issue(
     return Pair(builder.sign(by.key if by else own, digest or hashes.SHA256()), own)
 
 
-def revocation_list(by: Pair, *revoked: Pair, days: int = 60, age: int = 1) -> str:
-    """Issue a revocation list in PEM that names some certificates; `days` from `age` days ago."""
+def revocation_list(by: Pair, *revoked: Pair, days: int = 60, age: int = 1, more: tuple[x509.ExtensionType, ...] = ()) -> str:
+    """Issue a revocation list in PEM that names some certificates; `days` from `age` days ago, with `more` critical extensions."""
     start = datetime.now(UTC) - timedelta(days=age)
     builder = x509.CertificateRevocationListBuilder().issuer_name(by.certificate.subject)
     builder = builder.last_update(start).next_update(start + timedelta(days=days))
+    for each in more:
+        builder = builder.add_extension(each, critical=True)
     for pair in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(pair.certificate.serial_number).revocation_date(start).build()
         builder = builder.add_revoked_certificate(entry)

@@ -11,7 +11,7 @@ from everest_secure.bundle import manifest, rauc, releaselog, signing
 from everest_secure.bundle.description import Description
 from everest_secure.bundle.digest import Digest
 from everest_secure.bundle.errors import BundleError
-from everest_secure.bundle.finish import Release, finish, require_recipients
+from everest_secure.bundle.finish import Release, finish, ready_to_sign, require_format, require_recipients
 from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.publish import NO_HARD_LINKS, require_free
 from everest_secure.bundle.signing import Signer
@@ -33,8 +33,9 @@ def create(description: Description, release: Release, signer: Signer) -> Bundle
     output = release.output.parent.resolve() / release.output.name
     manifest.require_sound(description)
     require_free(output)
+    require_format(description.format, release.device)
     require_recipients(description.format, release.recipients)
-    ready = signing.preflight(signer, keyring=release.device.keyring, now=release.now, min_rsa_bits=release.device.rsa_bits)
+    ready = ready_to_sign(signer, release)
     sources = [image.file for image in description.images]
     copies = 2 if description.format == "crypt" else 1
     require_space(output.parent, space_needed(sources, beside=output.parent) * copies, f"the bundle {output.name}")

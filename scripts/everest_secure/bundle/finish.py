@@ -12,6 +12,7 @@ from everest_secure.bundle.digest import Digest, digest_of
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.publish import publish, sync
+from everest_secure.bundle.signing import Ready, Signer, preflight
 from everest_secure.image import blob, raucb
 from everest_secure.run import Tools
 
@@ -34,6 +35,12 @@ class Release:
     """The release log; None for a bundle that nobody releases."""
 
 
+def ready_to_sign(signer: Signer, release: Release) -> Ready:
+    """Return the signer when the release's devices would accept it; raises as `signing.preflight` does."""
+    device = release.device
+    return preflight(signer, keyring=device.keyring, now=release.now, min_rsa_bits=device.rsa_bits, check_crl=device.check_crl)
+
+
 def finish(signed: Path, release: Release, describe: Describe) -> BundleInfo:
     """Verify a signed bundle, encrypt it when it is of the format crypt, log it and give it its name; returns what it says of itself.
 
@@ -43,7 +50,7 @@ def finish(signed: Path, release: Release, describe: Describe) -> BundleInfo:
         writing = threads.submit(sync, signed)
         reading = threads.submit(digest_of, signed)
         device = replace(release.device, recipient=None, accept_unencrypted=True)
-        info = judge.require_accepted(judge.judge(signed, device=device, now=release.now, tools=release.tools))
+        info = _require_accepted(signed, device, release)
         writing.result()
     final, digest = signed, reading.result()
     if info.format == "crypt":
@@ -66,6 +73,20 @@ def require_recipients(form: str, recipients: Sequence[Path]) -> None:
         raise BundleError(f"a bundle of the format {form} is not encrypted; leave --recipient out, or build it with the format crypt")
 
 
+def _require_accepted(made: Path, device: Device, release: Release) -> BundleInfo:
+    """Return what a bundle says that both verifiers accept; errors call it by the name that it would have got."""
+    found = judge.judge(made, device=device, now=release.now, tools=release.tools)
+    return judge.require_accepted(replace(found, bundle=release.output))
+
+
+def require_format(form: str, device: Device) -> None:
+    """Raise BundleError when devices take no bundle of this format."""
+    if form not in device.formats:
+        raise BundleError(
+            f"a bundle of the format {form} is refused with {device.name}; build it with the format {' or '.join(device.formats)}"
+        )
+
+
 def _encrypted(signed: Path, release: Release) -> Path:
     final = signed.with_name(f"encrypted-{signed.name}")
     configuration = signed.with_name("encrypt.conf")
@@ -82,7 +103,7 @@ def _encrypted(signed: Path, release: Release) -> Path:
     if after is None or not after.encrypted:
         raise BundleError(f"rauc did not encrypt {release.output.name} as it was asked to; check which rauc is installed")
     if release.device.recipient is not None:
-        judge.require_accepted(judge.judge(final, device=release.device, now=release.now, tools=release.tools))
+        _require_accepted(final, release.device, release)
     sync(final)
     signed.unlink()
     return final

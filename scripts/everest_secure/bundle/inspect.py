@@ -5,10 +5,10 @@ from pathlib import Path
 
 from everest_secure.bundle.device import Recipient
 from everest_secure.bundle.errors import BundleError
+from everest_secure.bundle.rules import hooks_of
 from everest_secure.image import blob, raucb
 from everest_secure.image.enveloped import decrypt
 from everest_secure.image.manifest import Manifest, parse_manifest
-from everest_secure.parse.keyfile import parse_keyfile
 
 MAX_IMAGES = 256
 """More images than any manifest names."""
@@ -65,27 +65,28 @@ def info(bundle: Path, *, recipient: Recipient | None = None) -> BundleInfo:
 
 def info_of(manifest: Manifest, *, verified: bool) -> BundleInfo:
     """Return the same from a manifest; raises ArtefactError when a size is no number, and BundleError for a hostile number of images."""
-    groups = parse_keyfile(manifest.text, "the manifest")
-    images = [name for name in groups.groups if name.startswith("image.")]
+    sections = manifest.sections
+    update, bundle = sections.get("update", {}), sections.get("bundle", {})
+    images = [name for name in sections if name.startswith("image.")]
     if len(images) > MAX_IMAGES:
         raise BundleError(f"the bundle names {len(images)} images, more than {MAX_IMAGES}; it is taken for hostile and not read")
     return BundleInfo(
-        format=groups.value("bundle", "format", "plain"),
-        compatible=groups.value("update", "compatible"),
-        version=groups.value("update", "version"),
-        description=groups.value("update", "description"),
-        build=groups.value("update", "build"),
+        format=bundle.get("format", "plain"),
+        compatible=update.get("compatible", ""),
+        version=update.get("version", ""),
+        description=update.get("description", ""),
+        build=update.get("build", ""),
         images=tuple(
             BundledImage(
                 slot_class=name.split(".")[1],
-                name=groups.value(name, "filename"),
-                sha256=groups.value(name, "sha256"),
-                size=_size(groups.value(name, "size", "0")),
+                name=sections[name].get("filename", ""),
+                sha256=sections[name].get("sha256", ""),
+                size=_size(sections[name].get("size", "0")),
             )
             for name in images
         ),
-        hooks=tuple(word for word in groups.value("hooks", "hooks").split(";") if word),
-        root_hash=groups.value("bundle", "verity-hash"),
+        hooks=hooks_of(sections.get("hooks", {})),
+        root_hash=bundle.get("verity-hash", ""),
         verified=verified,
     )
 

@@ -1,14 +1,14 @@
 """Signs a bundle again: from the keys of the build to those of the release, the payload untouched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from everest_secure.bundle import cms, judge, releaselog, signing
+from everest_secure.bundle import cms, judge, releaselog
 from everest_secure.bundle.copying import copy_head
 from everest_secure.bundle.device import Device
 from everest_secure.bundle.digest import Digest, tail_of
 from everest_secure.bundle.errors import BundleError
-from everest_secure.bundle.finish import Release, finish, require_recipients
+from everest_secure.bundle.finish import Release, finish, ready_to_sign, require_format, require_recipients
 from everest_secure.bundle.independent import MAX_SIGNATURE
 from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.judge import Judgement
@@ -16,6 +16,7 @@ from everest_secure.bundle.publish import require_free
 from everest_secure.bundle.rules import policy_reasons
 from everest_secure.bundle.signing import Signer
 from everest_secure.parse.cms import verify_signed_data
+from everest_secure.pki import certificates
 from everest_secure.pki.log import spki_hash
 from everest_secure.space import require_space
 from everest_secure.staging import staging
@@ -45,8 +46,10 @@ def resign(source: Source, release: Release, signer: Signer) -> BundleInfo:
     old = judge.judge(source.path, device=source.device, now=release.now, tools=release.tools, payload=False)
     info = judge.require_accepted(old)
     _require_policy(old, release.device)
+    require_format(info.format, release.device)
     require_recipients(info.format, release.recipients)
-    ready = signing.preflight(signer, keyring=release.device.keyring, now=release.now, min_rsa_bits=release.device.rsa_bits)
+    release = _for_recipients(release)
+    ready = ready_to_sign(signer, release)
     envelope, content = old.independent.envelope, old.independent.content
     if envelope is None:
         raise TypeError(old)
@@ -66,6 +69,15 @@ def resign(source: Source, release: Release, signer: Signer) -> BundleInfo:
             return releaselog.line("resign", output, found, signer=ready.certificate, now=release.now, sha256=digest.of_file, source=origin)
 
         return finish(signed, release, describe)
+
+
+def _for_recipients(release: Release) -> Release:
+    """Return the release without a key that opened the source and is none of the result's recipients, for whom alone that is encrypted."""
+    recipient = release.device.recipient
+    own = [each.public_key() for path in release.recipients for each in certificates.load_all(path)]
+    if recipient is None or recipient.key.public_key() in own:
+        return release
+    return replace(release, device=replace(release.device, recipient=None))
 
 
 def _require_policy(old: Judgement, device: Device) -> None:

@@ -1,7 +1,7 @@
 """Rules for a signed manifest: what RAUC wants of it, and what a device and its policy do."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from everest_secure.bundle.device import Device
 from everest_secure.bundle.verdict import Reason, Why
@@ -12,10 +12,59 @@ from everest_secure.text import printable
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SIZE = re.compile(r"\d{1,18}", re.ASCII)
 _AGAIN = "build the bundle again with rauc"
+_KEYS = {
+    "update": frozenset({"compatible", "version", "description", "build", "min-rauc-version"}),
+    "bundle": frozenset({"format", "verity-hash", "verity-salt", "verity-size"}),
+    "handler": frozenset({"filename", "args"}),
+    "hooks": frozenset({"filename", "hooks"}),
+    "image": frozenset(
+        {"filename", "sha256", "size", "hooks", "adaptive", "type", "version", "description", "build", "convert", "converted"}
+    ),
+}
+"""Keys that some RAUC from 1.8 to 1.15 knows in a section; it refuses any other, and a newer one does not read the section `rollout`."""
+_HOOKS = {"hooks": frozenset({"install-check"}), "image": frozenset({"pre-install", "install", "post-install"})}
+_META = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+"""A name of or in a section `meta.NAME`, which becomes one of an environment variable."""
 
 
 def manifest_reasons(manifest: Manifest) -> Iterator[Reason]:
-    """Yield what RAUC misses in a manifest (src/manifest.c): compatible, digest and size of each image, names that stay inside the bundle."""
+    """Yield why RAUC refuses a manifest (src/manifest.c): what it does not know, what it misses, names that lead out of the bundle."""
+    yield from _unknown(manifest)
+    yield from _missing(manifest)
+
+
+def _unknown(manifest: Manifest) -> Iterator[Reason]:
+    """Yield sections, keys and hooks that no RAUC knows, and keys that are given twice, which it takes for unknown; what others added (`meta`) must not be empty."""
+    form = manifest.sections.get("bundle", {}).get("format")
+    for section, keys in manifest.sections.items():
+        kind, dot, label = section.partition(".")
+        if kind == "meta" and dot:
+            unknown = [name for name in (label, *keys) if not _META.fullmatch(name) or keys.get(name) == ""]
+        elif section == "rollout":
+            continue
+        elif kind not in _KEYS or (kind == "image") is not bool(dot):
+            yield Reason(Why.MANIFEST, f"the manifest has the section '{printable(section)}', which RAUC does not know", _AGAIN)
+            continue
+        else:
+            known = _KEYS[kind] | ({"crypt-key"} if kind == "bundle" and form == "crypt" else set())
+            unknown = [key for key in keys if key not in known]
+        unknown += [key for where, key in manifest.repeated if where == section]
+        for key in unknown:
+            what = f"'{printable(key)}' in section '{printable(section)}' of the manifest is unknown to RAUC, given twice, or empty"
+            yield Reason(Why.MANIFEST, what, _AGAIN)
+        for hook in hooks_of(keys) if kind in _HOOKS else ():
+            if hook not in _HOOKS[kind]:
+                what = f"the section '{printable(section)}' of the manifest has the hook '{printable(hook)}', which RAUC does not know"
+                yield Reason(Why.MANIFEST, what, _AGAIN)
+
+
+def hooks_of(keys: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the hooks of a section: words with a semicolon behind each, which the last may lack (GLib's lists)."""
+    text = keys.get("hooks", "")
+    return tuple(text.removesuffix(";").split(";")) if text else ()
+
+
+def _missing(manifest: Manifest) -> Iterator[Reason]:
     update = manifest.sections.get("update", {})
     if not update.get("compatible"):
         yield Reason(Why.MANIFEST, "the manifest names no compatible", _AGAIN)
@@ -23,10 +72,13 @@ def manifest_reasons(manifest: Manifest) -> Iterator[Reason]:
     for key in ("verity-hash", "verity-salt"):
         if not _SHA256.fullmatch(section.get(key, "").lower()):
             yield Reason(Why.MANIFEST, f"the {key} of the manifest is not 32 bytes in hexadecimal", _AGAIN)
+    hooked = [manifest.sections.get("hooks", {}), *manifest.images.values()]
+    if any(hooks_of(keys) for keys in hooked) and not hooked[0].get("filename"):
+        yield Reason(Why.MANIFEST, "the manifest has hooks and names no file with them", _AGAIN)
     for name, keys in manifest.images.items():
         shown, file = printable(name), keys.get("filename", "")
         if not file:
-            if "install" not in keys.get("hooks", "").split(";"):
+            if "install" not in hooks_of(keys):
                 yield Reason(Why.MANIFEST, f"the image '{shown}' has no file and no hook that installs it", _AGAIN)
             continue
         if "/" in file or file in (".", ".."):
@@ -40,7 +92,7 @@ def manifest_reasons(manifest: Manifest) -> Iterator[Reason]:
 def policy_reasons(manifest: Manifest, device: Device) -> Iterator[Reason]:
     """Yield what speaks against a bundle for this device although it is sound: another product, a downgrade, a component that is left out."""
     update = manifest.sections.get("update", {})
-    classes = {name.partition(".")[0] for name in manifest.images}
+    classes = {re.split(r"[./]", name, maxsplit=1)[0] for name in manifest.images}
     yield from judge(update.get("compatible", ""), update.get("version", ""), classes, device)
 
 

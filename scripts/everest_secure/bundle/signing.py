@@ -12,7 +12,7 @@ from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.rauc import SigningKey
 from everest_secure.parse.certificates import subject
 from everest_secure.parse.chain import Chain, build_chain, chain_faults, code_signing_faults, key_faults
-from everest_secure.parse.revocation import is_revoked, parse_revocation_lists
+from everest_secure.parse.revocation import is_revoked, list_faults, parse_revocation_lists
 from everest_secure.pki import certificates, keys
 from everest_secure.pki.files import read_bounded
 from everest_secure.pki.keys import PrivateKey
@@ -53,25 +53,28 @@ class Ready:
     key: PrivateKey
 
 
-def preflight(signer: Signer, *, keyring: Path, now: datetime, min_rsa_bits: int = MIN_RSA_BITS) -> Ready:
+def preflight(signer: Signer, *, keyring: Path, now: datetime, min_rsa_bits: int = MIN_RSA_BITS, check_crl: bool = False) -> Ready:
     """Return the signer ready to sign.
 
     Raises BundleError when the key is not the certificate's, the chain does not end in `keyring`, or it may not sign bundles at `now`
-    (purpose, dates, key sizes, digests, authorities), and PkiError when a file or token cannot be used.
+    (purpose, dates, key sizes, digests, authorities; with `check_crl` a list of each authority), and PkiError when a file or token cannot be used.
     """
     leaf = certificates.load_one(signer.certificate)
     offered = [certificate for path in signer.intermediates for certificate in certificates.load_all(path)]
     chain = build_chain(leaf, intermediates=offered, anchors=certificates.load_all(keyring))
     require_bundle_signing(chain, now=now, min_rsa_bits=min_rsa_bits)
-    _require_not_revoked(chain, keyring)
+    _require_not_revoked(chain, keyring, now=now, check_crl=check_crl)
     return Ready(leaf, tuple(dict.fromkeys(each for each in offered if each != leaf)), _key(signer, leaf))
 
 
-def _require_not_revoked(chain: Chain, keyring: Path) -> None:
+def _require_not_revoked(chain: Chain, keyring: Path, *, now: datetime, check_crl: bool) -> None:
     lists = parse_revocation_lists(read_bounded(keyring), str(keyring))
     for certificate, issuer in pairwise(chain.certificates):
         if is_revoked(certificate, issuer, lists):
             raise BundleError(f"the certificate chain of the signer is refused: '{subject(certificate)}' is revoked; use another signer")
+    for authority in chain.certificates[1:] if check_crl else ():
+        for fault in list_faults(authority, lists, at=now, days=0):
+            raise BundleError(f"the certificate chain of the signer is refused: {fault.what}; {fault.remedy}")
 
 
 def require_bundle_signing(chain: Chain, *, now: datetime, min_rsa_bits: int) -> None:

@@ -1,7 +1,7 @@
 """How commands reach private keys: where they are, the passphrases of their files and the PINs of their tokens."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +55,17 @@ def named(text: str) -> tuple[str, str]:
     return name, where
 
 
+def by_name(pairs: Sequence[tuple[str, str]], *, option: str) -> dict[str, str]:
+    """Return what an option said for each name; raises PkiError for a name that it was given twice."""
+    from everest_secure.pki.errors import PkiError
+
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise PkiError(f"{option} says twice where the key of '{name}' is; say it once")
+    return dict(pairs)
+
+
 @contextmanager
 def open_access(options: Namespace) -> Iterator["Access"]:
     """Yield how a command reaches keys; tokens are closed at the end."""
@@ -63,7 +74,7 @@ def open_access(options: Namespace) -> Iterator["Access"]:
     from everest_secure.run import HostTools
 
     with Tokens(_pin_reader(options), options.pkcs11_module) as tokens:
-        yield Access(HostTools(), tokens, _passphrase_reader(options), dict(options.keys))
+        yield Access(HostTools(), tokens, _passphrase_reader(options), by_name(options.keys, option="--key"))
 
 
 def _pin_reader(options: Namespace) -> "ReadPin":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from everest_secure.cli.command import command, group
 from everest_secure.errors import ExitCode
+from everest_secure.text import printable
 
 if TYPE_CHECKING:
     from everest_secure.bundle.device import Device
@@ -201,5 +202,5 @@ def extract(options: Namespace) -> ExitCode:
 
     with judged(options, payload=False) as found:
         for path in take_out(found, options.directory, slot_classes=options.image):
-            print(path)
+            print(printable(str(path)))
     return ExitCode.OK

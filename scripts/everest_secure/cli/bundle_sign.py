@@ -11,6 +11,7 @@ from everest_secure.cli.bundle import device_arguments, device_of, key_argument,
 from everest_secure.cli.command import command
 from everest_secure.cli.passphrase import passphrase_arguments
 from everest_secure.errors import ExitCode
+from everest_secure.text import printable
 
 if TYPE_CHECKING:
     from everest_secure.bundle.finish import Release
@@ -66,7 +67,7 @@ def create(options: Namespace) -> ExitCode:
     wanted = description.load(options.description)
     with signer_of(options) as signer, _release(options) as release:
         found = making.create(wanted, release, signer)
-    print(f"{options.output}: {found.compatible} {found.version}, signed and verified")
+    print(printable(f"{options.output}: {found.compatible} {found.version}, signed and verified"))
     return ExitCode.OK
 
 
@@ -93,7 +94,7 @@ def resign(options: Namespace) -> ExitCode:
     old = load_device(options.old_keyring, rsa_bits=0, decryption_key=options.decryption_key)
     with signer_of(options) as signer, _release(options) as release:
         found = sign_again(Source(options.bundle, old), release, signer)
-    print(f"{options.output}: {found.compatible} {found.version}, signed and verified")
+    print(printable(f"{options.output}: {found.compatible} {found.version}, signed and verified"))
     return ExitCode.OK
 
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 import traceback
+import warnings
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Sequence
 from inspect import getdoc
@@ -65,8 +66,13 @@ def _paragraphs(text: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; see docs/exit-codes.md."""
     gc.set_threshold(ALLOCATIONS)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn their callers, such as of a hostile certificate that they still read
     atexit.register(gc.freeze)  # nor once more at the end, when all memory is given back anyway
-    options = build_parser().parse_args(argv)
+    try:
+        options = build_parser().parse_args(argv)
+    except KeyboardInterrupt:
+        return _failed("interrupted")
     try:
         code: ExitCode = run(options)
         sys.stdout.flush()

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from everest_secure.cli.access import named, open_access, pin_arguments
+from everest_secure.cli.access import by_name, named, open_access, pin_arguments
 from everest_secure.cli.command import command, group
 from everest_secure.cli.passphrase import new_passphrase, passphrase_arguments
 from everest_secure.errors import ExitCode
@@ -49,7 +49,7 @@ def init(options: Namespace) -> ExitCode:
 
     chosen = profile.load(options.profile)
     files.refuse_existing(options.directory)
-    on_token = {name: uri.parse(where) for name, where in options.on_token}
+    on_token = {name: uri.parse(where) for name, where in by_name(options.on_token, option="--on-token").items()}
     in_files = any(spec.encrypted_key and spec.name not in on_token for spec in chosen.certificates)
     secret = new_passphrase(f"the new keys in {options.directory}", options) if chosen.encrypted_keys and in_files else None
     options.keys = []

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from everest_secure.errors import ArtefactError
+from everest_secure.keyfile import parse_keyfile
 
 _MAX_SIZE = 1024 * 1024
 
@@ -15,6 +16,8 @@ class Manifest:
     text: str
     sections: Mapping[str, Mapping[str, str]]
     """Key and value of each section: `update`, `bundle`, `image.rootfs` ..."""
+    repeated: tuple[tuple[str, str], ...] = ()
+    """Section and key of what stands in it more than once."""
 
     @property
     def images(self) -> Mapping[str, Mapping[str, str]]:
@@ -35,18 +38,11 @@ def parse_manifest(raw: bytes, name: str) -> Manifest:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise ArtefactError(f"{name} is corrupt: its manifest is not UTF-8; build or fetch it again") from None
-    sections: dict[str, dict[str, str]] = {}
-    keys: dict[str, str] | None = None
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        if line.startswith("[") and line.rstrip().endswith("]"):
-            keys = sections.setdefault(line.rstrip()[1:-1], {})
-            continue
-        key, equals, value = line.partition("=")
-        if keys is None or not equals or not key.strip():
-            raise ArtefactError(
-                f"{name} is corrupt: line {number} of its manifest is neither a section nor a key with a value; build or fetch it again"
-            )
-        keys[key.strip()] = value.strip()
-    return Manifest(text, sections)
+    if "\0" in text:
+        raise ArtefactError(f"{name} is corrupt: its manifest holds a zero byte, behind which RAUC does not read; build or fetch it again")
+    try:
+        file = parse_keyfile(text, "its manifest")
+    except ArtefactError as error:
+        raise ArtefactError(f"{name} is corrupt: {str(error).partition('; ')[0]}; build or fetch it again") from None
+    sections = {group: {key: entry.value for key, entry in entries.items()} for group, entries in file.groups.items()}
+    return Manifest(text, sections, file.repeated)

@@ -71,12 +71,31 @@ def subject(certificate: x509.Certificate) -> str:
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether `issuer` made the certificate: names fit and its key verifies the signature."""
+    """Whether `issuer` made the certificate: names fit, its key verifies the signature, and the key identifier names no other."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
-    return True
+    return not _names_another(certificate, issuer)
+
+
+def _names_another(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the authority key identifier is that of another certificate, which OpenSSL looks for then (crypto/x509/v3_purp.c, X509_check_akid).
+
+    Extensions that cannot be read name nobody here; who looks at them says so.
+    """
+    try:
+        wanted, own = extension(certificate, x509.AuthorityKeyIdentifier), extension(issuer, x509.SubjectKeyIdentifier)
+    except ArtefactError:
+        return False
+    if wanted is None:
+        return False
+    names = [each.value for each in wanted.authority_cert_issuer or () if isinstance(each, x509.DirectoryName)]
+    return (
+        (wanted.key_identifier is not None and own is not None and wanted.key_identifier != own.digest)
+        or (wanted.authority_cert_serial_number is not None and wanted.authority_cert_serial_number != issuer.serial_number)
+        or (bool(names) and names[0] != issuer.issuer)
+    )
 
 
 def is_root(certificate: x509.Certificate) -> bool:

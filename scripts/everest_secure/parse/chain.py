@@ -21,8 +21,8 @@ MAX_LENGTH = 10
 """Certificates of a chain."""
 MAX_OFFERED = 1000
 """Certificates that a chain is built from."""
-EC_BITS = {3072: 256, 4096: 256, 7680: 384}
-"""Least elliptic curve for a size asked of RSA (NIST SP 800-57 part 1, table 2; 4096 lies between two of its rows)."""
+EC_BITS = {4096: 256, 7680: 384}
+"""Least elliptic curve for RSA up to a size (NIST SP 800-57 part 1, table 2; 4096 lies between two of its rows), for longer keys P-521."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def _may_sign_code(certificate: x509.Certificate, *, unlimited: bool) -> bool:
 
 def key_faults(chain: Chain, *, rsa_bits: int) -> Iterator[Fault]:
     """Yield the keys that are neither RSA of at least `rsa_bits` nor on a curve as strong; a chain is as strong as its weakest key."""
-    least = {"RSA": rsa_bits, "EC": EC_BITS.get(rsa_bits, 256)}
+    least = {"RSA": rsa_bits, "EC": next((bits for size, bits in EC_BITS.items() if rsa_bits <= size), 521)}
     for certificate in chain.certificates:
         kind, bits = key_bits(certificate)
         if kind not in least:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.keyfile import KeyFile, parse_keyfile
+from everest_secure.keyfile import KeyFile, parse_keyfile
 
 CLIENT = "client"
 _WORDS = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}

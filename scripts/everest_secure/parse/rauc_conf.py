@@ -6,7 +6,7 @@ from posixpath import dirname, join, normpath
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
-from everest_secure.parse.keyfile import Entry, KeyFile, parse_keyfile
+from everest_secure.keyfile import Entry, KeyFile, parse_keyfile
 
 PATHS = ("/etc/rauc/system.conf", "/run/rauc/system.conf", "/usr/lib/rauc/system.conf")
 FORMATS = ("plain", "verity", "crypt")

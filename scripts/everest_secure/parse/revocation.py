@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.certificates import public_key, subject
+from everest_secure.parse.certificates import extension, public_key, subject
 from everest_secure.parse.chain import Fault, FaultKind
 
 MAX_LISTS = 100
+_UNDERSTOOD = frozenset({ExtensionOID.ISSUING_DISTRIBUTION_POINT, ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.DELTA_CRL_INDICATOR})
 _BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
 RevocationList = x509.CertificateRevocationList
 
@@ -48,10 +50,17 @@ def is_of(revoked: RevocationList, authority: x509.Certificate) -> bool:
 
 def list_faults(authority: x509.Certificate, lists: Sequence[RevocationList], *, at: datetime, days: int) -> Iterator[Fault]:
     """Yield why an authority has no list that OpenSSL accepts at a time with a zone, or only one that ends within `days`."""
-    own = [each for each in lists if is_of(each, authority)]
-    name = subject(authority)
+    found = [each for each in lists if is_of(each, authority)]
+    own = [each for each in found if _is_whole(each)]
+    name, usage = subject(authority), extension(authority, x509.KeyUsage)
     current = [each for each in own if each.last_update_utc <= at and (each.next_update_utc is None or at <= each.next_update_utc)]
-    if not own:
+    if found and usage is not None and not usage.crl_sign:
+        what, remedy = f"'{name}' may not sign revocation lists: its key usage lacks cRLSign", "let it be issued with that"
+        yield Fault(FaultKind.REVOCATION_LIST, what, remedy)
+    elif found and not own:
+        what = f"the revocation list of '{name}' is for a part of its certificates, or has a critical extension that is not understood"
+        yield Fault(FaultKind.REVOCATION_LIST, what, "issue one for all of them")
+    elif not own:
         what, remedy = f"there is no revocation list of '{name}'", "put the lists of all authorities into the keyring"
         yield Fault(FaultKind.REVOCATION_LIST, what, remedy)
     elif not current:
@@ -63,6 +72,33 @@ def list_faults(authority: x509.Certificate, lists: Sequence[RevocationList], *,
         ends = max(each.next_update_utc for each in current if each.next_update_utc)
         what = f"the revocation list of '{name}' ends on {ends:%Y-%m-%d}, in less than {days} days"
         yield Fault(FaultKind.REVOCATION_LIST, what, "issue a new list in time")
+
+
+def _is_whole(revoked: RevocationList) -> bool:
+    """Whether OpenSSL takes a list for one of all certificates (crypto/x509/x_crl.c): no delta, no part, nothing critical that it does not know."""
+    try:
+        extensions = tuple(revoked.extensions)
+        entries = tuple(each for entry in revoked for each in entry.extensions)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return False
+    if any(each.critical and each.oid not in _UNDERSTOOD for each in extensions):
+        return False
+    if any(each.critical and each.oid != CRLEntryExtensionOID.CERTIFICATE_ISSUER for each in entries):
+        return False
+    return not any(isinstance(each.value, x509.DeltaCRLIndicator) or _is_part(each.value) for each in extensions)
+
+
+def _is_part(value: x509.ExtensionType) -> bool:
+    if not isinstance(value, x509.IssuingDistributionPoint):
+        return False
+    limits = (
+        value.only_contains_ca_certs,
+        value.only_contains_attribute_certs,
+        value.only_some_reasons,
+        value.full_name,
+        value.relative_name,
+    )
+    return any(limits)
 
 
 def is_revoked(certificate: x509.Certificate, authority: x509.Certificate, lists: Sequence[RevocationList]) -> bool:

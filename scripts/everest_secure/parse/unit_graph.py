@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from everest_secure.image.tree import Tree
+from everest_secure.keyfile import parse_keyfile
 from everest_secure.parse.commands import program
 from everest_secure.parse.conf_files import conf_files, places
 from everest_secure.parse.generated import RC_LOCAL, init_scripts, rc_local
-from everest_secure.parse.keyfile import parse_keyfile
 from everest_secure.parse.patterns import matches
 from everest_secure.parse.udev_rules import wanted_by_devices
 from everest_secure.parse.unit_file import boolean

@@ -32,7 +32,14 @@ def _own_roots(found: Inventory) -> tuple[str, ...]:
     if not keyring.is_file():
         raise PkiError(f"{found.store.directory} has no keyring of its own; name its roots with --root")
     names = {entry.certificate: name for name, entry in found.entries.items()}
-    return tuple(names[each] for each in certificates.load_all(keyring) if each in names)
+    held = certificates.load_all(keyring)
+    for each in held:
+        if each not in names:
+            raise PkiError(
+                f"{keyring} holds '{certificates.label(each)}', whose certificate is not in {found.store.directory}; put it there, "
+                "or name the roots that devices are to trust with --root"
+            )
+    return tuple(names[each] for each in held)
 
 
 def _anchor(found: Inventory, name: str, now: datetime) -> x509.Certificate:

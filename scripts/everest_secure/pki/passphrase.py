@@ -76,8 +76,12 @@ def _given(source: PassphraseSource, *, purpose: str, new: bool) -> str:
         return _from_descriptor(source.descriptor, word)
     if not sys.stdin.isatty():
         raise PkiError(f"there is no terminal to ask for the {word} of {purpose}; use {source.options}")
-    first = getpass(f"{word[0].upper()}{word[1:]} of {purpose}: ")
-    if new and getpass("The same again: ") != first:
+    try:
+        first = getpass(f"{word[0].upper()}{word[1:]} of {purpose}: ")
+        again = getpass("The same again: ") if new else first
+    except EOFError:
+        raise PkiError(f"no {word} of {purpose} was given at the terminal; try again, or use {source.options}") from None
+    if again != first:
         raise PkiError(f"the two {word}s differ; try again")
     return first
 
@@ -89,5 +93,7 @@ def _from_descriptor(descriptor: int, word: str) -> str:
         return line.removesuffix(b"\n").decode()
     except OSError as error:
         raise PkiError(f"file descriptor {descriptor} cannot be read: {error.strerror}; open it for reading") from None
+    except OverflowError:
+        raise PkiError(f"there is no file descriptor {descriptor}; correct its number") from None
     except UnicodeDecodeError:
         raise PkiError(f"the {word} from file descriptor {descriptor} is no UTF-8 text; choose another") from None

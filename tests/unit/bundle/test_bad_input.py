@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from everest_secure.bundle.device import load_device
@@ -45,6 +46,10 @@ class Case:
     def manifest(self, manifest: bytes, *signers: Pair, above: Sequence[Pair] | None = None, digest: str = "sha256") -> bytes:
         cms = self.pki.sign(manifest, *(signers or (self.pki.signer,)), above=above, digest=digest)
         return self.parts.with_cms(cms).join()
+
+    def added(self, text: bytes) -> bytes:
+        """The manifest says more and is signed."""
+        return self.manifest(self.parts.manifest + b"\n" + text)
 
     def changed(self, old: bytes, new: bytes) -> bytes:
         """The manifest says something else and is signed."""
@@ -131,7 +136,48 @@ REGIONS: dict[str, tuple[Callable[[Case], bytes], Word]] = {
     "no digest of an image": (lambda case: case.changed(b"sha256=", b"sha256=\n#"), Why.MANIFEST),
     "no size of the hash tree": (lambda case: case.changed(b"verity-size=", b"verity-size=0\n#"), Why.MANIFEST),
     "a manifest that is none": (lambda case: case.manifest(b"hello\n"), Why.MANIFEST),
+    "a section that nobody knows": (lambda case: case.added(b"[image]\nfilename=rootfs.img\n"), Why.MANIFEST),
+    "a key that nobody knows": (lambda case: case.changed(b"version=", b"forced=1\nversion="), Why.MANIFEST),
+    "a key of an image that nobody knows": (lambda case: case.changed(b"filename=", b"forced=1\nfilename="), Why.MANIFEST),
+    "a key of the format crypt": (lambda case: case.changed(b"format=verity", b"format=verity\ncrypt-key=00"), Why.MANIFEST),
+    "a key twice": (lambda case: case.changed(b"version=2.0.0", b"version=2.0.0\nversion=3.0.0"), Why.MANIFEST),
+    "a section twice with the same key": (lambda case: case.added(b"[update]\ncompatible=other\n"), Why.MANIFEST),
+    "a hook that nobody knows": (lambda case: case.added(b"[hooks]\nfilename=rootfs.img\nhooks=install-check;after\n"), Why.MANIFEST),
+    "a hook of an image that nobody knows": (lambda case: case.changed(b"filename=", b"hooks=after\nfilename="), Why.MANIFEST),
+    "hooks without a file": (lambda case: case.added(b"[hooks]\nhooks=install-check\n"), Why.MANIFEST),
+    "hooks of an image without a file": (lambda case: case.changed(b"filename=", b"hooks=install\nfilename="), Why.MANIFEST),
 }
+
+TAKEN = {
+    "indented, with comments": b"# one\n  # two\n  [update]\n\tcompatible = charger\n[update]\nversion=2.0.0\n\n",
+    "with ends of lines of DOS": b"[update]\r\ncompatible=charger\r\nversion=2.0.0\r\n\r\n",
+    "with escapes": b"[update]\ncompatible=\\scharger\nversion=2.0.0\ndescription=a \\\\ b\n\n",
+    "with what is for others": b"[update]\ncompatible=charger\nversion=2.0.0\n[meta.a-b_1]\nAny-thing_2=x\n",
+    "with a hook": b"[update]\ncompatible=charger\nversion=2.0.0\n[hooks]\nfilename=rootfs.img\nhooks=install-check;\n",
+}
+"""Beginnings of manifests that RAUC reads as they are meant."""
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_manifest_is_read_as_rauc_reads_it(case: Case, tmp_path: Path, name: str) -> None:
+    """The compatible is compared as both have read it, escapes undone."""
+    rest = case.parts.manifest[case.parts.manifest.index(b"[bundle]") :]
+    content = case.manifest(TAKEN[name] + rest)
+    wanted = " charger" if name == "with escapes" else "charger"
+    found = judged(case, content, tmp_path, compatible=wanted, least_version="2.0.0")
+    assert (found.difference, found.accepted) == ("", True), found
+    found = judged(case, content, tmp_path, compatible="other", least_version="2.0.1")
+    assert found.rauc is not None
+    assert found.rauc.reasons == found.independent.reasons
+    assert [reason.why for reason in found.rauc.reasons] == [Why.COMPATIBLE, Why.DOWNGRADE]
+
+
+def test_a_zero_byte_in_a_manifest_is_refused_as_everybody_reads_another_text(case: Case, tmp_path: Path) -> None:
+    content = case.changed(b"version=2.0.0", b"version=2.0.0\0-rc1")
+    (tmp_path / "update.raucb").write_bytes(content)
+    device = load_device(case.pki.directory / "own.keyring.pem")
+    found = judge(tmp_path / "update.raucb", device=device, now=support.now(), tools=case.tools)
+    assert ([reason.why for reason in found.independent.reasons], found.difference) == ([Why.MANIFEST], "")
 
 
 def other_hash(manifest: bytes) -> bytes:
@@ -245,6 +291,37 @@ def test_a_list_that_is_missing_is_refused_by_both(case: Case, tmp_path: Path) -
 def test_a_list_that_has_ended_is_refused_by_both(case: Case, tmp_path: Path) -> None:
     keyring = lists(case, "old-list", revocation_list(case.pki.root), revocation_list(case.pki.intermediate, age=60, days=30))
     require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
+
+
+def part(**limits: Any) -> x509.IssuingDistributionPoint:
+    """What a list says that is for some certificates alone."""
+    whole = dict.fromkeys(("only_contains_user_certs", "only_contains_ca_certs", "indirect_crl", "only_contains_attribute_certs"), False)
+    return x509.IssuingDistributionPoint(**{"full_name": None, "relative_name": None, "only_some_reasons": None, **whole, **limits})
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"),
+        x509.DeltaCRLIndicator(1),
+        part(only_contains_ca_certs=True),
+        part(only_contains_attribute_certs=True),
+        part(only_some_reasons=frozenset({x509.ReasonFlags.key_compromise})),
+        part(full_name=[x509.UniformResourceIdentifier("http://example.com")]),
+    ],
+)
+def test_a_list_that_is_not_of_all_certificates_or_not_understood_is_none_for_both(
+    case: Case, tmp_path: Path, extension: x509.ExtensionType
+) -> None:
+    keyring = lists(case, "part", revocation_list(case.pki.root), revocation_list(case.pki.intermediate, more=(extension,)))
+    require_refused(judged(case, case.parts.join(), tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
+
+
+def test_a_list_of_an_authority_that_may_not_sign_lists_is_none_for_both(case: Case, tmp_path: Path) -> None:
+    authority = issue("Mute", by=case.pki.root, authority=True, signs_lists=False)
+    keyring = lists(case, "mute", revocation_list(case.pki.root), revocation_list(authority))
+    content = case.signed(issue("below", by=authority), above=[authority])
+    require_refused(judged(case, content, tmp_path, keyring=keyring), FaultKind.REVOCATION_LIST)
 
 
 def test_a_list_of_somebody_else_with_the_same_name_is_none(case: Case, tmp_path: Path) -> None:

@@ -107,6 +107,10 @@ def test_a_bundle_that_does_not_verify_never_gets_its_name(workshop: Workshop) -
     refused(workshop, "the payload is not the one that was signed", BundleError, tools=FailingDisk("bundle"))
 
 
+def test_a_bundle_that_was_made_and_is_refused_is_called_by_the_name_that_it_would_have_got(workshop: Workshop) -> None:
+    refused(workshop, f"^{workshop.output} is refused with the keyring", BundleError, tools=FailingDisk("bundle"))
+
+
 def test_the_key_of_another_certificate_is_refused(workshop: Workshop) -> None:
     wrong = replace(workshop.signer(), key=workshop.pki.key("root"))
     refused(workshop, "does not belong to the certificate", BundleError, signer=wrong)

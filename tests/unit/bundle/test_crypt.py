@@ -91,6 +91,22 @@ def test_it_is_signed_again_for_its_recipients(crypt: Path, workshop: Workshop, 
     assert judged(release.output, release.pki.keyring, recipient[0], thorough=True).accepted
 
 
+def test_a_key_of_the_build_reads_what_is_signed_again_for_devices_alone(
+    crypt: Path, workshop: Workshop, recipient: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The devices' keys lie in their TPMs: the release host opens the build's bundle, and not the one that it makes."""
+    for name in ("release", "charger"):
+        (tmp_path / name).mkdir()
+    release = Workshop(tmp_path / "release", support.make(tmp_path / "release" / "pki"))
+    key, certificate = throw_away_signer(tmp_path / "charger")
+    key.chmod(0o600)
+    source = Source(crypt, load_device(workshop.pki.keyring, decryption_key=recipient[0]))
+    wanted = release.release(device=load_device(release.pki.keyring, decryption_key=recipient[0]), recipients=(certificate,))
+    resign(source, wanted, release.signer())
+    assert judged(release.output, release.pki.keyring, key, thorough=True).accepted
+    assert not judged(release.output, release.pki.keyring, recipient[0]).accepted
+
+
 def test_what_was_verified_is_what_is_encrypted(workshop: Workshop, recipient: tuple[Path, Path]) -> None:
     """Nobody has the key here, so that the finished bundle cannot be verified; its payload is the one that was."""
     release = workshop.release(recipients=(recipient[1],), tools=FailingDisk("encrypt"))

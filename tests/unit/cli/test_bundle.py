@@ -19,7 +19,7 @@ def pki(tmp_path: Path) -> Store:
     return support.make(tmp_path / "pki", chosen=support.small(key=KeyType.ECDSA_P384))
 
 
-def create(directory: Path, pki: Store) -> int:
+def create(directory: Path, pki: Store, *more: str) -> int:
     (directory / "rootfs.img").write_bytes(incompressible(64 * 1024))
     (directory / "update.yml").write_text("compatible: charger\nversion: 1.2.3\nimages:\n  rootfs: {file: rootfs.img}\n")
     files = [
@@ -32,7 +32,7 @@ def create(directory: Path, pki: Store) -> int:
         "--keyring",
         pki.keyring,
     ]
-    return main(["bundle", "create", str(directory / "update.yml"), str(directory / "update.raucb"), *map(str, files)])
+    return main(["bundle", "create", str(directory / "update.yml"), str(directory / "update.raucb"), *map(str, files), *more])
 
 
 def test_create_verify_and_info_agree(tmp_path: Path, pki: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,3 +131,17 @@ def test_an_existing_bundle_is_refused_with_exit_code_2(tmp_path: Path, pki: Sto
     assert create(tmp_path, pki) == ExitCode.FAILED
     assert "exists already" in capsys.readouterr().err
     assert (tmp_path / "update.raucb").read_text() == "mine"
+
+
+def test_a_format_that_devices_refuse_is_said_before_anything_is_made(
+    tmp_path: Path, pki: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert create(tmp_path, pki, "--crypt") == ExitCode.FAILED
+    assert "a bundle of the format verity is refused with the keyring" in capsys.readouterr().err
+
+
+def test_a_revocation_list_that_devices_ask_for_and_do_not_have_is_missed_before_anything_is_signed(
+    tmp_path: Path, pki: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert create(tmp_path, pki, "--check-crl") == ExitCode.FAILED
+    assert "signer is refused: there is no revocation list of 'CN=" in capsys.readouterr().err

@@ -139,6 +139,7 @@ def test_every_command_says_what_it_did_in_one_line(pki: Store, tmp_path: Path, 
         (["revoke", "signer", "--reason", "boredom"], "there is no reason 'boredom'"),
         (["crl", "signer"], "is no authority"),
         (["export-keyring", "/nowhere/keyring.pem"], "the directory /nowhere does not exist"),
+        (["rotate", "signer", "--key", "root=a", "--key", "root=b"], "--key says twice where the key of 'root' is"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_exit_code_2_and_changes_nothing(
@@ -218,7 +219,21 @@ def test_a_terminal_is_asked_for_each_passphrase_and_shows_none(tmp_path: Path, 
     assert certificates.load_one(tmp_path / "pki" / "signer-2.cert.pem")
 
 
-def at_terminal(argv: list[str], answers: list[str]) -> str:
+def test_a_question_at_the_terminal_that_gets_no_answer_is_one_sentence(tmp_path: Path, profile: Path) -> None:
+    profile.write_text((PROFILE % "true").replace("development: true", "development: false"))
+    shown = at_terminal(["pki", "init", str(tmp_path / "pki"), "--profile", str(profile)], ["\x04"], code=ExitCode.FAILED)
+    assert "was given at the terminal; try again, or use --passphrase-env or --passphrase-fd" in " ".join(shown.split())
+    assert "internal error" not in shown
+    assert not (tmp_path / "pki").exists()
+
+
+def test_a_key_that_would_be_made_on_two_tokens_is_made_on_none(tmp_path: Path, profile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    places = [f"--on-token=signer=pkcs11:token={name}" for name in ("a", "b")]
+    assert main(["pki", "init", str(tmp_path / "pki"), "--profile", str(profile), *places]) == ExitCode.FAILED
+    assert "--on-token says twice where the key of 'signer' is" in capsys.readouterr().err
+
+
+def at_terminal(argv: list[str], answers: list[str], *, code: int = ExitCode.OK) -> str:
     """Run a command at a terminal, answer its questions one after the other, and return what the terminal shows."""
     terminal, other = pty.openpty()
     program = [sys.executable, "-c", "import sys; from everest_secure.cli.main import main; sys.exit(main())", *argv]
@@ -235,7 +250,8 @@ def at_terminal(argv: list[str], answers: list[str]) -> str:
             break
         shown += got
         if got.endswith(b": ") and answers:
-            os.write(terminal, answers.pop(0).encode() + b"\n")
+            answer = answers.pop(0)
+            os.write(terminal, answer.encode() + (b"" if answer == "\x04" else b"\n"))
     os.close(terminal)
-    assert process.wait() == 0
+    assert process.wait() == code
     return shown.decode()

@@ -18,7 +18,15 @@ def test_sections_keys_and_comments_are_read_as_glib_does() -> None:
     assert manifest.filenames == ("a.img", "b.img")
 
 
-@pytest.mark.parametrize("raw", [b"key=value\n", b"[a]\nneither\n", b"\xff\xfe", b"[a]\n=value\n", b"x" * (1 << 20 | 1)])
+def test_what_is_given_twice_is_told_and_escapes_are_undone() -> None:
+    manifest = parse_manifest(b"[update]\n build=a\\sb\n [hooks]\nhooks=x\n[update]\nbuild = c \r\n", "bundle")
+    assert manifest.sections["update"] == {"build": "c "}
+    assert manifest.repeated == (("update", "build"),)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"key=value\n", b"[a]\nkey=\\q\n", b"[a]\nkey=\0\n", b"[a]\nneither\n", b"\xff\xfe", b"[a]\n=value\n", b"x" * (1 << 20 | 1)]
+)
 def test_what_is_no_key_file_is_refused(raw: bytes) -> None:
     with pytest.raises(ArtefactError, match="bundle is corrupt"):
         parse_manifest(raw, "bundle")

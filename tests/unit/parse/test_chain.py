@@ -56,6 +56,7 @@ def test_a_curve_is_as_strong_as_the_rsa_key_that_is_asked_for() -> None:
     assert list(key_faults(chain, rsa_bits=4096)) == []
     (fault,) = key_faults(chain, rsa_bits=7680)
     assert fault.what == "the EC key of 'CN=x' has 256 bits, at least 384 are wanted"
+    assert [list(key_faults(chain, rsa_bits=bits)) == [] for bits in (0, 2048, 3072, 4097, 8192)] == [True, True, True, False, False]
 
 
 def test_only_a_leaf_for_code_signing_signs_bundles() -> None:

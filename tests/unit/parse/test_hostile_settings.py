@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.manifest import Manifest, parse_manifest
+from everest_secure.keyfile import KeyFile, parse_keyfile
 from everest_secure.parse import accounts, nft_command
 from everest_secure.parse.certificates import parse_certificates
 from everest_secure.parse.cmdline import CommandLine, parse_cmdline
@@ -20,7 +21,6 @@ from everest_secure.parse.environment import parse_environment_file
 from everest_secure.parse.everest_config import Module
 from everest_secure.parse.fstab import parse_fstab
 from everest_secure.parse.generated import init_scripts, rc_local
-from everest_secure.parse.keyfile import KeyFile, parse_keyfile
 from everest_secure.parse.modprobe import blacklisted_modules, module_options, refused_modules
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config
 from everest_secure.parse.nft import parse_ruleset

@@ -1,7 +1,7 @@
 import pytest
 
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.keyfile import parse_keyfile
+from everest_secure.keyfile import parse_keyfile
 from everest_secure.parse.rauc_conf import RaucConfig, parse_rauc_config
 from support.rootfs import layer
 

@@ -52,9 +52,10 @@ def test_an_unset_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         passphrase.read(PassphraseSource(variable="SECRET"), purpose="a key")
 
 
-def test_a_closed_descriptor_is_named() -> None:
-    with pytest.raises(PkiError, match="file descriptor 987 cannot be read"):
-        passphrase.read(PassphraseSource(descriptor=987), purpose="a key")
+@pytest.mark.parametrize(("number", "words"), [(987, "file descriptor 987 cannot be read"), (10**12, "there is no file descriptor 10000")])
+def test_a_closed_descriptor_is_named(number: int, words: str) -> None:
+    with pytest.raises(PkiError, match=words):
+        passphrase.read(PassphraseSource(descriptor=number), purpose="a key")
 
 
 def test_without_a_terminal_nothing_waits_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

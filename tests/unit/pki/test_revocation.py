@@ -191,3 +191,13 @@ def test_an_existing_file_is_not_overwritten_by_a_keyring(pki: Store, tmp_path: 
     with pytest.raises(PkiError, match="exists already and is never overwritten"):
         export(pki, tmp_path / "keyring.pem", with_lists=False)
     assert (tmp_path / "keyring.pem").read_text() == "mine"
+
+
+def test_a_root_whose_certificate_is_away_is_not_left_out_of_a_keyring(pki: Store, tmp_path: Path) -> None:
+    """Devices would trust one root fewer than those before them, or none."""
+    lifecycle.rotate(pki.directory, "root", access=support.access(), now=support.now())
+    pki.certificate("root").rename(tmp_path / "away.pem")
+    with pytest.raises(PkiError, match="'Update Root CA', whose certificate is not in"):
+        export(pki, tmp_path / "keyring.pem", with_lists=False)
+    assert not (tmp_path / "keyring.pem").exists()
+    assert export(pki, tmp_path / "keyring.pem", "root-2", with_lists=False).is_file()

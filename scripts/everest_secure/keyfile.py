@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from everest_secure.errors import ArtefactError
 
+_SPACE = " \t\n\f\r"
+"""What GLib takes for white space (g_ascii_isspace)."""
 _ESCAPES = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
@@ -22,6 +24,8 @@ class KeyFile:
 
     where: str
     groups: Mapping[str, Mapping[str, Entry]]
+    repeated: tuple[tuple[str, str], ...] = ()
+    """Group and key of what was given more than once, of which the last value counts."""
 
     def get(self, group: str, key: str) -> Entry | None:
         """Return an entry; None when group or key is missing."""
@@ -46,22 +50,26 @@ class KeyFile:
 def parse_keyfile(text: str, where: str) -> KeyFile:
     """Parse a key file; a group that comes twice is one, a key that comes twice has its last value. Raises ArtefactError as GLib would."""
     groups: dict[str, dict[str, Entry]] = {}
-    current: dict[str, Entry] | None = None
+    repeated: list[tuple[str, str]] = []
+    group, current = "", None
     for number, raw in enumerate(text.split("\n"), start=1):
-        line = raw.lstrip()
+        line = raw.lstrip(_SPACE)
         if not line or line.startswith("#"):
             continue
         if line.startswith("["):
-            name, bracket, rest = line[1:].partition("]")
-            if not bracket or rest.strip() or not name or "[" in name:
+            group, bracket, rest = line[1:].partition("]")
+            if not bracket or rest.strip(_SPACE) or not group or "[" in group:
                 raise ArtefactError(f"{where}:{number} is no group header; mend the file")
-            current = groups.setdefault(name, {})
+            current = groups.setdefault(group, {})
             continue
         key, equals, value = line.partition("=")
-        if not equals or not key.strip() or current is None:
+        if not equals or not key.strip(_SPACE) or current is None:
             raise ArtefactError(f"{where}:{number} is neither a group nor a key of one; mend the file")
-        current[key.strip()] = Entry(_unescape(value.lstrip(), where, number), number)
-    return KeyFile(where, groups)
+        key = key.rstrip(_SPACE)
+        if key in current:
+            repeated.append((group, key))
+        current[key] = Entry(_unescape(value.lstrip(_SPACE), where, number), number)
+    return KeyFile(where, groups, tuple(repeated))
 
 
 def _unescape(value: str, where: str, line: int) -> str:
