@@ -180,7 +180,6 @@ def _required(name: str, tree: DeviceTree) -> Iterator[list[_Key]]:
 
 
 def _judge_fit(artefact: Artefact, fit: Fit, keys: list[list[_Key]], note: Notes) -> None:
-
     if not keys:
         raise ArtefactError(
             f"nothing says which key the U-Boot that starts {artefact.name} requires; name its certificate under secure_boot_certificates, or with --secure-boot-cert"

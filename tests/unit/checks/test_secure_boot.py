@@ -233,6 +233,12 @@ def test_a_fit_is_verified_with_the_key_that_u_boot_s_device_tree_requires(tmp_p
     assert len(whats(judged(fit_disk(tmp_path, signed_fit(tmp_path / "unsigned", None), key.tree)))) == 2
 
 
+def test_a_fit_without_configurations_has_no_signature(tmp_path: Path, fit: tuple[FitKey, Path]) -> None:
+    key, image = fit
+    tool("fdtput", "-r", image, "/configurations/conf-a", "/configurations/conf-b")
+    assert whats(judged(fit_disk(tmp_path, image, key.tree))) == ["it is a FIT without configurations"]
+
+
 def test_a_fit_is_signed_with_every_key_that_u_boot_requires_unless_any_will_do(tmp_path: Path, fit: tuple[FitKey, Path]) -> None:
     key, image = fit
     other = fit_key(tmp_path / "other", name="other")

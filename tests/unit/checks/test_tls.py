@@ -65,3 +65,9 @@ def test_a_stricter_policy_file_holds_too() -> None:
     fs.replace(POLICY, "TLSv1.2", "TLSv1.3")
     fs.replace(POLICY, "^CipherString = .*$", "CipherString = @SECLEVEL=3:ECDHE-ECDSA-AES256-GCM-SHA384")
     assert not failing(fs)
+
+
+def test_without_everest_s_service_nothing_of_it_holds() -> None:
+    found = failing(good_root().remove(f"{UNITS}/everest.service"))
+    missing = "everest.service is missing or masked"
+    assert {requirement for requirement, said in found.items() if missing in said} >= {"ACC-05", "TLS-02"}

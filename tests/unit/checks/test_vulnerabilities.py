@@ -29,6 +29,12 @@ def test_what_is_open_is_found_one_by_one(tmp_path: Path) -> None:
     assert len(found) == 103
 
 
+def test_of_very_many_open_ones_the_rest_is_counted(tmp_path: Path) -> None:
+    found = said("SUP-02", build(tmp_path, cve=report(*(issue(number) for number in range(1000, 3003)))))
+    assert len(found) == 2001
+    assert found[-1] == "3 more vulnerabilities are open"
+
+
 @pytest.mark.parametrize("score", ["nan", "inf", "-1", "11", "high"])
 def test_a_score_that_is_none_does_not_hide_what_is_open(tmp_path: Path, score: str) -> None:
     assert said("SUP-02", build(tmp_path, cve=report(issue(1, v3=score)))) == ["CVE-2024-1 is open in openssl 3.2.1 (no score yet)"]
