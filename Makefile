@@ -13,7 +13,7 @@ LINT_PACKAGES := shellcheck
 BOOT_PACKAGES := bubblewrap e2fsprogs iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils rauc squashfs-tools swtpm systemd-container
 SIGNING_PACKAGES := libengine-pkcs11-openssl rauc softhsm2 squashfs-tools
 TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES) binutils bmap-tools busybox-static bzip2 casync chromium cpio cryptsetup-bin dbus device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
-	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 locales lz4 lzop mandoc mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
+	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 locales lz4 lzop mandoc mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode p7zip-full qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
 	systemd-boot-efi tpm2-abrmd tpm2-openssl tpm2-tools u-boot-qemu u-boot-tools xz-utils zip zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
 YOCTO_PACKAGES := bubblewrap build-essential bzip2 chrpath cpio dbus debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libssl-dev libtss2-dev locales lz4 mmdebstrap mtools \
