@@ -24,18 +24,23 @@ needs_mosquitto = pytest.mark.skipif(
 )
 
 
+def answers(place: Path) -> bool:
+    """Whether somebody listens on a socket, whose file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(place)) == 0
+
+
 @contextmanager
 def broker(configuration: str, socket_path: Path) -> Iterator[int]:
-    """Run the real broker on a configuration until its socket is there; yields its process id."""
+    """Run the real broker on a configuration, from when it answers on its socket; yields its process id."""
     file = socket_path.with_name("broker.conf")
     file.write_text(configuration + ("user root\n" if os.geteuid() == 0 else ""))
     program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program is not None
     with subprocess.Popen([program, "-c", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         end = time.monotonic() + SECONDS
-        while not socket_path.is_socket() and process.poll() is None and time.monotonic() < end:
-            with socket.socket() as pause:
-                pause.settimeout(0.02)
+        while not answers(socket_path) and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
         try:
             yield process.pid
         finally:
