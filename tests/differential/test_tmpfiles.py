@@ -1,7 +1,5 @@
 """Which lines of tmpfiles.d empty a directory of what is old, by our reading and by systemd-tmpfiles, a month from now."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from everest_secure.parse.tmpfiles import read_cleaning
 from support.reference import require
 from support.rootfs import RootFs
+from support.tmpfiles import tmpfiles
 
 PLACE, RULES = "/var/log/sessions", "/usr/lib/tmpfiles.d/b.conf"
 
@@ -54,10 +53,6 @@ def test_a_line_removes_what_is_old_if_it_does_for_systemd(tmp_path: Path, lines
     rules = tmp_path / RULES[1:]
     rules.parent.mkdir(parents=True)
     rules.write_text(f"{lines}\n")
-    # Files keep the times that they have; the tool's status is that of its worst line.
-    environment = {**os.environ, "NO_FAKE_STAT": "1"}
-    subprocess.run(
-        ["faketime", "-f", "+32d", "systemd-tmpfiles", "--clean", f"--root={tmp_path}"], env=environment, capture_output=True, check=False
-    )
+    tmpfiles(tmp_path, "--clean", days=32, check=False)
     ours = read_cleaning(RootFs().directory("/").file(RULES, rules.read_text()).tree, PLACE)
     assert (ours is not None) == (not log.exists())

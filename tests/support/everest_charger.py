@@ -17,6 +17,7 @@ from support.everest import COMPONENTS, PROFILES, Manifests
 from support.layer import Bench, production
 from support.reference import require
 from support.rootfs import RootFs, good_root
+from support.tmpfiles import tmpfiles
 
 USER = production().service_user
 
@@ -70,12 +71,8 @@ class Charger:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def tmpfiles(self, *arguments: str, days: int = 0) -> None:
-        """Run the real systemd-tmpfiles on the charger's files and with its rules, some days from now."""
-        clock = ("faketime", "-f", f"+{days}d") if days else ()
-        # Files keep the times that they have.
-        environment = {**os.environ, "NO_FAKE_STAT": "1"}
-        command = [*clock, "systemd-tmpfiles", *arguments, f"--root={self.place}", "--prefix=/var"]
-        subprocess.run(command, env=environment, capture_output=True, check=True)
+        """Run the real systemd-tmpfiles on the charger's state and with its rules, some days from now."""
+        tmpfiles(self.place, *arguments, "--prefix=/var", days=days)
 
     def files(self, directory: str) -> list[Path]:
         """Return the files below a directory of the charger, by name."""

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,14 @@ _MISSING = re.compile(
     r"fatal error: ((?:(?:boost|date|fmt|nlohmann|openssl)/[\w/]+|sys/capability|pugixml|sqlite3)\.h(?:pp)?): No such file"
 )
 """A header that is not EVerest's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Programs made of the code as it is upstream, and as it is built."""
+
+    upstream: Path
+    built: Path
 
 
 def compile_with(place: Path, main: str, *arguments: str | Path) -> Path:

@@ -3,11 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from everest_secure.bundle.device import load_device
+from everest_secure.bundle.judge import Judgement, judge
+from everest_secure.bundle.verdict import Word
 from everest_secure.image import blob, raucb
 from everest_secure.image.manifest import parse_manifest
 from everest_secure.parse.cms import verify_signed_data
-from everest_secure.run import Argument, HostTools
+from everest_secure.run import Argument, HostTools, Tools
+from support import pki as support
 from support.authority import Pair, issue
 from support.bundle import incompressible
 
@@ -94,3 +99,47 @@ def good_bundle(pki: Authorities, name: str, *, seed: int = 16 * 1024, form: str
     _, above = pki.files(pki.intermediate, f"{name}-above")
     TOOLS.run(["rauc", "--cert", certificate, "--key", key, "--intermediate", above, "bundle", content, bundle])
     return bundle
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a forger has at hand."""
+
+    pki: Authorities
+    other: Authorities
+    parts: Parts
+    another: Parts
+    """Of another bundle of the same signer."""
+    tools: Tools
+    """With the rauc that judges."""
+
+    def signed(self, *signers: Pair, above: Sequence[Pair] | None = None, digest: str = "sha256") -> bytes:
+        """The same bundle, signed by others."""
+        return self.manifest(self.parts.manifest, *signers, above=above, digest=digest)
+
+    def manifest(self, manifest: bytes, *signers: Pair, above: Sequence[Pair] | None = None, digest: str = "sha256") -> bytes:
+        cms = self.pki.sign(manifest, *(signers or (self.pki.signer,)), above=above, digest=digest)
+        return self.parts.with_cms(cms).join()
+
+    def added(self, text: bytes) -> bytes:
+        """The manifest says more and is signed."""
+        return self.manifest(self.parts.manifest + b"\n" + text)
+
+    def changed(self, old: bytes, new: bytes) -> bytes:
+        """The manifest says something else and is signed."""
+        assert self.parts.manifest.count(old) == 1
+        return self.manifest(self.parts.manifest.replace(old, new))
+
+
+def judged(case: Case, content: bytes, directory: Path, *, keyring: Path | None = None, **wishes: Any) -> Judgement:
+    bundle = directory / "update.raucb"
+    bundle.write_bytes(content)
+    device = load_device(keyring or case.pki.directory / "own.keyring.pem", **wishes)
+    return judge(bundle, device=device, now=support.now(), tools=case.tools, thorough=True)
+
+
+def require_refused(found: Judgement, why: Word) -> None:
+    assert found.difference == ""
+    assert {reason.why for reason in found.independent.reasons} == {why}
+    assert found.rauc is not None
+    assert found.rauc.refusal

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from everest_secure.reference.recipes.harness import run_image_hooks
-from support.layer import LAYER, Bench, bench
+from support.layer import LAYER, Bench
 from support.yocto import Checkout
 
 pytestmark = pytest.mark.yocto
@@ -19,11 +19,6 @@ UNITS = {
     "mosquitto.service": "[Install]\nWantedBy=multi-user.target\n",
     "getty@.service": "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n",
 }
-
-
-@pytest.fixture
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return bench(tmp_path_factory.mktemp("layer"))
 
 
 @pytest.fixture

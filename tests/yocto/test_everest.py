@@ -9,9 +9,9 @@ import yaml
 
 from everest_secure.errors import UserError
 from everest_secure.reference.recipes.harness import BuiltPackage
-from support.everest import COMPONENTS, Manifests, component_faults, fetch, ocpp16_faults, patched
+from support.everest import COMPONENTS, Manifests, component_faults, ocpp16_faults, patched
 from support.everest_charger import charger, made
-from support.layer import Bench, bench
+from support.layer import Bench
 from support.ocpp import COMPONENTS as INSTALLED_COMPONENTS
 from support.rootfs import failing
 
@@ -23,16 +23,6 @@ CHOICES = [
     {"EVEREST_ISO15118": "2+20"},
     {"EVEREST_ISO15118": "2+20", "EVEREST_OCPP_VERSION": "1.6", "EVEREST_V2G_TLS": "force"},
 ]
-
-
-@pytest.fixture(scope="module")
-def everest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fetch(tmp_path_factory.mktemp("everest"))
-
-
-@pytest.fixture(scope="module")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return bench(tmp_path_factory.mktemp("layer"))
 
 
 def configuration(package: BuiltPackage) -> dict[str, Any]:

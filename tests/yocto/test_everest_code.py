@@ -5,14 +5,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support.everest import fetch, patched
-from support.everest_code import compile_with, key_program
-from support.layer import bench
+from support.everest import patched
+from support.everest_code import Programs, compile_with, key_program
+from support.layer import Bench
 
 pytestmark = [
     pytest.mark.yocto,
@@ -30,19 +29,10 @@ int main(int, char** argv) {
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """Programs made of the code as it is upstream, and as it is built."""
-
-    upstream: Path
-    built: Path
-
-
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+def trees(layer: Bench, everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Programs:
     """EVerest's code, upstream's and ours."""
-    everest = fetch(tmp_path_factory.mktemp("everest"))
-    return Programs(everest, patched(bench(tmp_path_factory.mktemp("layer")), tmp_path_factory.mktemp("patched"), everest))
+    return Programs(everest, patched(layer, tmp_path_factory.mktemp("patched"), everest))
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from support.authority import Pair, issue
 from support.csms import BUSY, REFUSED, csms
-from support.everest import fetch, patched
+from support.everest import patched
 from support.everest_charger import made
 from support.everest_code import key_program, tls_server
 from support.everest_ocpp_client import ocpp_client
-from support.layer import Bench, bench
+from support.layer import Bench
 from support.monitor import occurrences
 from support.mqtt import make_certificates
 from support.ocpp import COMPONENTS
@@ -30,30 +30,14 @@ PATIENCE = 30
 
 
 @pytest.fixture(scope="module")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return bench(tmp_path_factory.mktemp("layer"))
-
-
-@pytest.fixture(scope="module")
-def monitor(layer: Bench) -> Path:
-    """Files of the monitor's package."""
-    return layer.package("everest-security-monitor").files
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fetch(tmp_path_factory.mktemp("everest"))
-
-
-@pytest.fixture(scope="module")
-def built(layer: Bench, upstream: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(layer: Bench, everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """EVerest's code as it is built."""
-    return patched(layer, tmp_path_factory.mktemp("patched"), upstream)
+    return patched(layer, tmp_path_factory.mktemp("patched"), everest)
 
 
 @pytest.fixture(scope="module")
-def server(upstream: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tls_server(tmp_path_factory.mktemp("server") / "code", upstream)
+def server(everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tls_server(tmp_path_factory.mktemp("server") / "code", everest)
 
 
 @pytest.fixture
@@ -137,14 +121,14 @@ CSMS = identity()
 
 
 @pytest.fixture(scope="module")
-def client(upstream: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ocpp_client(tmp_path_factory.mktemp("client") / "code", upstream, built)
+def client(everest: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ocpp_client(tmp_path_factory.mktemp("client") / "code", everest, built)
 
 
 @pytest.fixture(scope="module")
-def ciphers(layer: Bench, upstream: Path) -> list[str]:
+def ciphers(layer: Bench, everest: Path) -> list[str]:
     """What the layer lets the client offer for TLS 1.2 and for TLS 1.3."""
-    components = made(layer, upstream).files / COMPONENTS[1:]
+    components = made(layer, everest).files / COMPONENTS[1:]
     offered = json.loads((components / "InternalCtrlr.json").read_text())["properties"]
     return [offered[name]["attributes"][0]["value"] for name in ("SupportedCiphers12", "SupportedCiphers13")]
 

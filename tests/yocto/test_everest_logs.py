@@ -3,18 +3,18 @@
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support.everest import PROFILES, fetch, patched
+from everest_secure.run import running
+from support.everest import PROFILES, patched
 from support.everest_charger import USER, Charger, charger, install
+from support.everest_code import Programs
 from support.everest_logs import MIGRATIONS, ocpp_programs, session_program
 from support.journald import eventually
-from support.layer import Bench, bench
+from support.layer import Bench
 from support.ocpp import COMPONENTS, CONFIG, FILE, edited, variable
 from support.rootfs import RootFs, failing
 
@@ -31,26 +31,8 @@ VERSIONS = pytest.mark.parametrize("version", MODULES)
 
 
 @pytest.fixture(scope="module")
-def everest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fetch(tmp_path_factory.mktemp("everest"))
-
-
-@pytest.fixture(scope="module")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return bench(tmp_path_factory.mktemp("layer"))
-
-
-@pytest.fixture(scope="module")
 def session(everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return session_program(tmp_path_factory.mktemp("session"), everest)
-
-
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """Programs with the logging as it is upstream, and as it is built."""
-
-    upstream: Path
-    built: Path
 
 
 @pytest.fixture(scope="module")
@@ -285,9 +267,8 @@ def test_upstream_waits_for_itself_when_the_security_log_is_full(
 ) -> None:
     machine = install(charger(layer, everest, EVEREST_OCPP_VERSION=version, **SMALL), tmp_path, everest)
     command: list[str | Path] = [ocpp.upstream, version, *arguments(machine, version, here=True), "0", "0", str(EVENTS)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with running(command) as process:
         eventually(lambda: waits_for_itself(process.pid))
-        process.kill()
 
 
 def waits_for_itself(pid: int) -> bool:

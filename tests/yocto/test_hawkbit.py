@@ -77,12 +77,6 @@ def packages(server: HawkbitServer, client: Path, tmp_path_factory: pytest.TempP
     return client, layer.package("everest-hawkbit", **settings).files, layer.package("everest-rauc-dbus-policy").files
 
 
-@pytest.fixture(scope="module")
-def monitor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of the package that watches for security events."""
-    return bench(tmp_path_factory.mktemp("monitor")).package("everest-security-monitor").files
-
-
 @pytest.fixture
 def charger(packages: tuple[Path, ...], modules: Path) -> Iterator[Device]:
     with tempfile.TemporaryDirectory() as place:

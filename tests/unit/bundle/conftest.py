@@ -6,6 +6,8 @@ import pytest
 from everest_secure.bundle.create import create
 from everest_secure.pki.store import Store
 from support.bundle import Workshop, incompressible
+from support.forgery import Case, authorities, good_bundle, take_apart
+from support.raucs import RAUCS, tools_of
 
 
 @pytest.fixture
@@ -24,3 +26,12 @@ def bundle(workshop: Workshop) -> Path:
     """A good bundle."""
     create(workshop.description(), workshop.release(), workshop.signer())
     return workshop.output
+
+
+@pytest.fixture(scope="session", params=RAUCS)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    tools = tools_of(request.param)
+    pki, other = authorities(tmp_path_factory.mktemp("pki")), authorities(tmp_path_factory.mktemp("other"))
+    pki.keyring("own", pki.root.pem)
+    first, second = good_bundle(pki, "first"), good_bundle(pki, "second", seed=20 * 1024)
+    return Case(pki, other, take_apart(first), take_apart(second), tools)
