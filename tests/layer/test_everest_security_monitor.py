@@ -1,8 +1,10 @@
 """The watch for security events, with the real journald, journalctl, systemd-notify and openssl (LOG-03)."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -124,6 +126,37 @@ def test_after_a_stop_it_goes_on_where_it_was_and_says_nothing_twice(monitor: Mo
         monitor.journal.add(PROVOKED["key-fallback"])
         monitor.see("update-signature-refused", "packet-refused", "key-fallback")
     assert [event[0] for event in monitor.events()] == ["1", "2", "3"]
+
+
+@needs_journald
+def test_what_was_said_before_a_restart_and_not_looked_at_is_seen_after_it(monitor: Monitor) -> None:
+    with monitor.following():
+        monitor.journal.add(SIGNATURE)
+        monitor.see("update-signature-refused")
+    monitor.journal.add(REFUSED, boot="0" * 31 + "1")
+    with monitor.following():
+        monitor.see("update-signature-refused", "packet-refused")
+
+
+@needs_journald
+def test_it_follows_a_journal_that_has_no_entry_of_this_start_yet(monitor: Monitor) -> None:
+    with monitor.following():
+        eventually(monitor.readers)
+        monitor.journal.add(SIGNATURE)
+        monitor.see("update-signature-refused")
+        assert monitor.readers()
+
+
+@needs_journald
+def test_that_journalctl_has_ended_is_seen_at_once(monitor: Monitor) -> None:
+    monitor.environment["EVEREST_SECURITY_TICK"] = "3600"
+    with monitor.following():
+        eventually(monitor.readers)
+        (first,) = monitor.readers()
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: set(monitor.readers()) - {first})
+        monitor.journal.add(SIGNATURE)
+        monitor.see("update-signature-refused")
 
 
 @needs_journald

@@ -100,7 +100,7 @@ def test_an_entry_for_which_the_memory_does_not_suffice_is_told_and_hides_nothin
     program = monitor.directory / "awk"
     program.write_text(f'#!/bin/sh\nexec {awk}{" awk" if awk == "busybox" else ""} "$@"\n')
     program.chmod(0o755)
-    monitor.environment |= {"EVEREST_AWK": str(program), "EVEREST_SECURITY_TICK": "1"}
+    monitor.environment["EVEREST_AWK"] = str(program)
     monitor.journal.add((UNIT, REFUSED), ("sh.service", "\x01" * MIB), *[("sh.service", "x" * 5000)] * 2, PACKET)
     with monitor.following(memory=LIMIT):
         seen = ["update-signature-refused", "messages-dropped", "packet-refused"]

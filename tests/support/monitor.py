@@ -1,5 +1,6 @@
 """A watch for security events over a journal of its own, with the real journalctl, systemd-notify and everest-cert."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -48,7 +49,6 @@ class Monitor:
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.directory / "input")
-        self.journal.add(HARMLESS)  # a start without any entry is none to follow
         self.said = self.directory / "said"
         self.log = self.directory / "log/security.log"
         self.certificates = self.directory / "certificates"
@@ -89,6 +89,17 @@ class Monitor:
                     yield live
                 finally:
                     process.kill()
+
+    def readers(self) -> list[int]:
+        """Return the processes of journalctl that follow its journal."""
+        marks = (b"journalctl", f"--directory={self.journal.directory}".encode(), b"--follow")
+        running = {int(path.name): path / "cmdline" for path in Path("/proc").glob("[0-9]*")}
+        found = []
+        for process, command in running.items():
+            with contextlib.suppress(OSError):
+                if set(marks) <= set(command.read_bytes().split(b"\0")):
+                    found.append(process)
+        return found
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.environment, **environment}
