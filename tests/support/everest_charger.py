@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from support.rootfs import RootFs, good_root
 from support.tmpfiles import tmpfiles
 
 USER = production().service_user
+STORE = "/usr/lib/systemd/system/etc-everest-certs.mount"
+"""Mounts the certificate store where programs look for it."""
 
 
 def made(layer: Bench, everest: Path, **settings: str) -> BuiltPackage:
@@ -58,17 +61,31 @@ class Charger:
 
     def run(self, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program of this machine as one of EVerest's modules runs."""
-        umask = Units(DirectoryTree(self.place, "charger")).unit("everest.service").value("Service", "UMask", "0022")
+        return subprocess.run(self.command(program, *arguments), capture_output=True, text=True, check=False)
+
+    def command(self, program: Path, *arguments: str, options: Sequence[str | Path] = (), begin: str = "") -> list[str | Path]:
+        """Return the command that runs a program of this machine as one of EVerest's modules runs, with the places that the service may write.
+
+        `options` are more of bwrap's, and `begin` is what a shell does before the program, as its user.
+        """
+        units = Units(DirectoryTree(self.place, "charger"))
+        service = units.unit("everest.service")
+        writable = service.words("Service", "ReadWritePaths")
+        mounts = [units.unit(path.name) for path in (self.place / "usr/lib/systemd/system").glob("*.mount")]
+        bound = {unit.value("Mount", "Where"): unit.value("Mount", "What") for unit in mounts}
         command: list[str | Path] = ["bwrap", "--die-with-parent", "--unshare-pid", "--dev", "/dev", "--proc", "/proc"]
         for name in ("bin", "sbin", "lib", "lib64"):
             command += ["--symlink", f"usr/{name}", f"/{name}"]
-        for source, target in (("/usr", "/usr"), (self.place / "etc", "/etc"), (self.everest, "/everest"), (program, "/program")):
+        for source, target in (("/usr", "/usr"), (self.everest, "/everest"), (program, "/program")):
             command += ["--ro-bind", source, target]
-        for name in ("var", "tmp"):
-            command += ["--bind", self.place / name, f"/{name}"]
+        for name in ("etc", "var"):
+            command += ["--ro-bind", self.place / name, f"/{name}"]
+        for path in (*writable, *(each for each in bound if each not in writable)):
+            command += ["--bind" if path in writable else "--ro-bind", self.place / bound.get(path, path)[1:], path]
+        command += ["--bind", self.place / "tmp", "/tmp", *options]
         user = ("setpriv", f"--reuid={USER.uid}", f"--regid={USER.gid}", "--clear-groups")
-        command += [*user, "sh", "-c", f'umask {umask}; exec "$@"', "sh", "/program", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        shell = f'umask {service.value("Service", "UMask", "0022")}; {begin} exec "$@"'
+        return [*command, *user, "env", *service.words("Service", "Environment"), "sh", "-c", shell, "sh", "/program", *arguments]
 
     def tmpfiles(self, *arguments: str, days: int = 0) -> None:
         """Run the real systemd-tmpfiles on the charger's state and with its rules, some days from now."""
@@ -85,12 +102,13 @@ def install(fs: RootFs, place: Path, everest: Path) -> Charger:
     if os.geteuid() != 0:
         pytest.skip("only root gives directories to the service user")
     for path, (node, content) in fs.nodes.items():
-        wanted = path.startswith(("/etc/everest/", "/usr/lib/tmpfiles.d/", "/usr/lib/systemd/system/everest.service"))
+        wanted = path.startswith(("/etc/everest/", "/usr/lib/tmpfiles.d/", "/usr/lib/systemd/system/everest.service")) or path == STORE
         if node.type is NodeType.FILE and (wanted or path in ("/etc/passwd", "/etc/group")):
             file = place / path[1:]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
     everest.chmod(0o755)
+    (place / "etc/everest/certs").mkdir(exist_ok=True)
     (place / "tmp").mkdir()
     (place / "tmp").chmod(0o1777)
     found = Charger(place, everest)

@@ -8,10 +8,14 @@ import pytest
 
 from everest_secure.build import upstream
 from everest_secure.build.kas import Kas
-from support.everest import fetch
+from support.everest import fetch, patched
+from support.everest_charger import Charger, charger, install
+from support.everest_code import Programs
+from support.everest_store import store_programs
 from support.kas import TOP_FILES
 from support.layer import Bench, bench
 from support.ordinary import ordinary_user
+from support.rootfs import RootFs
 from support.yocto import PROJECT, Checkout, prepare
 
 
@@ -36,6 +40,26 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def everest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """EVerest's code at the commit that its layer builds."""
     return fetch(tmp_path_factory.mktemp("everest"))
+
+
+@pytest.fixture(scope="session")
+def evse_security(layer: Bench, everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """EVerest's class for its certificate store, as a program that is asked what a CSMS asks."""
+    tree = patched(layer, tmp_path_factory.mktemp("patched"), everest)
+    upstream, built = store_programs(tmp_path_factory.mktemp("evse_security"), everest, everest, tree)
+    return Programs(upstream, built)
+
+
+@pytest.fixture(scope="session")
+def hardened(layer: Bench, everest: Path) -> RootFs:
+    """A root with our configuration of EVerest."""
+    return charger(layer, everest)
+
+
+@pytest.fixture
+def machine(hardened: RootFs, everest: Path, tmp_path: Path) -> Charger:
+    """A charger as it is installed: nothing is in its certificate store."""
+    return install(hardened, tmp_path, everest)
 
 
 @pytest.fixture(scope="session")
