@@ -1,6 +1,6 @@
 # Changes single expressions of upstream's code, and stops when that code is not what was expected.
 #
-# Purpose: a requirement may need a line of upstream's changed that no option reaches (ACC-04, TPM-04, CERT-06, LOG-03), or lean on one that must not
+# Purpose: a requirement may need a line of upstream's changed that no option reaches (ACC-04, TPM-04, CERT-06, CERT-07, LOG-03), or lean on one that must not
 # vanish (CERT-05, TPM-02). A patch would carry upstream's code and break on any change around it; here an expression is replaced by another,
 # after it was counted.
 #

@@ -1,4 +1,4 @@
-"""Programs in which EVerest's own code writes the logs of sessions and of OCPP, and what of EVerest they are made of.
+"""Programs in which EVerest's own code writes the logs of sessions and of OCPP, or says which roots OCPP takes, and what of EVerest they are made of.
 
 Of classes that need all of a module, the lines that read the settings are cut out of the checkout (`excerpt`); all others are compiled as they are.
 """
@@ -65,6 +65,7 @@ def ocpp_programs(place: Path, everest: Path, *trees: Path) -> list[Path]:
             "sources.inc": "".join(f'#include "{path}"\n' for path in sources),
             "logging_2.inc": excerpt(ocpp / "v2/charge_point.cpp", "void ChargePoint::configure_message_logging_format(", "}"),
             "security_2.inc": excerpt(ocpp / "v2/functional_blocks/security.cpp", "void Security::security_event_notification_req(", "}"),
+            "roots_2.inc": excerpt(ocpp / "v2/functional_blocks/security.cpp", "bool Security::should_allow_certificate_install(", "}"),
             "logging_16.inc": excerpt(ocpp / "v16/charge_point_impl.cpp", "auto log_formats =", "    }"),
             "security_16.inc": excerpt(ocpp / "v16/charge_point_impl.cpp", "void ChargePointImpl::securityEventNotification(", "}"),
         },

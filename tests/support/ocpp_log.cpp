@@ -1,7 +1,9 @@
 // What libocpp's own code logs of messages and security events with a charger's configuration:
 //     1.6 CONFIGURATION SHARED USER_CONFIGURATION LOGS MESSAGES BYTES EVENTS
 //     2.0.1 COMPONENTS MIGRATIONS DATABASE LOGS MESSAGES BYTES EVENTS
-// MESSAGES of BYTES each are logged, then EVENTS. Messages and events are numbered from 0. What goes to the CSMS is printed.
+//     roots COMPONENTS MIGRATIONS DATABASE
+// MESSAGES of BYTES each are logged, then EVENTS. Messages and events are numbered from 0. What goes to the CSMS is printed,
+// and of `roots` which kinds it may install.
 #include "sources.inc"
 #include <ocpp/common/ocpp_logging.hpp>
 
@@ -37,6 +39,17 @@ struct ChargePoint {
 #include "logging_2.inc"
 #include "security_2.inc"
 } // namespace ocpp::v2
+
+namespace ocpp::v2::roots {
+struct Security {
+    struct {
+        DeviceModel& device_model;
+    } context;
+
+    bool should_allow_certificate_install(InstallCertificateUseEnum) const;
+};
+#include "roots_2.inc"
+} // namespace ocpp::v2::roots
 
 namespace ocpp::v16 {
 struct ChargePointImpl {
@@ -76,15 +89,27 @@ static void log_16(char** arguments) {
     log(*charger.logging, arguments + 4, [&](const auto& what) { charger.securityEventNotification(EVENT, what, true); });
 }
 
+static std::unique_ptr<v2::DeviceModel> device_model(char** arguments) {
+    return std::make_unique<v2::DeviceModel>(std::make_unique<v2::DeviceModelStorageSqlite>(arguments[2], arguments[1], arguments[0]));
+}
+
 static void log_2(char** arguments) {
-    auto storage = std::make_unique<v2::DeviceModelStorageSqlite>(arguments[2], arguments[1], arguments[0]);
-    v2::ChargePoint charger{std::make_unique<v2::DeviceModel>(std::move(storage))};
+    v2::ChargePoint charger{device_model(arguments)};
     charger.configure_message_logging_format(arguments[3]);
     Dispatcher dispatcher;
     charger.security = std::make_unique<v2::Security>(v2::Security{{dispatcher}, *charger.logging});
     log(*charger.logging, arguments + 4, [&](const auto& what) { charger.security->security_event_notification_req(EVENT, what, true, true); });
 }
 
+static void roots_2(char** arguments) {
+    const auto model = device_model(arguments);
+    const v2::roots::Security security{{*model}};
+    for (const auto kind : {"CSMSRootCertificate", "ManufacturerRootCertificate", "MORootCertificate", "V2GRootCertificate"})
+        if (security.should_allow_certificate_install(v2::conversions::string_to_install_certificate_use_enum(kind)))
+            std::cout << kind << std::endl;
+}
+
 int main(int, char** argv) {
-    (argv[1] == std::string("1.6") ? log_16 : log_2)(argv + 2);
+    const std::string what = argv[1];
+    (what == "1.6" ? log_16 : what == "roots" ? roots_2 : log_2)(argv + 2);
 }

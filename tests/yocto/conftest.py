@@ -11,6 +11,7 @@ from everest_secure.build.kas import Kas
 from support.everest import fetch, patched
 from support.everest_charger import Charger, charger, install
 from support.everest_code import Programs
+from support.everest_logs import ocpp_programs
 from support.everest_store import store_programs
 from support.kas import TOP_FILES
 from support.layer import Bench, bench
@@ -43,11 +44,21 @@ def everest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def evse_security(layer: Bench, everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+def built(layer: Bench, everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What of EVerest's code the recipe's own task reads and changes, changed."""
+    return patched(layer, tmp_path_factory.mktemp("patched"), everest)
+
+
+@pytest.fixture(scope="session")
+def ocpp(everest: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """libocpp's code for logs and for what it takes of a CSMS, with a charger's configuration."""
+    return Programs(*ocpp_programs(tmp_path_factory.mktemp("ocpp"), everest, everest, built))
+
+
+@pytest.fixture(scope="session")
+def evse_security(everest: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Programs:
     """EVerest's class for its certificate store, as a program that is asked what a CSMS asks."""
-    tree = patched(layer, tmp_path_factory.mktemp("patched"), everest)
-    upstream, built = store_programs(tmp_path_factory.mktemp("evse_security"), everest, everest, tree)
-    return Programs(upstream, built)
+    return Programs(*store_programs(tmp_path_factory.mktemp("evse_security"), everest, everest, built))
 
 
 @pytest.fixture(scope="session")

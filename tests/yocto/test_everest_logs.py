@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from everest_secure.run import running
-from support.everest import PROFILES, patched
+from support.everest import PROFILES
 from support.everest_charger import USER, Charger, charger, install
 from support.everest_code import Programs
-from support.everest_logs import MIGRATIONS, ocpp_programs, session_program
+from support.everest_logs import MIGRATIONS, session_program
 from support.journald import eventually
 from support.layer import Bench
 from support.ocpp import COMPONENTS, CONFIG, FILE, edited, variable
@@ -33,13 +33,6 @@ VERSIONS = pytest.mark.parametrize("version", MODULES)
 @pytest.fixture(scope="module")
 def session(everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return session_program(tmp_path_factory.mktemp("session"), everest)
-
-
-@pytest.fixture(scope="module")
-def ocpp(layer: Bench, everest: Path, tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    tree = patched(layer, tmp_path_factory.mktemp("patched"), everest)
-    upstream, built = ocpp_programs(tmp_path_factory.mktemp("ocpp"), everest, everest, tree)
-    return Programs(upstream, built)
 
 
 def collected(charger: Charger, what: str, directory: str) -> str:
