@@ -26,6 +26,14 @@ MODULE = "EvseSecurity"
 STORE = "/var/lib/everest/certs"
 SECONDS = 60.0
 """How long the program may take to end."""
+OTHER_LIMITS = {
+    "EVEREST_CERT_STORE_ENTRIES": "20",
+    "EVEREST_CERT_STORE_MIB": "1",
+    "EVEREST_CERT_STORE_KEEP": "2",
+    "EVEREST_CSR_EXPIRY_MINUTES": "5",
+    "EVEREST_CERT_GC_MINUTES": "10",
+}
+"""Those of a product, in the place of the layer's."""
 ROOT = issue("root", authority=True)
 ABOVE = issue("sub", authority=True, by=ROOT)
 """What issues leaves, below the root."""

@@ -12,7 +12,7 @@ from support.everest import fetch, patched
 from support.everest_charger import Charger, charger, install
 from support.everest_code import Programs
 from support.everest_logs import ocpp_programs
-from support.everest_store import store_programs
+from support.everest_store import OTHER_LIMITS, store_programs
 from support.kas import TOP_FILES
 from support.layer import Bench, bench
 from support.ordinary import ordinary_user
@@ -56,9 +56,16 @@ def ocpp(everest: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def evse_security(everest: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    """EVerest's class for its certificate store, as a program that is asked what a CSMS asks."""
-    return Programs(*store_programs(tmp_path_factory.mktemp("evse_security"), everest, everest, built))
+def evse_securities(layer: Bench, everest: Path, built: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """EVerest's class for its certificate store, as programs that are asked what a CSMS asks: upstream's, ours, and ours with other limits."""
+    other = patched(layer, tmp_path_factory.mktemp("limits"), everest, **OTHER_LIMITS)
+    return store_programs(tmp_path_factory.mktemp("evse_security"), everest, everest, built, other)
+
+
+@pytest.fixture
+def evse_security(evse_securities: list[Path]) -> Programs:
+    """The certificate store of a charger, and what it would be upstream."""
+    return Programs(*evse_securities[:2])
 
 
 @pytest.fixture(scope="session")

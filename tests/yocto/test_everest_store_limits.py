@@ -12,6 +12,7 @@ from support.everest_charger import USER, Charger
 from support.everest_code import Programs
 from support.everest_store import (
     ABOVE,
+    OTHER_LIMITS,
     ROOT,
     STORE,
     Conditions,
@@ -23,6 +24,7 @@ from support.everest_store import (
     install_root,
     pem,
 )
+from support.journald import eventually
 
 pytestmark = [
     pytest.mark.yocto,
@@ -53,9 +55,22 @@ def fill(machine: Charger, entries: int) -> None:
         put(machine, f"{SECC}/{there}-{number}.txt")
 
 
-def names(machine: Charger, suffix: str = "") -> set[str]:
-    """Return the files of the store that are more than to fill it."""
-    return {name for name in contents(machine) if name.endswith(suffix) and not name.endswith(".txt")}
+def names(machine: Charger) -> set[str]:
+    """Return the files of the store that do more than fill it."""
+    return {name for name in contents(machine) if not name.endswith(".txt")}
+
+
+def put_expired(machine: Charger, count: int) -> None:
+    """Put certificates in the store that have ended, the first as the last, each with its key."""
+    for number in range(count):
+        pair = issue(f"expired-{number:02}", by=ABOVE, age=40, days=30 - number)
+        put(machine, f"{SECC}/expired-{number:02}.pem", pair.pem)
+        put(machine, f"{SECC}/expired-{number:02}.key", pair.key_pem)
+
+
+def expired(*numbers: int) -> set[str]:
+    """Return the files of certificates that have ended."""
+    return {f"{SECC}/expired-{number:02}.{suffix}" for number in numbers for suffix in ("pem", "key")}
 
 
 def refuses(machine: Charger, program: Path) -> bool:
@@ -157,17 +172,13 @@ def clock(machine: Charger) -> Conditions:
     return Conditions(begin=f"export LD_PRELOAD={library} FAKETIME_TIMESTAMP_FILE=/tmp/clock FAKETIME_NO_CACHE=1;")
 
 
-def later(machine: Charger, minutes: int) -> None:
-    """Put the clock so many minutes beyond this machine's."""
-    (machine.place / "tmp/clock").write_text(f"+{minutes}m\n")
+def later(machine: Charger, minutes: int, *, speed: int = 1) -> None:
+    """Put the clock so many minutes beyond this machine's; it goes so many times faster."""
+    (machine.place / "tmp/clock").write_text(f"+{minutes}m x{speed}\n")
 
 
 def test_what_nobody_needs_is_cleaned_away_from_a_full_store_alone(evse_security: Programs, machine: Charger) -> None:
-    more = 4
-    expired = [issue(f"expired-{number:02}", by=ABOVE, age=40, days=30 - number) for number in range(KEPT - 2 + more)]
-    for number, pair in enumerate(expired):
-        put(machine, f"{SECC}/expired-{number:02}.pem", pair.pem)
-        put(machine, f"{SECC}/expired-{number:02}.key", pair.key_pem)
+    put_expired(machine, KEPT + 2)
     with evse_store(machine, evse_security.built, clock(machine)) as store:
         leaf = install_leaf(store, "V2G")
         store.ask("keep OCSP", hash=certificate_hash(leaf, ABOVE.certificate), response="response")
@@ -180,16 +191,14 @@ def test_what_nobody_needs_is_cleaned_away_from_a_full_store_alone(evse_security
         assert names(machine) == before | {asked}
         fill(machine, ENTRIES + 1)
         store.ask("clean")
-        oldest = {
-            f"{SECC}/expired-{number:02}.{suffix}" for number in range(len(expired) - more, len(expired)) for suffix in ("pem", "key")
-        }
-        kept = before - oldest - {f"{SECC}/ocsp/gone.hash", f"{SECC}/ocsp/gone.der"}
+        # Besides the eight newest of these there are the leaf and its chain.
+        kept = before - expired(8, 9, 10, 11) - {f"{SECC}/ocsp/gone.hash", f"{SECC}/ocsp/gone.der"}
         assert names(machine) == kept | {asked}
         fill(machine, ENTRIES + 1)
-        later(machine, 59)
+        later(machine, 50)
         store.ask("clean")
         assert names(machine) == kept | {asked}
-        later(machine, 61)
+        later(machine, 70)
         store.ask("clean")
         assert names(machine) == kept
 
@@ -203,6 +212,36 @@ def test_a_key_in_use_stays_wherever_the_keys_lie_and_upstream_takes_it_for_one_
         install_leaf(store, "V2G")
         fill(machine, ENTRIES + 1)
         store.ask("clean")
-        later(machine, 61)
+        later(machine, 70)
         store.ask("clean")
         assert (store.ask("leaf", type="V2G") is not None) == ours
+
+
+def test_a_full_store_is_cleaned_again_and_again_without_being_asked(evse_security: Programs, machine: Charger) -> None:
+    fill(machine, ENTRIES + 1)
+    conditions = clock(machine)
+    later(machine, 0, speed=1200)  # twenty minutes are a second
+    with evse_store(machine, evse_security.built, conditions) as store:
+        eventually(lambda: store.log.read_text().count("Starting garbage collect!") > 1, store.log.read_text)
+
+
+def test_a_build_has_the_limits_that_the_product_sets(evse_securities: list[Path], machine: Charger) -> None:
+    entries, minutes = (int(OTHER_LIMITS[f"EVEREST_{name}"]) for name in ("CERT_STORE_ENTRIES", "CSR_EXPIRY_MINUTES"))
+    put_expired(machine, 3)
+    with evse_store(machine, evse_securities[2], clock(machine)) as store:
+        install_root(store, "CSMS")
+        before = names(machine)
+        store.ask("SignCertificate", type="V2G", tpm=False)
+        (asked,) = names(machine) - before
+        fill(machine, entries)
+        install_root(store, "CSMS")
+        fill(machine, entries + 1)
+        assert store.ask("InstallCertificate", type="CSMS", certificate=ROOT.pem) == FULL
+        store.ask("clean")
+        assert names(machine) == before - expired(2) | {asked}
+        fill(machine, entries + 1)
+        later(machine, 2 * minutes)
+        store.ask("clean")
+        assert names(machine) == before - expired(2)
+        put(machine, f"{SECC}/large.txt", size=1 << 20)
+        assert store.ask("InstallCertificate", type="CSMS", certificate=ROOT.pem) == FULL
