@@ -18,6 +18,8 @@ from support.shells import any_shell
 
 pytestmark = pytest.mark.layer
 
+BEFORE = "0" * 31 + "1"
+"""Another start."""
 LOCKDOWN = ("kernel", "Lockdown: bpftool: use of bpf to read kernel RAM is restricted; see man kernel_lockdown.7")
 LOCKDOWN_OF_THE_KERNEL_ITSELF = ("kernel", "Lockdown: swapper/0: hibernation is restricted; see man kernel_lockdown.7")
 
@@ -133,9 +135,21 @@ def test_what_was_said_before_a_restart_and_not_looked_at_is_seen_after_it(monit
     with monitor.following():
         monitor.journal.add(SIGNATURE)
         monitor.see("update-signature-refused")
-    monitor.journal.add(REFUSED, boot="0" * 31 + "1")
+    monitor.journal.add(REFUSED, boot=BEFORE)
     with monitor.following():
         monitor.see("update-signature-refused", "packet-refused")
+
+
+@needs_journald
+def test_what_was_counted_of_a_long_start_before_is_told_without_waiting_for_that_time_to_come_again(monitor: Monitor) -> None:
+    monitor.environment["EVEREST_SECURITY_TICK"] = "1"
+    with monitor.following():
+        monitor.journal.add(SIGNATURE)
+        monitor.see("update-signature-refused")
+    monitor.journal.seconds += 2 * 3600
+    monitor.journal.add(REFUSED, REFUSED, boot=BEFORE)
+    with monitor.following():
+        monitor.see("update-signature-refused", "packet-refused", "packet-refused")
 
 
 @needs_journald

@@ -16,10 +16,10 @@ function tell(event, number, text) {
 	fflush()
 }
 
-# Ends the times that are over.
+# Ends the times that are over, and those that lie further ahead than any: they are of a start before this one.
 function pass_time(	event) {
 	for (event in until) {
-		if (now < until[event])
+		if (now < until[event] && until[event] <= now + LONGEST)
 			continue
 		if (missed[event]) {
 			tell(event, missed[event], "again within " span[event] " s, at last: " last[event])
