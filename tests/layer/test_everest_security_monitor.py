@@ -131,6 +131,20 @@ def test_after_a_stop_it_goes_on_where_it_was_and_says_nothing_twice(monitor: Mo
 
 
 @needs_journald
+def test_after_a_stop_nothing_is_said_twice_that_was_said_before_the_number_of_others(monitor: Monitor) -> None:
+    monitor.environment["EVEREST_SECURITY_TICK"] = "1"
+    monitor.journal.seconds -= 1000
+    monitor.journal.clock -= 1000
+    seen = ["packet-refused", "update-signature-refused", "packet-refused"]
+    with monitor.following():
+        monitor.journal.add(REFUSED, REFUSED, SIGNATURE)
+        monitor.see(*seen)
+    with monitor.following():
+        monitor.journal.add(PROVOKED["key-fallback"])
+        monitor.see(*seen, "key-fallback")
+
+
+@needs_journald
 def test_what_was_said_before_a_restart_and_not_looked_at_is_seen_after_it(monitor: Monitor) -> None:
     with monitor.following():
         monitor.journal.add(SIGNATURE)

@@ -149,6 +149,18 @@ def test_root_names_several_events_in_one_entry_and_each_is_one_of_the_gravest_s
 
 
 @needs_journald
+def test_of_several_events_of_one_entry_none_is_lost_when_the_power_fails_between_them(monitor: Monitor) -> None:
+    with monitor.watching() as live:
+        live.send("sh.service", *[("SECURITY_EVENT", name) for name in (b"certificate-revoked", b"key-fallback")], ("MESSAGE", b"one"))
+        eventually(lambda: len(monitor.events()) == 2, monitor.events)
+    names = sorted(event[2] for event in monitor.events())
+    lines = monitor.log.read_text().splitlines(keepends=True)
+    monitor.log.write_text("".join(lines[:-1]))
+    with monitor.watching():
+        eventually(lambda: sorted({event[2] for event in monitor.events()}) == names, monitor.events)
+
+
+@needs_journald
 def test_journalctl_gives_a_field_of_several_values_as_the_tests_here_do(monitor: Monitor) -> None:
     values = ['a "', "\\", "], [", ""]
     with live_journal(monitor.said) as live:
