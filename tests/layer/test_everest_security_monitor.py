@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from support.authority import issue
-from support.journald import entries, eventually, installed_awks, needs_journald
+from support.journald import entries, installed_awks, needs_journald
 from support.layer import UNITS, Bench, contents
 from support.monitor import HARMLESS, LIBRARY, PROGRAM, PROVOKED, REFUSED, SIGNATURE, Monitor, occurrences
 from support.shells import any_shell
+from support.waiting import eventually
 
 pytestmark = pytest.mark.layer
 

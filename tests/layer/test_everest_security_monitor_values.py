@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from support.journald import eventually, installed_awks, live_journal, needs_journald
+from support.journald import installed_awks, live_journal, needs_journald
 from support.layer import Bench
 from support.monitor import REFUSED as PACKET
 from support.monitor import Monitor, Value, occurrences
+from support.waiting import eventually
 
 pytestmark = pytest.mark.layer
 
