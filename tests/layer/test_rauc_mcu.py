@@ -17,6 +17,7 @@ from support.layer import LAYER, Bench
 from support.raucs import SYSTEM, version
 from support.reference import require
 from support.stm32 import BASE, mcu
+from support.waiting import while_it_runs
 
 pytestmark = [pytest.mark.layer, pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a bundle")]
 
@@ -59,16 +60,15 @@ class Updater:
         """rauc's service on a bus of its own."""
         environment = {**self.environment, **more}
         with running(["dbus-daemon", f"--config-file={self.place}/bus.conf", "--nofork"]) as bus:
-            while not (self.place / "bus").exists():
-                assert bus.poll() is None
+            while_it_runs(bus, (self.place / "bus").exists)
             command: list[str | Path] = ["rauc", "--conf", self.place / "system.conf", "--override-boot-slot=A", "service"]
             with (
                 (self.place / "service.log").open("w") as log,
                 subprocess.Popen(command, env=environment, stdout=log, stderr=log) as service,
             ):
                 try:
-                    while subprocess.run(["rauc", "status"], env=environment, capture_output=True, check=False).returncode:
-                        assert service.poll() is None
+                    ask = ["rauc", "status"]
+                    while_it_runs(service, lambda: subprocess.run(ask, env=environment, capture_output=True, check=False).returncode == 0)
                     yield
                 finally:
                     service.terminate()

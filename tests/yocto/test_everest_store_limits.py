@@ -24,7 +24,7 @@ from support.everest_store import (
     install_root,
     pem,
 )
-from support.journald import eventually
+from support.waiting import eventually
 
 pytestmark = [
     pytest.mark.yocto,
