@@ -21,6 +21,8 @@ from support.reference import require
 from support.sources import source_archive
 from support.tools import ArrangedTools
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 NOW = datetime(2022, 6, 1, tzinfo=UTC)
 
 
