@@ -8,6 +8,7 @@ from everest_secure.bundle.imagetype import TYPES, WITHOUT_FILE, is_told_by_name
 from everest_secure.bundle.verdict import Reason, Why
 from everest_secure.bundle.version import precedence
 from everest_secure.image.manifest import Manifest
+from everest_secure.keyfile import words
 from everest_secure.text import printable
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -70,12 +71,7 @@ def _unknown(manifest: Manifest) -> Iterator[Reason]:
 
 def hooks_of(keys: Mapping[str, str]) -> tuple[str, ...]:
     """Return the hooks of a section."""
-    return _words(keys.get("hooks", ""))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """Return the words of one of GLib's lists, with a semicolon behind each, which the last may lack."""
-    return tuple(text.removesuffix(";").split(";")) if text else ()
+    return words(keys.get("hooks", ""))
 
 
 def _missing(manifest: Manifest) -> Iterator[Reason]:
@@ -113,7 +109,7 @@ def _image(name: str, keys: Mapping[str, str]) -> Iterator[Reason]:
         yield Reason(Why.MANIFEST, f"the image '{shown}' has no digest or size in the manifest", _AGAIN)
     elif not _SHA256.fullmatch(keys["sha256"].lower()):
         yield Reason(Why.IMAGE, f"the digest of the image '{shown}' in the manifest is no SHA-256", _AGAIN)
-    if "convert" in keys and ("converted" not in keys or len(_words(keys["convert"])) != len(_words(keys["converted"]))):
+    if "convert" in keys and ("converted" not in keys or len(words(keys["convert"])) != len(words(keys["converted"]))):
         yield Reason(Why.MANIFEST, f"the image '{shown}' does not have each of its conversions in the bundle", _AGAIN)
 
 

@@ -30,7 +30,7 @@ class Why(StrEnum):
     """The policy wants an image for a component, and there is none."""
     UNENCRYPTED = "unencrypted"
     NEWER = "newer-rauc"
-    """RAUC from 1.13 or 1.15 on refuses the manifest, as chargers do, and an older one of a build host may take it."""
+    """By a rule that RAUC has from 1.13 or 1.15 on, as chargers do; an older one of a build host may take it."""
 
 
 Word = Why | FaultKind
