@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.journald import beside_journald, entries, eventually
+from support.journald import beside_journald, entries
 from support.layer import bench
+from support.waiting import eventually
 
 SECONDS = 30
 LINES = 100

@@ -1,8 +1,8 @@
 """Updates that go wrong on the charger, one after the other on one machine, with firmware, secure boot, TPM, watchdog and RAUC as they are.
 
 An encrypted update freezes on trial, one with a damaged root and one without its hash tree do not come up, one is unhealthy: each time the charger is
-back in its old slot without help. test_power_cuts.py has the update that goes well. Before all that somebody sets the clock and offers the kernel a
-module, which the security log has afterwards.
+back in its old slot without help. test_power_cuts.py has the update that goes well. Before all that somebody sets the clock, offers the kernel a module
+and wants its memory, which the security log has afterwards.
 """
 
 import hashlib
@@ -41,6 +41,7 @@ mcu
 PLAIN = "install update.raucb"
 STEPS = f"""
 module
+memory
 clock
 hang {HUNG}
 %s
@@ -202,3 +203,16 @@ def test_a_module_that_nobody_signed_is_refused_and_it_and_a_clock_that_was_set_
     assert said[-1] == "exit code 1"
     assert any(line.startswith("integrity-violated: Loading of unsigned module is rejected") for line in told)
     assert {"time-jumped: the clock jumped by 3600 s", "time-jumped: the clock jumped by 3599 s"} & set(told)
+
+
+@pytest.mark.proves("KERN-01", "LOG-03")
+def test_the_memory_of_the_kernel_is_kept_from_root_and_that_somebody_wanted_it_is_in_the_security_log(
+    journey: Journey, proof: Witness
+) -> None:
+    """It is told with the module, as both are of one kind within a minute."""
+    said = journey.starts[0].said("memory")
+    told = [str(event) for event in journey.events if str(event).startswith("integrity-violated: ")]
+    proof.excerpt([*said, *told])
+    assert said[-1] == "exit code 1"
+    assert any("/dev/mem" in line and "Operation not permitted" in line for line in said)
+    assert any("Lockdown: dd: /dev/mem,kmem,port is restricted" in line for line in told)

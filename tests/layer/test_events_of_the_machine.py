@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from support.journald import eventually, needs_journald
+from support.journald import needs_journald
 from support.layer import Bench
 from support.monitor import Monitor
 from support.provisioning import charger, share
 from support.reference import require
 from support.shells import shell
 from support.tpm import SoftwareTpm, software_tpm
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.layer, needs_journald]
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from support.factory_reset import ALWAYS, IDENTITY, KEPT, NOTE, ORDER, PERSONAL, Charger, charger
-from support.journald import beside_journald, entries, eventually, needs_journald
+from support.journald import beside_journald, entries, needs_journald
 from support.layer import UNITS, Bench, contents
 from support.shells import SHELLS, shell
 from support.tpm import software_tpm
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.layer, pytest.mark.skipif(os.geteuid() != 0, reason="only root resets a charger")]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from support.bundle import incompressible
-from support.journald import eventually
 from support.layer import Bench, contents
 from support.shells import any_shell, shell
 from support.stm32 import BASE, ERASED, ID, mcu
+from support.waiting import eventually
 
 pytestmark = pytest.mark.layer
 

@@ -5,8 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from everest_secure.errors import UserError
 from support.layer import UNITS, Bench, contents
 from support.mqtt import make_certificates
+from support.waiting import eventually
 
 pytestmark = pytest.mark.layer
 
@@ -49,15 +49,6 @@ class Api:
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fails when it does not in time."""
-    end = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < end, "it did not happen in time"
-        with socket.socket() as pause:
-            pause.settimeout(0.02)
 
 
 def free_port() -> int:
@@ -112,8 +103,8 @@ def api(layer: Bench, place: Path) -> Iterator[Api]:
         running(relay, place / "relay.log"),
         running(["mosquitto", "-c", str(place / "api.conf")], place / "api.log"),
     ):
-        until(lambda: listens(port))
-        until(lambda: "everest-mqtt-api" in (place / "main.log").read_text())
+        eventually(lambda: listens(port))
+        eventually(lambda: "everest-mqtt-api" in (place / "main.log").read_text())
         yield Api(place, port)
 
 
@@ -130,7 +121,7 @@ def publish(charger: Api, topic: str, message: str) -> None:
 
 def test_a_client_with_a_certificate_reads_the_api(charger: Api) -> None:
     publish(charger, SHOWN, "charging")
-    until(lambda: run(charger.client("viewer", "mosquitto_sub", "-C", "1", "-W", "2", "-t", READ)).stdout == "charging\n")
+    eventually(lambda: run(charger.client("viewer", "mosquitto_sub", "-C", "1", "-W", "2", "-t", READ)).stdout == "charging\n")
 
 
 @pytest.mark.parametrize("name", ["", "stranger"])
@@ -153,7 +144,7 @@ def test_what_is_not_listed_never_reaches_the_api_whatever_the_client_asks_for(c
     publish(charger, INTERNAL, "secret")
     publish(charger, "everest_api/1/auth_token_provider/rfid/e2m/token", "card")
     publish(charger, SHOWN, "last")
-    until(lambda: run(charger.client("viewer", "mosquitto_sub", "-C", "1", "-W", "2", "-t", READ)).stdout == "last\n")
+    eventually(lambda: run(charger.client("viewer", "mosquitto_sub", "-C", "1", "-W", "2", "-t", READ)).stdout == "last\n")
     everything = run(charger.client("viewer", "mosquitto_sub", "-v", "-W", "2", "-t", "#")).stdout
     assert [line.split()[0] for line in everything.splitlines()] == [SHOWN]
 
@@ -161,11 +152,11 @@ def test_what_is_not_listed_never_reaches_the_api_whatever_the_client_asks_for(c
 def test_a_writer_commands_everest_on_listed_topics_and_nobody_else_does(charger: Api, tmp_path: Path) -> None:
     log = tmp_path / "everest.log"
     with running(charger.everest("mosquitto_sub", "-v", "-t", "#"), log):
-        until(lambda: "last" in log.read_text())
+        eventually(lambda: "last" in log.read_text())
         for name, topic in (("viewer", COMMAND), ("operator", INTERNAL), ("operator", SHOWN)):
             assert run(charger.client(name, "mosquitto_pub", "-q", "1", "-t", topic, "-m", f"from-{name}")).returncode == 0
         assert run(charger.client("operator", "mosquitto_pub", "-q", "1", "-t", COMMAND, "-m", "pause")).returncode == 0
-        until(lambda: "pause" in log.read_text())
+        eventually(lambda: "pause" in log.read_text())
     assert f"{COMMAND} pause" in log.read_text()
     assert "from-" not in log.read_text()
 

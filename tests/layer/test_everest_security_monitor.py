@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from support.authority import issue
-from support.journald import entries, eventually, installed_awks, needs_journald
+from support.journald import entries, installed_awks, needs_journald
 from support.layer import UNITS, Bench, contents
 from support.monitor import HARMLESS, LIBRARY, PROGRAM, PROVOKED, REFUSED, SIGNATURE, Monitor, occurrences
 from support.shells import any_shell
+from support.waiting import eventually
 
 pytestmark = pytest.mark.layer
 
+BEFORE = "0" * 31 + "1"
+"""Another start."""
 LOCKDOWN = ("kernel", "Lockdown: bpftool: use of bpf to read kernel RAM is restricted; see man kernel_lockdown.7")
 LOCKDOWN_OF_THE_KERNEL_ITSELF = ("kernel", "Lockdown: swapper/0: hibernation is restricted; see man kernel_lockdown.7")
 
@@ -129,13 +132,39 @@ def test_after_a_stop_it_goes_on_where_it_was_and_says_nothing_twice(monitor: Mo
 
 
 @needs_journald
+def test_after_a_stop_nothing_is_said_twice_that_was_said_before_the_number_of_others(monitor: Monitor) -> None:
+    monitor.environment["EVEREST_SECURITY_TICK"] = "1"
+    monitor.journal.seconds -= 1000
+    monitor.journal.clock -= 1000
+    seen = ["packet-refused", "update-signature-refused", "packet-refused"]
+    with monitor.following():
+        monitor.journal.add(REFUSED, REFUSED, SIGNATURE)
+        monitor.see(*seen)
+    with monitor.following():
+        monitor.journal.add(PROVOKED["key-fallback"])
+        monitor.see(*seen, "key-fallback")
+
+
+@needs_journald
 def test_what_was_said_before_a_restart_and_not_looked_at_is_seen_after_it(monitor: Monitor) -> None:
     with monitor.following():
         monitor.journal.add(SIGNATURE)
         monitor.see("update-signature-refused")
-    monitor.journal.add(REFUSED, boot="0" * 31 + "1")
+    monitor.journal.add(REFUSED, boot=BEFORE)
     with monitor.following():
         monitor.see("update-signature-refused", "packet-refused")
+
+
+@needs_journald
+def test_what_was_counted_of_a_long_start_before_is_told_without_waiting_for_that_time_to_come_again(monitor: Monitor) -> None:
+    monitor.environment["EVEREST_SECURITY_TICK"] = "1"
+    with monitor.following():
+        monitor.journal.add(SIGNATURE)
+        monitor.see("update-signature-refused")
+    monitor.journal.seconds += 2 * 3600
+    monitor.journal.add(REFUSED, REFUSED, boot=BEFORE)
+    with monitor.following():
+        monitor.see("update-signature-refused", "packet-refused", "packet-refused")
 
 
 @needs_journald

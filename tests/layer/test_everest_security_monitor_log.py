@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from support.journald import entries, eventually, needs_journald
+from support.journald import entries, needs_journald
 from support.monitor import PROGRAM, PROVOKED, SIGNATURE, Monitor
 from support.provisioning import USERS
+from support.waiting import eventually
 
 pytestmark = pytest.mark.layer
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from support.journald import eventually, installed_awks, live_journal, needs_journald
+from support.journald import installed_awks, live_journal, needs_journald
 from support.layer import Bench
 from support.monitor import REFUSED as PACKET
 from support.monitor import Monitor, Value, occurrences
+from support.waiting import eventually
 
 pytestmark = pytest.mark.layer
 
@@ -146,6 +147,18 @@ def test_root_names_several_events_in_one_entry_and_each_is_one_of_the_gravest_s
         live.send("sh.service", ("SECURITY_EVENT", b"certificate-installed"), ("MESSAGE", b"two"))
         live.send(UNIT, ("SECURITY_EVENT", b"Not a name"), ("SECURITY_EVENT", b""), ("MESSAGE", REFUSED.encode()))
         eventually(lambda: sorted((event[2], event[3], event[5]) for event in monitor.events()) == wanted, monitor.events)
+
+
+@needs_journald
+def test_of_several_events_of_one_entry_none_is_lost_when_the_power_fails_between_them(monitor: Monitor) -> None:
+    with monitor.watching() as live:
+        live.send("sh.service", *[("SECURITY_EVENT", name) for name in (b"certificate-revoked", b"key-fallback")], ("MESSAGE", b"one"))
+        eventually(lambda: len(monitor.events()) == 2, monitor.events)
+    names = sorted(event[2] for event in monitor.events())
+    lines = monitor.log.read_text().splitlines(keepends=True)
+    monitor.log.write_text("".join(lines[:-1]))
+    with monitor.watching():
+        eventually(lambda: sorted({event[2] for event in monitor.events()}) == names, monitor.events)
 
 
 @needs_journald

@@ -11,9 +11,9 @@ import pytest
 from everest_secure.run import running
 from support.authority import Pair, issue
 from support.hawkbit_client import ACCOUNT, STATE, USER, Device
-from support.journald import eventually
 from support.raucs import SYSTEM
 from support.reference import require
+from support.waiting import eventually
 
 # As dbus's own system.conf; then the policy that rauc itself installs, and behind it those of the layer.
 BUS = """<busconfig><type>system</type><listen>unix:path={place}/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from support.waiting import PATIENCE, eventually
 
 JOURNALD = next((path for path in map(Path, ("/usr/lib/systemd/systemd-journald", "/lib/systemd/systemd-journald")) if path.exists()), None)
 REMOTE = next(
@@ -22,8 +24,6 @@ REMOTE = next(
 )
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
 MACHINE = "3d1219c7c4c5404aaa1f6d2a48adfda4"
-PATIENCE = 20
-"""Seconds after which something does not come any more."""
 _START = """
 journal=$1 journald=$2
 shift 2
@@ -49,7 +49,8 @@ $seen
 EOF
 exec unshare --cgroup sh -euc 'umount /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$0"' "$journald"
 """
-# As systemd starts a unit's program: its control group, and a stream that names the unit (connect_logger_as() of systemd).
+# As systemd starts a unit's program: its control group, and a stream that names the unit (connect_logger_as() of systemd). What is said before journald has
+# asked for the sender's credentials comes from nobody, unless the sender asks for some as well (unix(7), SO_PASSCRED).
 _AS_UNIT = """
 import os, socket, sys
 unit, *argv = sys.argv[1:]
@@ -57,6 +58,7 @@ group = f"/sys/fs/cgroup/system.slice/{unit}"
 os.makedirs(group, exist_ok=True)
 open(f"{group}/cgroup.procs", "w").write("0")
 stream = socket.socket(socket.AF_UNIX)
+stream.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 stream.connect("/run/systemd/journal/stdout")
 stream.send(f"{argv[0].rpartition('/')[2]}\\n{unit}\\n30\\n0\\n0\\n0\\n0\\n".encode())
 os.dup2(stream.fileno(), 1)
@@ -111,14 +113,6 @@ class Journal:
         assert REMOTE is not None
         subprocess.run([REMOTE, "--output", unfinished, "-"], input=text.encode(), capture_output=True, check=True)
         unfinished.rename(target)
-
-
-def eventually(condition: Callable[[], object], otherwise: Callable[[], object] = str) -> None:
-    """Wait until a condition holds; what never holds fails, with what `otherwise` says."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, otherwise()
-        time.sleep(0.05)
 
 
 @contextmanager

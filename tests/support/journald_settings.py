@@ -32,11 +32,13 @@ journalctl --sync
 kill "$daemon"
 wait "$daemon"
 """
+# What is said before journald has asked for the sender's credentials comes from nobody, unless the sender asks for some as well (unix(7), SO_PASSCRED).
 _SPEAK = """
 import socket, sys
 unit, count, *levels = sys.argv[1:]
 for level in levels:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         stream.connect("/run/systemd/journal/stdout")
         stream.sendall(f"test\\n{unit}\\n{level}\\n0\\n0\\n0\\n0\\n".encode())
         stream.sendall("".join(f"line {number}\\n" for number in range(int(count))).encode())

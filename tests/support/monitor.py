@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.journald import Journal, Live, beside_journald, eventually, live_journal
+from support.journald import Journal, Live, beside_journald, live_journal
 from support.provisioning import CONFIGURATION
 from support.shells import shell
+from support.waiting import eventually
 
 PROGRAM = "usr/libexec/everest-secure/everest-security-monitor"
 LIBRARY = "usr/lib/everest-secure"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from everest_secure.run import running
 from support.reference import require
+from support.waiting import while_it_runs
 
 _BUS = """<busconfig><type>session</type><listen>unix:path={place}/bus</listen><auth>EXTERNAL</auth><policy context="default">
 <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
@@ -30,16 +31,14 @@ class RaucService:
         environment = {**self._environment, **more}
         (self.place / "bus.conf").write_text(_BUS.format(place=self.place))
         with running(["dbus-daemon", f"--config-file={self.place}/bus.conf", "--nofork"]) as bus:
-            while not (self.place / "bus").exists():
-                assert bus.poll() is None
+            while_it_runs(bus, (self.place / "bus").exists)
             command: list[str | Path] = ["rauc", "--conf", self.place / "system.conf", "--override-boot-slot=A", "service"]
             with (
                 (self.place / "service.log").open("w") as log,
                 subprocess.Popen(command, env=environment, stdout=log, stderr=log) as service,
             ):
                 try:
-                    while self.asked("status").returncode:
-                        assert service.poll() is None, self.said
+                    while_it_runs(service, lambda: self.asked("status").returncode == 0)
                     yield
                 finally:
                     service.terminate()

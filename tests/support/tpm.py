@@ -11,6 +11,7 @@ import pytest
 
 from everest_secure.run import running
 from support.reference import require
+from support.waiting import while_it_runs
 
 PROVIDER = "/usr/lib/*/ossl-modules/tpm2.so"
 
@@ -56,8 +57,7 @@ def software_tpm(directory: Path) -> Iterator[SoftwareTpm]:
         left.unlink(missing_ok=True)
     command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", *server, "--flags", "not-need-init,startup-clear"]
     with running(command) as process:
-        while not (socket.exists() and Path(f"{socket}.ctrl").exists()):
-            assert process.poll() is None
+        while_it_runs(process, lambda: socket.exists() and Path(f"{socket}.ctrl").exists())
         yield SoftwareTpm(socket)
 
 
@@ -77,8 +77,7 @@ def resource_manager(tpm: SoftwareTpm, place: Path, *, accounts: Sequence[str | 
     tcti = "tabrmd:bus_type=session"
     found = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={place}/bus", "TPM2OPENSSL_TCTI": tcti, "TPM2TOOLS_TCTI": tcti}
     with running([*accounts, "dbus-daemon", f"--config-file={place}/bus.conf", "--nofork"]) as bus:
-        while not (place / "bus").exists():
-            assert bus.poll() is None
+        while_it_runs(bus, (place / "bus").exists)
         manager = [
             "env",
             f"DBUS_SESSION_BUS_ADDRESS=unix:path={place}/bus",
@@ -89,6 +88,6 @@ def resource_manager(tpm: SoftwareTpm, place: Path, *, accounts: Sequence[str | 
         ]
         with running(manager) as process:
             ask = ["tpm2_getrandom", "--hex", "1"]
-            while subprocess.run(ask, env={**os.environ, **found, "TSS2_LOG": "all+none"}, capture_output=True, check=False).returncode:
-                assert process.poll() is None
+            environment = {**os.environ, **found, "TSS2_LOG": "all+none"}
+            while_it_runs(process, lambda: subprocess.run(ask, env=environment, capture_output=True, check=False).returncode == 0)
             yield found

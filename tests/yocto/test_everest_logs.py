@@ -13,10 +13,10 @@ from support.everest import PROFILES, patched
 from support.everest_charger import USER, Charger, charger, install
 from support.everest_code import Programs
 from support.everest_logs import MIGRATIONS, ocpp_programs, session_program
-from support.journald import eventually
 from support.layer import Bench
 from support.ocpp import COMPONENTS, CONFIG, FILE, edited, variable
 from support.rootfs import RootFs, failing
+from support.waiting import eventually
 
 pytestmark = [
     pytest.mark.yocto,

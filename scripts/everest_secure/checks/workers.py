@@ -1,13 +1,18 @@
 """Work on all cores: each process takes whole units of work, so that a file system is read by one process alone.
 
-Processes are forked, so that they begin with everything that is open already; only results travel back.
+Processes are forked, so that they begin with everything that is open already; only results travel back. The process that asks is one of them: waiting alone
+it would cost its memory for nothing.
 """
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fcntl import F_SETPIPE_SZ, fcntl
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 ENDED = "a process of the check ended before its work was done, perhaps for want of memory; check fewer artefacts at once, or with --jobs 1"
+PIPE = 1024 * 1024
+"""Bytes that a process may say before somebody listens, as many as Linux gives everybody (pipe(7)); so it need not wait for another that is busy."""
 MEMORY = 512 * 1024 * 1024
 """Bytes that a process may come to need; no more are started than there is memory for."""
 
@@ -58,12 +65,11 @@ def beside(work: Callable[[], Value]) -> Iterator[Callable[[], Value]]:
 
     That function raises UserError when the process ends before its work is done.
     """
-    process, ours = _start([Unit(1, lambda: iter([work()]))], [])
-    ours.send(0)
+    process, ours = _start(lambda: [work()])
 
     def wait() -> Value:
         try:
-            _, value = ours.recv()
+            value = ours.recv()
         except EOFError:
             raise UserError(ENDED) from None
         return cast("Value", value)
@@ -77,59 +83,101 @@ def beside(work: Callable[[], Value]) -> Iterator[Callable[[], Value]]:
 
 
 def _forked(units: Sequence[Unit[Value]], processes: int) -> Iterator[tuple[int, Value]]:
-    """Give each process one unit after the other, the heaviest first."""
+    """Give each process, of which this is one, one unit after the other, the heaviest first."""
     from multiprocessing.connection import Connection, wait
 
-    todo = sorted(range(len(units)), key=lambda position: units[position].weight)
+    order = sorted(range(len(units)), key=lambda position: -units[position].weight)
+    others = processes - 1
     running: dict[Connection, ForkProcess] = {}
+
+    def told(timeout: float | None) -> Iterator[tuple[int, Value]]:
+        """Yield what the others have said, after at most `timeout` seconds until one says something."""
+        for ready in wait(list(running), timeout):
+            assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
+            try:
+                message = ready.recv()
+            except EOFError:
+                raise UserError(ENDED) from None
+            if message is not None:
+                yield message
+                continue
+            ready.close()
+            running.pop(ready).join()
+
+    with _Queue(order[processes:]) as queue:
+        try:
+            for first in order[:others]:
+                process, ours = _start(partial(_units, units, chain([first], queue)))
+                running[ours] = process
+            for position in chain([order[others]], queue):
+                for value in _whole(units[position]):
+                    yield position, value
+                    yield from told(0)
+            while running:
+                yield from told(None)
+        finally:
+            for process in running.values():
+                process.kill()
+                process.join()
+
+
+def _units(units: Sequence[Unit[Value]], positions: Iterable[int]) -> Iterator[tuple[int, Value]]:
+    """Do the units at these positions."""
+    return ((position, value) for position in positions for value in units[position].run())
+
+
+def _whole(unit: Unit[Value]) -> Iterator[Value]:
+    """Do a unit; raises UserError when it cannot be done, as in a process of its own."""
     try:
-        for _ in range(processes):
-            process, ours = _start(units, list(running))
-            running[ours] = process
-            ours.send(todo.pop())
-        while running:
-            for ready in wait(list(running)):
-                assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
-                try:
-                    message = ready.recv()
-                except EOFError:
-                    raise UserError(ENDED) from None
-                if message is not None:
-                    yield message
-                elif todo:
-                    ready.send(todo.pop())
-                else:
-                    ready.close()
-                    running.pop(ready).join()
-    finally:
-        for process in running.values():
-            process.kill()
-            process.join()
+        yield from unit.run()
+    except Exception:
+        raise UserError(ENDED) from None
 
 
-def _start(units: Sequence[Unit[Value]], others: "Sequence[Connection]") -> "tuple[ForkProcess, Connection]":
-    """Start a process that does the units whose positions it is sent, and ends when nobody can send it any; `others` are the connections to those before it."""
+class _Queue:
+    """Numbers that processes which are forked from here on take, each of them once: they share the offset of an open file (open(2))."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._file = os.fdopen(os.memfd_create("queue"), "r+b", buffering=0)
+        self._file.write(array(_NUMBER, numbers).tobytes())
+        self._file.seek(0)
+
+    def __iter__(self) -> Iterator[int]:
+        while one := self._file.read(array(_NUMBER).itemsize):
+            yield array(_NUMBER, one)[0]
+
+    def __enter__(self) -> "_Queue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+_NUMBER = "Q"
+"""How a number lies in the file of a queue."""
+
+
+def _start(work: Callable[[], Iterable[object]]) -> "tuple[ForkProcess, Connection]":
+    """Start a process that sends what some work yields, and None behind it."""
     import multiprocessing
 
     context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=([*others, ours], theirs, units), daemon=True)
+    ours, theirs = context.Pipe(duplex=False)
+    with suppress(OSError):
+        fcntl(theirs.fileno(), F_SETPIPE_SZ, PIPE)
+    process = context.Process(target=_work, args=(theirs, work), daemon=True)
     process.start()
     theirs.close()
     return process, ours
 
 
-def _work(inherited: "Sequence[Connection]", connection: "Connection", units: Sequence[Unit[Value]]) -> None:
-    """Send what the units yield, and None after each; whoever waits sees from its absence that something went wrong."""
+def _work(connection: "Connection", work: Callable[[], Iterable[object]]) -> None:
+    """Send what the work yields, and None behind it; whoever waits sees from its absence that something went wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for other in inherited:
-        other.close()  # the ends of the process that sends; while one is open, its end is not seen
     with suppress(Exception):
-        while True:
-            position = connection.recv()
-            for value in units[position].run():
-                connection.send((position, value))
-            connection.send(None)
+        for value in work():
+            connection.send(value)
+        connection.send(None)
 
 
 def _available() -> int:

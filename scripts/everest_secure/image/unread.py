@@ -1,15 +1,20 @@
 """What is known by its magic number and not read: file systems, disks in the containers of virtual machines, archives. A message names it, and none is passed over in a deploy folder."""
 
+import struct
+from zlib import crc32
+
 from everest_secure.errors import ArtefactError
 from everest_secure.image.blob import Blob
 
 _SAME_ROOT = "give the same root as ext4, SquashFS, EROFS or tar, or the directory that it was made from"
 _SAME_DISK = "give the disk as it is written to the device (`qemu-img convert -O raw`)"
 _UNPACKED = "give what is packed in it"
+_JFFS2 = struct.Struct("<H6xI")
+_JFFS2_MAGIC = 0x1985
+_ALL = 0xFFFFFFFF
 _KNOWN = (
     (0, b"UBI#", "UBI", _SAME_ROOT),
     (0, b"\x31\x18\x10\x06", "UBIFS", _SAME_ROOT),
-    (0, b"\x85\x19", "JFFS2", _SAME_ROOT),
     (0, b"\x45\x3d\xcd\x28", "cramfs", _SAME_ROOT),
     (0, b"XFSB", "XFS", _SAME_ROOT),
     (1024, b"\x10\x20\xf5\xf2", "F2FS", _SAME_ROOT),
@@ -44,7 +49,21 @@ def refuse_unread(blob: Blob) -> None:
 
 
 def _find(blob: Blob) -> tuple[str, str] | None:
+    if _begins_jffs2(blob):
+        return "JFFS2", _SAME_ROOT
     for at, magic, name, instead in _KNOWN:
         if at + len(magic) <= blob.size and blob.read(at, len(magic)) == magic:
             return name, instead
     return None
+
+
+def _begins_jffs2(blob: Blob) -> bool:
+    """Say whether a blob begins with the header of a node: its magic number alone is two bytes, with which a firmware may begin as well.
+
+    The checksum is a CRC-32 that is not inverted (`struct jffs2_unknown_node` of `include/uapi/linux/jffs2.h`).
+    """
+    if blob.size < _JFFS2.size:
+        return False
+    content = blob.read(0, _JFFS2.size)
+    magic, checksum = _JFFS2.unpack(content)
+    return magic == _JFFS2_MAGIC and checksum == crc32(content[:8], _ALL) ^ _ALL

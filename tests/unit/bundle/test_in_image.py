@@ -101,7 +101,7 @@ def test_a_signer_of_another_name_is_refused_by_a_device_that_names_its_own(tmp_
     image = root(tmp_path / "root", pki.root.pem, compatible="charger", more=f"[keyring]\nallowed-signer-cns={names}")
     assert [each for each in reasons(judged(bundle, image)) if each != "weak-key"] == SIGNERS[names]
     if version(HostTools()) >= (1, 15):
-        asked = ["rauc", f"--conf={image}/etc/rauc/system.conf", "info", bundle]
+        asked = ["rauc", f"--conf={image}/etc/rauc/system.conf", "info", str(bundle)]
         assert (subprocess.run(asked, capture_output=True, check=False).returncode == 0) is (SIGNERS[names] == [])
 
 

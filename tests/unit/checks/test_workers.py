@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.checks.workers import Unit, beside, cores, results
+from everest_secure.checks.workers import PIPE, Unit, beside, cores, results
 from everest_secure.errors import UserError
 
 
@@ -52,12 +52,14 @@ def broken() -> Iterator[int]:
     raise MemoryError
 
 
-@pytest.mark.parametrize("run", [ended, broken])
+@pytest.mark.parametrize(
+    ("run", "weight"), [pytest.param(ended, 2, id="ended"), pytest.param(broken, 2, id="broken"), pytest.param(broken, 0, id="broken-here")]
+)
 def test_a_process_that_ends_early_is_an_error_and_no_result_is_missed_in_silence(
-    run: Callable[[], Iterator[int]], capfd: pytest.CaptureFixture[str]
+    run: Callable[[], Iterator[int]], weight: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UserError, match="ended before its work was done"):
-        list(results([Unit(1, run), Unit(1, lambda: iter([2]))], processes=2))
+        list(results([Unit(weight, run), Unit(1, lambda: iter([2]))], processes=2))
     assert capfd.readouterr() == ("", "")
 
 
@@ -67,10 +69,27 @@ def test_no_process_is_left_when_nobody_wants_the_rest() -> None:
             yield os.getpid()
 
     running = results([Unit(1, endless), Unit(1, endless)], processes=2)
-    _, one = next(running)
+    one = next(process for _, process in running if process != os.getpid())
     running.close()  # type: ignore[attr-defined]  # it is a generator
     with pytest.raises(ProcessLookupError):
         os.kill(one, 0)
+
+
+def test_a_process_that_says_much_need_not_wait_for_this_one_nor_this_one_for_it() -> None:
+    """A pipe holds 64 KiB by itself: the other would stand still until this one listens, which it does when that one is done."""
+    done, told = os.pipe()
+
+    def much() -> Iterator[bytes]:
+        yield bytes(PIPE // 2)
+        os.write(told, b"1")
+
+    def wait_for_it() -> Iterator[bytes]:
+        yield os.read(done, 1)
+
+    found = dict(results([Unit(2, much), Unit(1, wait_for_it)], processes=2))
+    os.close(done)
+    os.close(told)
+    assert [len(found[0]), found[1]] == [PIPE // 2, b"1"]
 
 
 def test_work_beside_is_done_in_a_process_that_ends_with_the_block() -> None:

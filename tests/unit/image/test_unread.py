@@ -7,6 +7,8 @@ import pytest
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import open_artefact
+from everest_secure.image.blob import from_bytes
+from everest_secure.image.unread import unread_format
 from support.images import tool
 
 MAKERS = {
@@ -40,6 +42,11 @@ def test_a_ubi_image_is_named_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(b"UBI#\x01".ljust(131072, b"\xff"))
     with pytest.raises(ArtefactError, match="is UBI, which is not read"):
         open_artefact(tmp_path / "image")
+
+
+@pytest.mark.parametrize("begin", [b"\x85\x19", b"\x85\x19\x03\x20\x0c\0\0\0\0\0\0\0"])
+def test_a_firmware_that_begins_like_jffs2_is_not_taken_for_it(begin: bytes) -> None:
+    assert unread_format(from_bytes(begin, "firmware")) is None
 
 
 DISKS = {

@@ -111,8 +111,18 @@ function plain(text) {
 }
 
 function happened(event, severity, text) {
-	printf "%d\t%s\t%s\t%s\t%s\t%s\n", uptime, boot, event, severity, field("__CURSOR"), text
+	say("-")
+	waiting = sprintf("%d\t%s\t%s\t%s", uptime, boot, event, severity)
+	what = text
+}
+
+# Of several events of one entry the last alone has its position: who goes on behind that has seen them all.
+function say(position) {
+	if (waiting == "")
+		return
+	printf "%s\t%s\t%s\n", waiting, position, what
 	fflush()
+	waiting = ""
 }
 
 # Returns one expression for all rules that a unit's lines are held against.
@@ -179,6 +189,12 @@ $1 == "rule" {
 }
 
 {
+	look()
+	if (waiting != "")
+		say(field("__CURSOR"))
+}
+
+function look() {
 	boot = field("_BOOT_ID")
 	uptime = field("__MONOTONIC_TIMESTAMP") / 1000000
 	offset = field("__REALTIME_TIMESTAMP") / 1000000 - uptime
@@ -189,9 +205,9 @@ $1 == "rule" {
 	unit = index($0, "\"_TRANSPORT\":\"kernel\"") ? "kernel" : field("_SYSTEMD_UNIT")
 	# What the log says is not said again; journald may not know the unit of a program that has ended.
 	if (unit == "everest-security-monitor.service" || index($0, "\"SECURITY_EVENT_NUMBER\":") && field("_UID") == "0")
-		next
+		return
 	if (index($0, "\"SECURITY_EVENT\":") && field("_UID") == "0" && names_itself())
-		next
+		return
 	left_out = 0
 	text = field("MESSAGE")
 	rest = behind
