@@ -138,11 +138,34 @@ def test_after_a_stop_nothing_is_said_twice_that_was_said_before_the_number_of_o
     monitor.journal.clock -= 1000
     seen = ["packet-refused", "update-signature-refused", "packet-refused"]
     with monitor.following():
-        monitor.journal.add(REFUSED, REFUSED, SIGNATURE)
+        monitor.journal.add(REFUSED, SIGNATURE, REFUSED)
         monitor.see(*seen)
     with monitor.following():
         monitor.journal.add(PROVOKED["key-fallback"])
         monitor.see(*seen, "key-fallback")
+
+
+@needs_journald
+def test_what_was_counted_is_told_before_another_event_so_that_no_stop_makes_it_forgotten(monitor: Monitor) -> None:
+    with monitor.following():
+        monitor.journal.add(REFUSED, REFUSED, REFUSED, PROVOKED["key-fallback"], PROVOKED["key-fallback"], SIGNATURE)
+        monitor.see("packet-refused", "packet-refused", "key-fallback", "key-fallback", "update-signature-refused")
+    assert [event[4] for event in monitor.events()] == ["1", "2", "1", "1", "1"]
+
+
+@pytest.mark.parametrize("awk", installed_awks())
+def test_storms_of_two_kinds_are_few_lines_and_each_of_their_events_is_counted(monitor: Monitor, awk: str) -> None:
+    kinds = ("packet-refused", "authentication-failed")
+    said = [f"{second}\tboot\t{kinds[second % 2]}\t4\tat-{second}\twords" for second in range(7200)]
+    said.append("7200\tboot\tintegrity-violated\t2\tat-7200\twords")
+    program = [*(("busybox", "awk") if awk == "busybox" else (awk,)), "-f", monitor.files / LIBRARY / "count-security-events.awk"]
+    done = subprocess.run(program, input="".join(f"{line}\n" for line in said), capture_output=True, text=True, check=True)
+    told = [line.split("\t") for line in done.stdout.splitlines()]
+    assert sum(int(line[2]) for line in told) == len(said)
+    assert len(told) < 40
+    # Behind a position nothing is told that happened before it.
+    assert told[-1][3] == "at-7200"
+    assert [line[3] for line in told if line[3] != "-"] == sorted({line[3] for line in told if line[3] != "-"}, key=lambda at: int(at[3:]))
 
 
 @needs_journald

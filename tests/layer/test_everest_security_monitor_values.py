@@ -104,15 +104,13 @@ def test_an_entry_for_which_the_memory_does_not_suffice_is_told_and_hides_nothin
     monitor.environment["EVEREST_AWK"] = str(program)
     monitor.journal.add((UNIT, REFUSED), ("sh.service", "\x01" * MIB), *[("sh.service", "x" * 5000)] * 2, PACKET)
     with monitor.following(memory=LIMIT):
-        seen = ["update-signature-refused", "messages-dropped", "packet-refused"]
+        seen = ["update-signature-refused", "messages-dropped", "messages-dropped", "packet-refused"]
         monitor.see(*seen)
-        monitor.journal.seconds += 100
-        monitor.journal.clock += 100
         monitor.journal.add(("everest.service", "Unable to load OSSL_PROVIDER: tpm2"))
-        monitor.see(*seen, "messages-dropped", "key-fallback")
+        monitor.see(*seen, "key-fallback")
     events = monitor.events()
     assert events[1][5] == "what sh.service said is too long to be looked at"
-    assert [event[4] for event in events] == ["1", "1", "1", "2", "1"]
+    assert [event[4] for event in events] == ["1", "1", "2", "1", "1"]
 
 
 @needs_journald

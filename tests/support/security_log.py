@@ -1,6 +1,7 @@
 """The log of security events on a charger's data partition, read from outside (docs/monitoring.md)."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class Event:
 
     name: str
     position: str
-    """In the journal."""
+    """In the journal; `-` when the line was told together with the next one."""
     text: str
 
     def __str__(self) -> str:
@@ -40,3 +41,9 @@ def read(data: Tree) -> list[Event]:
         _, _, name, _, _, position, text = rest.split("\t", 6)
         events.append(Event(name, position, text))
     return events
+
+
+def told_twice(events: Sequence[Event]) -> bool:
+    """Say whether two lines have the same position in the journal."""
+    positions = [event.position for event in events if event.position != "-"]
+    return len(set(positions)) < len(positions)

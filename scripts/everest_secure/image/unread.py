@@ -65,5 +65,4 @@ def _begins_jffs2(blob: Blob) -> bool:
     if blob.size < _JFFS2.size:
         return False
     content = blob.read(0, _JFFS2.size)
-    magic, checksum = _JFFS2.unpack(content)
-    return magic == _JFFS2_MAGIC and checksum == crc32(content[:8], _ALL) ^ _ALL
+    return _JFFS2.unpack(content) == (_JFFS2_MAGIC, crc32(content[:8], _ALL) ^ _ALL)

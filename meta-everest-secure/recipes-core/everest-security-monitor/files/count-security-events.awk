@@ -1,10 +1,13 @@
 # Makes few words of many events (LOG-03); everest-security-monitor starts it.
 #
 # Input: what find-security-events.awk says, and `tick`, a tab and the time since the machine started. Output, with tabs between: event, severity, how
-# often, position in the journal, what was said. The position is that of the last event so far, whatever is told: who goes on there tells nothing twice.
+# often, position in the journal, what was said.
 #
-# An event is told when it happens. More of the same kind within a minute are counted, and the number is told when the minute is over; as long as they
-# go on, that time doubles up to an hour. Nothing is lost but detail, and nobody can fill the log.
+# An event is told when it happens. More of the same kind within a minute are counted, and the number is told when the minute is over, or before another
+# event is told; as long as they go on, that time doubles up to an hour. Nothing is lost but detail, and nobody can fill the log.
+#
+# All that was counted is told together, and the last line alone has a position, that of the last event so far: who goes on behind it after a stop or a
+# power cut has told everything before it, and tells nothing of it twice.
 BEGIN {
 	FIRST = 60
 	LONGEST = 3600
@@ -13,23 +16,51 @@ BEGIN {
 }
 
 function tell(event, number, text) {
-	printf "%s\t%s\t%d\t%s\t%s\n", event, severity[event], number, position, text
-	fflush()
+	say("-")
+	waiting = sprintf("%s\t%s\t%d", event, severity[event], number)
+	what = text
 }
 
-# Ends the times that are over, and those that lie further ahead than any: they are of a start before this one.
-function pass_time(	event) {
-	for (event in until) {
-		if (now < until[event] && until[event] <= now + LONGEST)
-			continue
+function say(at) {
+	if (waiting == "")
+		return
+	printf "%s\t%s\t%s\n", waiting, at, what
+	fflush()
+	waiting = ""
+}
+
+function tell_counted(	event) {
+	for (event in missed)
 		if (missed[event]) {
 			tell(event, missed[event], "again within " span[event] " s, at last: " last[event])
 			missed[event] = 0
+		}
+}
+
+# Whether the time of an event has ended, or lies further ahead than any: that one is of a start before this.
+function is_over(event) {
+	return now >= until[event] || until[event] > now + LONGEST
+}
+
+# Ends the times that are over.
+function pass_time(	event, due) {
+	for (event in until)
+		if (is_over(event)) {
+			if (again[event])
+				due = 1
+			else
+				delete until[event]
+		}
+	if (!due)
+		return
+	tell_counted()
+	say(position)
+	for (event in until)
+		if (is_over(event)) {
+			again[event] = 0
 			span[event] = span[event] * 2 > LONGEST ? LONGEST : span[event] * 2
 			until[event] = now + span[event]
-		} else
-			delete until[event]
-	}
+		}
 }
 
 $1 == "tick" {
@@ -50,11 +81,14 @@ $1 == "tick" {
 	if ($5 != "-")
 		position = $5
 	if ($3 in until) {
+		again[$3] = 1
 		missed[$3]++
 		last[$3] = $6
 		next
 	}
+	tell_counted()
 	span[$3] = FIRST
 	until[$3] = now + FIRST
 	tell($3, 1, $6)
+	say(position)
 }
