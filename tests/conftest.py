@@ -22,7 +22,9 @@ def rauc_of_the_layers(layers_rauc: LayersRauc) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=ON_PATH)
-def each_rauc(request: pytest.FixtureRequest) -> None:
-    """Programs find this machine's rauc, and once more, in tests on upstream's code (`yocto`), the layers'."""
+def each_rauc(request: pytest.FixtureRequest) -> str:
+    """Which rauc programs find: this machine's, and once more, in tests on upstream's code (`yocto`), the layers'."""
     if request.param == LAYERS:
         request.getfixturevalue("rauc_of_the_layers")
+    which: str = request.param
+    return which

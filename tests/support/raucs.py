@@ -42,6 +42,7 @@ class LayersRauc:
     """The rauc of chargers, for this machine."""
 
     program: Path
+    code: Path
     recipe: str
     """The version in the name of its recipe."""
 
@@ -59,7 +60,7 @@ def compiled(place: Path) -> LayersRauc:
     tree = installed(
         code, place, ("-Dtests=false", "-Dgpt=enabled"), libraries="GLib, JSON-GLib, OpenSSL, D-Bus, libcurl, libnl and libfdisk"
     )
-    return LayersRauc(tree / "usr/bin/rauc", found)
+    return LayersRauc(tree / "usr/bin/rauc", code, found)
 
 
 @dataclass(frozen=True)
