@@ -43,6 +43,7 @@ class LayersRauc:
 
     program: Path
     code: Path
+    """What it was compiled of, its own tests included."""
     recipe: str
     """The version in the name of its recipe."""
 
