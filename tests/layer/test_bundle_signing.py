@@ -1,6 +1,7 @@
 """The bundle task itself, run by BitBake's engine with the real rauc: from a file and from a token, and what it leaves behind (RAUC-03)."""
 
 import random
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,10 @@ class Desk:
 
     def settings(self, signer: str = "signer", **changes: str) -> dict[str, str]:
         """Settings of a build that signs with a file."""
+        rauc = shutil.which("rauc")
+        assert rauc is not None
         return {
+            "STAGING_BINDIR_NATIVE": str(Path(rauc).parent),
             "EVEREST_BUNDLE_KEY": str(self.pki.key(signer)),
             "EVEREST_BUNDLE_CERT": str(self.pki.certificate(signer)),
             "EVEREST_BUNDLE_INTERMEDIATE": str(self.pki.chain("signer")),
