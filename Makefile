@@ -22,6 +22,8 @@ YOCTO_PACKAGES := bubblewrap build-essential bzip2 chrpath cpio dbus debian-arch
 EVEREST_PACKAGES := build-essential cmake faketime libboost-dev libcap-dev libfmt-dev libhowardhinnant-date-dev libpugixml-dev libsqlite3-dev libssl-dev ninja-build nlohmann-json3-dev zlib1g-dev
 # What hawkBit's client is compiled with, and its TPM in software.
 HAWKBIT_PACKAGES := build-essential libcurl4-openssl-dev libglib2.0-dev libjson-glib-dev libsystemd-dev libtss2-tcti-swtpm0 meson tpm2-openssl
+# What the layers' RAUC is compiled with, and what signs with its bundles.
+RAUC_PACKAGES := build-essential libcurl4-openssl-dev libdbus-1-dev libfdisk-dev libglib2.0-dev libjson-glib-dev libnl-genl-3-dev libssl-dev meson $(SIGNING_PACKAGES)
 YOCTO_LOCALE := en_US
 # The public validator of SARIF files, with which the tests compare (tests/support/sarif.py).
 SARIF_VALIDATOR := @microsoft/sarif-multitool-linux@5.7.0
@@ -66,19 +68,19 @@ unit: $(READY) ## The unit tests alone
 	@scripts/setup.sh packages $(TEST_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	@scripts/setup.sh npm $(VENV)/npm $(SARIF_VALIDATOR)
-	$(BIN)/pytest --numprocesses 3 tests/unit
+	$(BIN)/pytest --numprocesses 3 -m "not yocto" tests/unit
 
 .PHONY: test-yocto
 test-yocto: $(READY) ## Test the layer on the real upstream layers (skipped where they are out of reach): about an hour
-	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(EVEREST_PACKAGES) $(HAWKBIT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES)
+	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(EVEREST_PACKAGES) $(HAWKBIT_PACKAGES) $(RAUC_PACKAGES) $(BOOT_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
-	$(BIN)/pytest -m yocto tests/yocto
+	$(BIN)/pytest -m yocto
 
 .PHONY: test-yocto-quick
 test-yocto-quick: $(READY) ## The same without what parses or checks all of upstream: minutes, for CI
-	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(EVEREST_PACKAGES) $(HAWKBIT_PACKAGES) $(SIGNING_PACKAGES)
+	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(EVEREST_PACKAGES) $(HAWKBIT_PACKAGES) $(RAUC_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
-	$(BIN)/pytest -m "yocto and not full" tests/yocto
+	$(BIN)/pytest -m "yocto and not full"
 
 .PHONY: boot
 IMAGES := build/demo

@@ -47,6 +47,11 @@ class KeyFile:
         return known[entry.value.strip()]
 
 
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a list as g_key_file_get_string_list() reads it: each with a semicolon behind it, which the last may lack."""
+    return tuple(text.removesuffix(";").split(";")) if text else ()
+
+
 def parse_keyfile(text: str, where: str) -> KeyFile:
     """Parse a key file; a group that comes twice is one, a key that comes twice has its last value. Raises ArtefactError as GLib would."""
     groups: dict[str, dict[str, Entry]] = {}

@@ -18,6 +18,8 @@ from support.images import tool
 from support.reference import require
 from support.rootfs import good_root, production
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 ROOT = issue("Release root", authority=True)
 SUB = issue("Signing", by=ROOT, authority=True, path_length=0)
 OTHER = issue("Release root", authority=True)

@@ -20,6 +20,8 @@ from support.reference import require
 from support.release import PASSPHRASE, everest_secure
 from support.softhsm import MODULE, PIN, SoftHsm, softhsm
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 CONFIGURATION = """[system]
 compatible=charger
 bootloader=noop

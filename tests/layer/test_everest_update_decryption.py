@@ -14,7 +14,7 @@ from support.layer import UNITS, Bench
 from support.reference import require
 from support.tpm import SoftwareTpm, software_tpm
 
-pytestmark = pytest.mark.layer
+pytestmark = [pytest.mark.layer, pytest.mark.usefixtures("each_rauc")]
 
 MANIFEST = "[update]\ncompatible=charger-x\nversion=1.0.0\n\n[bundle]\nformat=crypt\n\n[image.rootfs]\nfilename=rootfs.img\n"
 

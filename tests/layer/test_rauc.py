@@ -1,7 +1,5 @@
 """RAUC's configuration with the real rauc (RAUC-01, RAUC-03, RAUC-04, RAUC-05, RAUC-07, RAUC-08)."""
 
-import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -10,12 +8,16 @@ import pytest
 
 from everest_secure.parse.rauc_conf import parse_rauc_config
 from everest_secure.reference.recipes.harness import BuiltPackage
-from support.layer import Bench, contents
+from everest_secure.run import HostTools
+from support.layer import KEYRING, Bench, contents
+from support.rauc_service import RaucService
+from support.raucs import version
+from support.reference import require
 
 pytestmark = pytest.mark.layer
 
 NEWER = ("perform-pre-check=", "min-bundle-version=", "[log.", "filename=", "format=", "max-size=", "max-files=")
-"""What RAUC 1.9 to 1.13 brought and Debian 12's 1.8 does not know: it is left out there. `make boot` runs the whole with 1.13."""
+"""What RAUC 1.9 to 1.13 brought and Debian 12's 1.8 does not know: it is left out there. `make boot` runs the whole with 1.13, `each_rauc` the layers' 1.15."""
 
 
 def configuration_error(system_conf: Path) -> str:
@@ -23,12 +25,13 @@ def configuration_error(system_conf: Path) -> str:
     nothing = system_conf.with_name("nothing.raucb")
     nothing.touch()
     done = subprocess.run(["rauc", "-c", str(system_conf), "info", str(nothing)], capture_output=True, text=True, check=False)
-    return "\n".join(line for line in done.stderr.splitlines() if "system config" in line)
+    return "\n".join(line for line in done.stderr.splitlines() if "Failed to load system config" in line)
 
 
-def rauc_version() -> tuple[int, ...]:
-    said = subprocess.run(["rauc", "--version"], capture_output=True, text=True, check=True).stdout
-    return tuple(int(number) for number in re.findall(r"\d+", said)[:2])
+def known(configuration: str) -> str:
+    """Return a configuration without what the rauc that is asked is too old for."""
+    old = version(HostTools()) < (1, 13)
+    return "\n".join(line for line in configuration.splitlines() if not (old and line.startswith(NEWER)))
 
 
 def rauc_conf(layer: Bench, **settings: str) -> BuiltPackage:
@@ -50,21 +53,39 @@ VARIANTS: dict[str, dict[str, str]] = {
     "fit": {"EVEREST_BOOT_CHAIN": "fit"},
     "crypt": {"EVEREST_CRYPT_BUNDLE": "1"},
     "mcu": {"EVEREST_MCU_UPDATE_HANDLER": "/usr/bin/flash-mcu"},
-    "handlers": {"EVEREST_SYSTEM_INFO_HANDLER": "/usr/bin/info", "EVEREST_POST_INSTALL_HANDLER": "/usr/bin/after"},
+    "handlers": {"EVEREST_SYSTEM_INFO_HANDLER": "/usr/bin/true", "EVEREST_POST_INSTALL_HANDLER": "/usr/bin/true"},
     "revocation": {"EVEREST_CHECK_CRL": "1"},
 }
 
 
-@pytest.mark.skipif(shutil.which("rauc") is None, reason="rauc is missing")
+@pytest.mark.usefixtures("each_rauc")
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_rauc_knows_every_key_of_the_configuration(layer: Bench, tmp_path: Path, variant: dict[str, str]) -> None:
-    written = text(layer, **variant)
+    require("rauc")
     system_conf = tmp_path / "system.conf"
-    old = rauc_version() < (1, 13)
-    system_conf.write_text("\n".join(line for line in written.splitlines() if not (old and line.startswith(NEWER))))
+    system_conf.write_text(known(text(layer, **variant)))
     assert configuration_error(system_conf) == ""
     system_conf.write_text(system_conf.read_text().replace("[keyring]", "[keyring]\nno-such-key=1"))
     assert "no-such-key" in configuration_error(system_conf)
+
+
+@pytest.mark.usefixtures("each_rauc")
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_rauc_s_service_starts_with_the_configuration_and_logs_beside_its_status(
+    layer: Bench, tmp_path: Path, variant: dict[str, str]
+) -> None:
+    """LOG-03. Its directory is one of the test's own."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "keyring.pem").write_text(KEYRING)
+    written = known(text(layer, EVEREST_COMPATIBLE="charger-x", **variant)).replace("/var/lib/rauc", f"{tmp_path}/data")
+    (tmp_path / "system.conf").write_text(written)
+    service = RaucService(tmp_path)
+    with service.running():
+        status = service.asked("status", "--output-format=shell").stdout
+    assert "RAUC_SYSTEM_COMPATIBLE='charger-x'" in status
+    assert "RAUC_SYSTEM_BOOTED_BOOTNAME='A'" in status
+    if "[log." in written:
+        assert ": Booted into rootfs.0 (A)\n" in (tmp_path / "data/updates.log").read_text()
 
 
 def test_the_device_accepts_bundles_signed_for_code_whose_every_block_is_signed(layer: Bench) -> None:

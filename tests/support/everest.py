@@ -12,8 +12,7 @@ from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
-from everest_secure.build.kas import Kas
-from support.kas import KAS_DIRECTORY
+from support.kas import pinned
 from support.layer import Bench
 from support.upstream_code import check_out
 
@@ -23,9 +22,7 @@ PROFILES = "lib/everest/ocpp/config/v16/profile_schemas"
 
 def fetch(place: Path) -> Path:
     """Check EVerest out at the pinned commit, or skip the test; mirrors named by GITCONFIG_FILE or KAS_PREMIRRORS serve as well."""
-    configuration = Kas((KAS_DIRECTORY / "base.yml",), KAS_DIRECTORY.parent).configuration()
-    (repository,) = (each for each in configuration.repositories if each.name == "EVerest")
-    return check_out(repository, place)
+    return check_out(pinned("EVerest"), place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """rauc-hawkbit-updater at the recipe's revision, compiled here, and run as its unit runs it: in a root that has the layer's files where a charger has them."""
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -12,8 +11,6 @@ from queue import Empty, Queue
 from socket import AF_UNIX, SHUT_RD, SOCK_DGRAM, socket
 from threading import Thread
 
-import pytest
-
 from everest_secure.build.configuration import Repository
 from everest_secure.image.directory import DirectoryTree
 from everest_secure.parse.units import Unit, Units
@@ -23,7 +20,7 @@ from support.authority import Pair
 from support.layer import LAYER
 from support.reference import require
 from support.tpm import software_tpm
-from support.upstream_code import check_out
+from support.upstream_code import check_out, installed
 
 RECIPE = "rauc-hawkbit-updater"
 UNIT = "rauc-hawkbit-updater.service"
@@ -36,31 +33,18 @@ USER = next(
 )
 """The client's user on a charger, and here where root runs the test."""
 _AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups") if os.geteuid() == 0 else ()
-_MISSING = re.compile(r'Dependency "([\w.-]+)" not found')
 
 
 def compiled(place: Path) -> Path:
     """Fetch and compile the client with the recipe's options; return the tree that it installs. Skips the test where something is missing."""
-    require("gcc", "meson", "ninja", "pkg-config", "gdbus-codegen")
     said = read_recipe(RECIPE, ("SRC_URI", "SRCREV", "EXTRA_OEMESON"), layer=LAYER, work=place / "recipe", settings={})
     address = said["SRC_URI"].split(";")[0].replace("git://", "https://")
-    code, tree = place / "code", place / "tree"
+    code = place / "code"
     code.mkdir()
     check_out(Repository(RECIPE, address, RECIPE, said["SRCREV"]), code)
     # Names the directory of units, as the recipe's options do already; where Debian keeps it changes from release to release.
     (place / "systemd.pc").write_text("Name: systemd\nDescription: units\nVersion: 255\n")
-    environment = {**os.environ, "PKG_CONFIG_PATH": str(place)}
-    steps: tuple[tuple[str | Path, ...], ...] = (
-        ("setup", "--prefix=/usr", *said["EXTRA_OEMESON"].split(), place / "build", code),
-        ("compile", "-C", place / "build"),
-        ("install", "-C", place / "build", "--quiet", "--destdir", tree),
-    )
-    for step in steps:
-        done = subprocess.run(["meson", *step], env=environment, capture_output=True, text=True, check=False)
-        if missing := _MISSING.search(done.stdout):
-            pytest.skip(f"{missing[1]} is missing: install the headers of libcurl, GLib, JSON-GLib and libsystemd")
-        assert done.returncode == 0, done.stdout + done.stderr
-    return tree
+    return installed(code, place, said["EXTRA_OEMESON"].split(), libraries="libcurl, GLib, JSON-GLib and libsystemd")
 
 
 class Journal:

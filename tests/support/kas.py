@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from everest_secure.build.configuration import Repository
+from everest_secure.build.kas import Kas
 from everest_secure.paths import data
 
 KAS_DIRECTORY = data("meta-everest-secure").parent / "kas"
@@ -15,6 +17,13 @@ KAS_DIRECTORY = data("meta-everest-secure").parent / "kas"
 TOP_FILES = sorted(path for path in KAS_DIRECTORY.glob("*.yml") if path.name != "base.yml" and not path.name.endswith(".lock.yml"))
 """Those that are built: one for each product variant."""
 IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+
+
+def pinned(name: str) -> Repository:
+    """Return an upstream repository of the project at the commit that its lock file pins."""
+    configuration = Kas((KAS_DIRECTORY / "base.yml",), KAS_DIRECTORY.parent).configuration()
+    (repository,) = (each for each in configuration.repositories if each.name == name)
+    return repository
 
 
 def git(*arguments: str | Path, cwd: Path) -> str:

@@ -1,13 +1,18 @@
-"""Code of an upstream repository at a revision: fetched by git, never stored here."""
+"""Code of an upstream repository at a revision: fetched by git, compiled by Meson, never stored here."""
 
 import os
+import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from everest_secure.build import upstream
 from everest_secure.build.configuration import Repository
+from support.reference import require
+
+_MISSING = re.compile(r'Dependency "([\w.-]+)" not found')
 
 
 def check_out(repository: Repository, place: Path) -> Path:
@@ -26,6 +31,26 @@ def check_out(repository: Repository, place: Path) -> Path:
     ):
         subprocess.run(["git", *arguments], cwd=place, env=environment, check=True)
     return place
+
+
+def installed(code: Path, place: Path, options: Sequence[str], *, libraries: str) -> Path:
+    """Compile a project of Meson for `/usr` and return the tree that it installs; skips the test where a tool is missing, or one of the `libraries` with its headers.
+
+    `place` is a directory to work in. pkg-config finds files there before those of this machine.
+    """
+    require("gcc", "meson", "ninja", "pkg-config", "gdbus-codegen")
+    tree, environment = place / "tree", {**os.environ, "PKG_CONFIG_PATH": str(place)}
+    steps: tuple[tuple[str | Path, ...], ...] = (
+        ("setup", "--prefix=/usr", *options, place / "build", code),
+        ("compile", "-C", place / "build"),
+        ("install", "-C", place / "build", "--quiet", "--destdir", tree),
+    )
+    for step in steps:
+        done = subprocess.run(["meson", *step], env=environment, capture_output=True, text=True, check=False)
+        if missing := _MISSING.search(done.stdout):
+            pytest.skip(f"{missing[1]} is missing: install the headers of {libraries}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    return tree
 
 
 def excerpt(file: Path, begin: str, end: str) -> str:

@@ -21,7 +21,7 @@ from support.hawkbit_server import IDLE, PATIENCE, HawkbitServer, Request, tls
 from support.layer import bench
 from support.monitor import occurrences
 
-pytestmark = pytest.mark.yocto
+pytestmark = [pytest.mark.yocto, pytest.mark.usefixtures("rauc_of_the_layers")]
 
 HOST = "updates.example.com"
 NAME = "CP-0815"

@@ -42,6 +42,8 @@ class Device:
     """Bundles below this are a downgrade (`min-bundle-version`); empty: none is."""
     components: tuple[str, ...] = ()
     """Slot classes that the bundle must have an image for (RAUC-07)."""
+    signers: tuple[str, ...] | None = None
+    """Common names of which a signer has to have one (`allowed-signer-cns` of system.conf); None: any."""
     rsa_bits: int = MIN_RSA_BITS
     """Least size of keys (RAUC-03); of elliptic curves the equivalent."""
     recipient: Recipient | None = None

@@ -13,6 +13,7 @@ from everest_secure.checks.core import Root
 from everest_secure.checks.rauc import PURPOSES, configuration, keyring_files
 from everest_secure.checks.subjects import is_root
 from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.keyfile import words
 from everest_secure.parse.rauc_conf import RaucConfig
 
 
@@ -20,7 +21,7 @@ from everest_secure.parse.rauc_conf import RaucConfig
 def device_in(image: Path) -> Iterator[Device]:
     """Yield the device of an image (root, slot, disk, bundle or archive of one); its keyring lies in a file while the block lasts.
 
-    `compatible`, `min-bundle-version`, `bundle-formats` and `check-crl` are those of its system.conf.
+    `compatible`, `min-bundle-version`, `bundle-formats`, `check-crl` and `allowed-signer-cns` are those of its system.conf.
     Raises ArtefactError when the image cannot be read or has no such file, and BundleError when it holds two devices that differ, or one whose RAUC
     does not judge signers as this program does.
     """
@@ -35,7 +36,8 @@ def device_in(image: Path) -> Iterator[Device]:
             compatible=config.compatible,
             least_version=config.file.value("system", "min-bundle-version"),
         )
-        yield replace(found, name=f"the device of {image}", check_crl=config.file.boolean("keyring", "check-crl", default=False))
+        check_crl, signers = config.file.boolean("keyring", "check-crl", default=False), config.file.get("keyring", "allowed-signer-cns")
+        yield replace(found, name=f"the device of {image}", check_crl=check_crl, signers=words(signers.value) if signers else None)
 
 
 def _device(opened: Artefact) -> tuple[bytes, RaucConfig]:
@@ -54,6 +56,8 @@ def _require_known_rules(image: Path, config: RaucConfig) -> None:
         what = f"judges signers for the purpose '{config.check_purpose}'"
     elif config.allow_partial_chain:
         what = "accepts a chain that does not reach a root"
+    elif config.file.boolean("keyring", "use-bundle-signing-time", default=False):
+        what = "accepts a signer that has ended, by the time at which it says to have signed"
     elif not config.bundle_formats & set(FORMATS):
         what = "accepts bundles of the format plain alone"
     elif (least := config.file.value("system", "min-bundle-version")) and precedence(least) is None:

@@ -53,7 +53,7 @@ class Judgement:
         if self.rauc is None:
             return ""
         decided = SIGNATURE_STAGE | PAYLOAD_STAGE if self.rauc.payload else SIGNATURE_STAGE
-        if self.rauc.refusal and not self.independent.refused_for(SIGNATURE_STAGE | PAYLOAD_STAGE | {Why.IMAGE, Why.ENCODING}):
+        if self.rauc.refusal and not self.independent.refused_for(SIGNATURE_STAGE | PAYLOAD_STAGE | {Why.IMAGE, Why.ENCODING, Why.NEWER}):
             return f"rauc refuses {self.bundle} and the independent verifier does not: {self.rauc.refusal}"
         if not self.rauc.refusal and self.independent.refused_for(decided):
             first = next(reason for reason in self.independent.reasons if reason.why in decided)

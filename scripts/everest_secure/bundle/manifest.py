@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from everest_secure.bundle.description import Description
 from everest_secure.bundle.errors import BundleError
+from everest_secure.bundle.imagetype import is_told_by_name
 
 NAME_IN_BUNDLE = "manifest.raucm"
 BACKSLASH = "\\"
@@ -58,6 +59,12 @@ def _require_files(description: Description) -> None:
     for name in names:
         if not FILE_NAME.fullmatch(name):
             raise BundleError(f"'{name}' cannot be a file's name in a bundle; use letters, digits, dots, hyphens and underscores")
+    for image in description.images:
+        if "install" not in image.hooks and not is_told_by_name(image.name):
+            raise BundleError(
+                f"the image '{image.slot_class}' is called '{image.name}' in the bundle, by which RAUC does not know how to write it; "
+                "give it a name with the suffix of its kind, such as .img for what is copied byte by byte, or a hook that installs it"
+            )
     for file in [image.file for image in description.images] + ([description.hooks.file] if description.hooks else []):
         if not file.is_file():
             raise BundleError(f"{file} is no file that can be read; build it or mend its name in the description")

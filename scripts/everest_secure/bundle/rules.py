@@ -4,14 +4,18 @@ import re
 from collections.abc import Iterator, Mapping
 
 from everest_secure.bundle.device import Device
+from everest_secure.bundle.imagetype import TYPES, WITHOUT_FILE, is_told_by_name
 from everest_secure.bundle.verdict import Reason, Why
 from everest_secure.bundle.version import precedence
 from everest_secure.image.manifest import Manifest
+from everest_secure.keyfile import words
 from everest_secure.text import printable
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SIZE = re.compile(r"\d{1,18}", re.ASCII)
 _AGAIN = "build the bundle again with rauc"
+NEWEST = (1, 15, 2)
+"""The RAUC of the layers, up to which the rules here hold."""
 _KEYS = {
     "update": frozenset({"compatible", "version", "description", "build", "min-rauc-version"}),
     "bundle": frozenset({"format", "verity-hash", "verity-salt", "verity-size"}),
@@ -31,6 +35,13 @@ def manifest_reasons(manifest: Manifest) -> Iterator[Reason]:
     """Yield why RAUC refuses a manifest (src/manifest.c): what it does not know, what it misses, names that lead out of the bundle."""
     yield from _unknown(manifest)
     yield from _missing(manifest)
+    yield from _least_rauc(manifest.sections.get("update", {}).get("min-rauc-version", ""))
+    for name, keys in manifest.images.items():
+        yield from _image(name, keys)
+        yield from _type(name, keys)
+    handler = manifest.sections.get("handler", {})
+    if handler.get("args") and not handler.get("filename"):
+        yield Reason(Why.NEWER, "the manifest has arguments for a handler and names no file with it", _AGAIN)
 
 
 def _unknown(manifest: Manifest) -> Iterator[Reason]:
@@ -51,7 +62,7 @@ def _unknown(manifest: Manifest) -> Iterator[Reason]:
         unknown += [key for where, key in manifest.repeated if where == section]
         for key in unknown:
             what = f"'{printable(key)}' in section '{printable(section)}' of the manifest is unknown to RAUC, given twice, or empty"
-            yield Reason(Why.MANIFEST, what, _AGAIN)
+            yield Reason(Why.NEWER if kind == "meta" else Why.MANIFEST, what, _AGAIN)
         for hook in hooks_of(keys) if kind in _HOOKS else ():
             if hook not in _HOOKS[kind]:
                 what = f"the section '{printable(section)}' of the manifest has the hook '{printable(hook)}', which RAUC does not know"
@@ -59,9 +70,8 @@ def _unknown(manifest: Manifest) -> Iterator[Reason]:
 
 
 def hooks_of(keys: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the hooks of a section: words with a semicolon behind each, which the last may lack (GLib's lists)."""
-    text = keys.get("hooks", "")
-    return tuple(text.removesuffix(";").split(";")) if text else ()
+    """Return the hooks of a section."""
+    return words(keys.get("hooks", ""))
 
 
 def _missing(manifest: Manifest) -> Iterator[Reason]:
@@ -75,18 +85,46 @@ def _missing(manifest: Manifest) -> Iterator[Reason]:
     hooked = [manifest.sections.get("hooks", {}), *manifest.images.values()]
     if any(hooks_of(keys) for keys in hooked) and not hooked[0].get("filename"):
         yield Reason(Why.MANIFEST, "the manifest has hooks and names no file with them", _AGAIN)
-    for name, keys in manifest.images.items():
-        shown, file = printable(name), keys.get("filename", "")
-        if not file:
-            if "install" not in hooks_of(keys):
-                yield Reason(Why.MANIFEST, f"the image '{shown}' has no file and no hook that installs it", _AGAIN)
-            continue
-        if "/" in file or file in (".", ".."):
-            yield Reason(Why.IMAGE, f"the image '{shown}' has the file name '{printable(file)}', which leads out of the bundle", _AGAIN)
-        if not keys.get("sha256") or not _SIZE.fullmatch(keys.get("size", "")):
-            yield Reason(Why.MANIFEST, f"the image '{shown}' has no digest or size in the manifest", _AGAIN)
-        elif not _SHA256.fullmatch(keys["sha256"].lower()):
-            yield Reason(Why.IMAGE, f"the digest of the image '{shown}' in the manifest is no SHA-256", _AGAIN)
+
+
+def _least_rauc(version: str) -> Iterator[Reason]:
+    """Yield why RAUC does not take the least version of itself that a manifest wants; 1.14 is the first that knows of it."""
+    wanted = precedence(version)
+    if version and not (wanted and (1, 13, 0) < wanted[0] <= NEWEST):
+        what = f"the manifest wants RAUC '{printable(version)}'; one from 1.14 to {'.'.join(map(str, NEWEST))} can be asked for"
+        yield Reason(Why.MANIFEST, what, "leave min-rauc-version out")
+
+
+def _image(name: str, keys: Mapping[str, str]) -> Iterator[Reason]:
+    shown, file = printable(name), keys.get("filename", "")
+    if not file:
+        if "install" not in hooks_of(keys) and keys.get("type") != WITHOUT_FILE:
+            yield Reason(Why.MANIFEST, f"the image '{shown}' has no file and no hook that installs it", _AGAIN)
+        elif "filename" in keys:
+            yield Reason(Why.NEWER, f"the image '{shown}' has an empty file name", _AGAIN)
+        return
+    if "/" in file or file in (".", ".."):
+        yield Reason(Why.IMAGE, f"the image '{shown}' has the file name '{printable(file)}', which leads out of the bundle", _AGAIN)
+    if not keys.get("sha256") or not _SIZE.fullmatch(keys.get("size", "")):
+        yield Reason(Why.MANIFEST, f"the image '{shown}' has no digest or size in the manifest", _AGAIN)
+    elif not _SHA256.fullmatch(keys["sha256"].lower()):
+        yield Reason(Why.IMAGE, f"the digest of the image '{shown}' in the manifest is no SHA-256", _AGAIN)
+    if "convert" in keys and ("converted" not in keys or len(words(keys["convert"])) != len(words(keys["converted"]))):
+        yield Reason(Why.MANIFEST, f"the image '{shown}' does not have each of its conversions in the bundle", _AGAIN)
+
+
+def _type(name: str, keys: Mapping[str, str]) -> Iterator[Reason]:
+    """Yield why RAUC would not know how to write an image; one of an artifact (`CLASS/NAME`) has no type, and a hook writes what it likes."""
+    shown, file, kind = printable(name), keys.get("filename", ""), keys.get("type")
+    artifact, hooked = "/" in name.partition(".")[0], "install" in hooks_of(keys)
+    if kind is None:
+        if file and not (artifact or hooked or is_told_by_name(file)):
+            what = f"the image '{shown}' has the file name '{printable(file)}', by which RAUC does not know how to write it"
+            yield Reason(Why.NEWER, what, "name the file with the suffix of its kind, such as .img")
+    elif artifact or not kind or not (hooked or kind in TYPES):
+        yield Reason(Why.MANIFEST, f"the image '{shown}' has the type '{printable(kind)}', which RAUC does not know for it", _AGAIN)
+    elif file and kind == WITHOUT_FILE:
+        yield Reason(Why.MANIFEST, f"the image '{shown}' has a file and the type '{WITHOUT_FILE}', which has none", _AGAIN)
 
 
 def policy_reasons(manifest: Manifest, device: Device) -> Iterator[Reason]:

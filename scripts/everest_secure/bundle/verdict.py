@@ -29,6 +29,8 @@ class Why(StrEnum):
     COMPONENT = "component"
     """The policy wants an image for a component, and there is none."""
     UNENCRYPTED = "unencrypted"
+    NEWER = "newer-rauc"
+    """By a rule that RAUC has from 1.13 or 1.15 on, as chargers do; an older one of a build host may take it."""
 
 
 Word = Why | FaultKind

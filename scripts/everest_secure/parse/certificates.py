@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.x509.oid import NameOID
 
 from everest_secure.errors import ArtefactError
 
@@ -68,6 +69,12 @@ def _pem_blocks(data: bytes) -> Iterator[bytes]:
 def subject(certificate: x509.Certificate) -> str:
     """Return the subject as RFC 4514 text."""
     return certificate.subject.rfc4514_string() or f"serial number {certificate.serial_number:x}"
+
+
+def common_name(certificate: x509.Certificate) -> str | None:
+    """Return the first common name of the subject; None when it has none."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else None
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -30,7 +30,7 @@ def bundle(workshop: Workshop) -> Path:
 
 @pytest.fixture(scope="session", params=RAUCS)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    tools = tools_of(request.param)
+    tools = tools_of(request.param, request)
     pki, other = authorities(tmp_path_factory.mktemp("pki")), authorities(tmp_path_factory.mktemp("other"))
     pki.keyring("own", pki.root.pem)
     first, second = good_bundle(pki, "first"), good_bundle(pki, "second", seed=20 * 1024)

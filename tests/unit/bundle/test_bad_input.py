@@ -19,6 +19,7 @@ from everest_secure.pki.errors import PkiError
 from support import pki as support
 from support.authority import issue
 from support.forgery import Authorities, Case, good_bundle, judged, require_refused
+from support.raucs import version
 
 pytestmark = pytest.mark.skipif(not all(map(shutil.which, ("rauc", "mksquashfs", "unsquashfs"))), reason="needs rauc and squashfs-tools")
 
@@ -89,7 +90,32 @@ REGIONS: dict[str, tuple[Callable[[Case], bytes], Word]] = {
     "a hook of an image that nobody knows": (lambda case: case.changed(b"filename=", b"hooks=after\nfilename="), Why.MANIFEST),
     "hooks without a file": (lambda case: case.added(b"[hooks]\nhooks=install-check\n"), Why.MANIFEST),
     "hooks of an image without a file": (lambda case: case.changed(b"filename=", b"hooks=install\nfilename="), Why.MANIFEST),
+    "an image of a type that nobody knows": (lambda case: case.changed(b"filename=", b"type=zip\nfilename="), Why.MANIFEST),
+    "an image without a type": (lambda case: case.changed(b"filename=", b"type=\nfilename="), Why.MANIFEST),
+    "a file for a type that has none": (lambda case: case.changed(b"filename=", b"type=emptyfs\nfilename="), Why.MANIFEST),
+    "an artifact with a type": (lambda case: case.changed(b"image.rootfs]", b"image.apps/one]\ntype=raw"), Why.MANIFEST),
+    "a conversion that the bundle has not": (lambda case: case.changed(b"filename=", b"convert=tar-extract\nfilename="), Why.MANIFEST),
+    "a conversion too much": (lambda case: case.changed(b"filename=", b"convert=a\nconverted=b;c\nfilename="), Why.MANIFEST),
+    "a RAUC that cannot be asked for": (lambda case: case.changed(b"version=", b"min-rauc-version=1.13\nversion="), Why.MANIFEST),
+    "a RAUC that there is not": (lambda case: case.changed(b"version=", b"min-rauc-version=99.1\nversion="), Why.MANIFEST),
+    "a RAUC without a version": (lambda case: case.changed(b"version=", b"min-rauc-version=new\nversion="), Why.MANIFEST),
 }
+
+NEWER: dict[str, Callable[[Case], bytes]] = {
+    "a file whose name says nothing": lambda case: case.changed(b"rootfs.img", b"rootfs.bin"),
+    "a name that is empty, and a hook": lambda case: case.added(b"[image.mcu]\nfilename=\nhooks=install\n[hooks]\nfilename=rootfs.img\n"),
+    "arguments without their handler": lambda case: case.added(b"[handler]\nargs=now\n"),
+    "a section for others with two dots": lambda case: case.added(b"[meta.a.b]\nc=d\n"),
+}
+"""Manifests that a charger refuses, and an older RAUC of a build host takes."""
+
+TYPED: dict[str, Callable[[Case], bytes]] = {
+    "a file's type": lambda case: case.changed(b"filename=", b"type=raw\nfilename="),
+    "a file system that is made": lambda case: case.added(b"[image.data]\ntype=emptyfs\n"),
+    "a type of its hook's own": lambda case: case.added(b"[image.mcu]\ntype=stm32\nhooks=install\n[hooks]\nfilename=rootfs.img\n"),
+    "a RAUC of which that is known": lambda case: case.changed(b"version=", b"min-rauc-version=1.15\nversion="),
+}
+"""Manifests that a charger takes, and no older RAUC."""
 
 TAKEN = {
     "indented, with comments": b"# one\n  # two\n  [update]\n\tcompatible = charger\n[update]\nversion=2.0.0\n\n",
@@ -137,6 +163,21 @@ def good_plain(pki: Authorities) -> bytes:
 def test_a_bundle_with_one_part_altered_is_refused_by_both(case: Case, tmp_path: Path, name: str) -> None:
     make, why = REGIONS[name]
     require_refused(judged(case, make(case), tmp_path), why)
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_what_a_charger_refuses_is_refused_whichever_rauc_is_here(case: Case, tmp_path: Path, name: str) -> None:
+    found = judged(case, NEWER[name](case), tmp_path)
+    assert ({reason.why for reason in found.independent.reasons}, found.difference) == ({Why.NEWER}, "")
+    assert found.rauc is not None
+    assert found.rauc.refusal or version(case.tools) < (1, 15)
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_what_a_charger_takes_is_taken_by_both_and_no_rauc_before_takes_it(case: Case, tmp_path: Path, name: str) -> None:
+    found = judged(case, TYPED[name](case), tmp_path)
+    assert found.independent.reasons == ()
+    assert found.accepted is (version(case.tools) >= (1, 15)), found
 
 
 def test_the_good_bundle_is_accepted_by_both(case: Case, tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""All that is done with bundles, by rauc 1.8 and by a newer one: what either makes, the other takes."""
+"""All that is done with bundles, by this machine's rauc, by Debian 13's and by the layers': what either makes, the other takes."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from everest_secure.bundle import inspect
+from everest_secure.bundle import inspect, rules
 from everest_secure.bundle.create import create
 from everest_secure.bundle.device import load_device
 from everest_secure.bundle.extract import extract
@@ -16,12 +16,12 @@ from everest_secure.run import HostTools, Tools
 from support import pki as support
 from support.bundle import Workshop
 from support.images import throw_away_signer
-from support.raucs import RAUCS, tools_of, version
+from support.raucs import DEBIAN_13, RAUCS, LayersRauc, tools_of, version
 
 
 @pytest.fixture(params=RAUCS)
 def tools(request: pytest.FixtureRequest) -> Tools:
-    return tools_of(request.param)
+    return tools_of(request.param, request)
 
 
 @pytest.fixture
@@ -37,8 +37,14 @@ def accepted(bundle: Path, keyring: Path, tools: Tools, key: Path | None = None)
     return found
 
 
-def test_the_second_rauc_is_a_newer_one() -> None:
-    assert version(tools_of(RAUCS[1])) >= (1, 13)
+def test_the_rauc_of_debian_13_is_a_newer_one(request: pytest.FixtureRequest) -> None:
+    assert version(tools_of(DEBIAN_13, request)) >= (1, 13)
+
+
+@pytest.mark.yocto
+def test_the_rauc_of_the_layers_is_the_one_that_they_name(layers_rauc: LayersRauc) -> None:
+    assert HostTools().run([layers_rauc.program, "--version"]) == f"rauc {layers_rauc.recipe}\n".encode()
+    assert layers_rauc.recipe == ".".join(map(str, rules.NEWEST)), "what the rules are written by"
 
 
 def test_a_bundle_is_made_verified_shown_unpacked_and_signed_again(workshop: Workshop, release: Workshop, tools: Tools) -> None:

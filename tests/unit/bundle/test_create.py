@@ -23,6 +23,8 @@ from everest_secure.run import HostTools
 from support import pki as support
 from support.bundle import FailingDisk, Workshop
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 
 def make(workshop: Workshop, **changed: Any) -> BundleInfo:
     device = load_device(changed.get("keyring", workshop.pki.keyring), rsa_bits=changed.get("min_rsa_bits", 4096))

@@ -20,6 +20,8 @@ from support import pki as support
 from support.bundle import FailingDisk, Workshop
 from support.images import throw_away_signer
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 TOOLS = HostTools()
 
 

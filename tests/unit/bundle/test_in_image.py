@@ -1,5 +1,6 @@
 """A bundle judged as the device of an image would: its keyring and its system.conf decide."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from support.authority import revocation_list
 from support.bundle import Workshop
 from support.forgery import authorities, good_bundle
 from support.images import gpt_disk, tool
+from support.raucs import version
 
 CONFIGURATION = (
     "[system]\ncompatible={compatible}\nbootloader=noop\nbundle-formats=verity\n{more}\n[keyring]\npath={keyring}\ncheck-purpose=codesign\n"
@@ -87,10 +89,27 @@ def test_lists_in_its_keyring_count_when_its_rauc_looks_at_them(tmp_path: Path, 
     assert found.rauc.accepted is (checks == "false")
 
 
+SIGNERS = {"Another;Signer A": [], "Signer A;": [], "Another": ["newer-rauc"], "signer a": ["newer-rauc"], "": ["newer-rauc"]}
+
+
+@pytest.mark.usefixtures("each_rauc")
+@pytest.mark.parametrize("names", SIGNERS)
+def test_a_signer_of_another_name_is_refused_by_a_device_that_names_its_own(tmp_path: Path, names: str) -> None:
+    """RAUC before 1.15 does not know the setting."""
+    pki = authorities(tmp_path)
+    bundle = good_bundle(pki, "update")
+    image = root(tmp_path / "root", pki.root.pem, compatible="charger", more=f"[keyring]\nallowed-signer-cns={names}")
+    assert [each for each in reasons(judged(bundle, image)) if each != "weak-key"] == SIGNERS[names]
+    if version(HostTools()) >= (1, 15):
+        asked = ["rauc", f"--conf={image}/etc/rauc/system.conf", "info", str(bundle)]
+        assert (subprocess.run(asked, capture_output=True, check=False).returncode == 0) is (SIGNERS[names] == [])
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
         ({"more": "[keyring]\nallow-partial-chain=true"}, "accepts a chain that does not reach a root"),
+        ({"more": "[keyring]\nuse-bundle-signing-time=true"}, "accepts a signer that has ended"),
         ({"more": "min-bundle-version=yesterday"}, "min-bundle-version 'yesterday'"),
         ({"more": "bundle-formats=plain"}, "the format plain alone"),
     ],

@@ -85,12 +85,18 @@ def test_what_a_manifest_cannot_say_is_refused(good: Description, change: dict[s
         ({"name": "efi.vfat"}, "file 'efi.vfat' twice"),
         ({"slot_class": "efi"}, "slot class 'efi' twice"),
         ({"slot_class": "a.b"}, "cannot name a slot class"),
+        ({"name": "rootfs.bin"}, "by which RAUC does not know how to write it"),
     ],
 )
 def test_an_image_that_cannot_be_packed_is_refused(good: Description, change: dict[str, object], words: str) -> None:
     first: Image = replace(good.images[0], **change)  # type: ignore[arg-type]  # each key is a field
     with pytest.raises(BundleError, match=words):
         manifest.require_sound(replace(good, images=(first, good.images[1])))
+
+
+def test_an_image_that_a_hook_installs_may_have_any_name(good: Description) -> None:
+    first = replace(good.images[0], name="firmware.bin", hooks=("install",))
+    manifest.require_sound(replace(good, images=(first, good.images[1])))
 
 
 def test_an_empty_image_is_refused(good: Description) -> None:

@@ -29,6 +29,8 @@ from support import pki as support
 from support.bundle import Workshop, incompressible
 from support.softhsm import MODULE, PIN, SoftHsm
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 
 @pytest.fixture
 def release(tmp_path: Path, workshop: Workshop) -> Workshop:

@@ -19,6 +19,8 @@ from support.authority import Pair, issue
 from support.images import tool
 from support.rootfs import KNOBS, good_root, production
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 NOISE = random.Random(1).randbytes(300_000)
 """A slot image that no compression touches, so that it can be found in the bundle."""
 

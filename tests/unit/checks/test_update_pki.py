@@ -131,11 +131,13 @@ BUNDLES = {
 }
 
 
+@pytest.mark.usefixtures("each_rauc")
 def test_a_bundle_of_a_signer_that_nobody_revoked_lasts(tmp_path: Path) -> None:
     assert judged(bundle(tmp_path, SIGNER, device(*GOOD))).outcome is Outcome.PASS
     assert rauc_accepts(tmp_path, "".join(GOOD))
 
 
+@pytest.mark.usefixtures("each_rauc")
 @pytest.mark.parametrize("case", BUNDLES)
 def test_rauc_refuses_as_we_do_a_bundle_when(case: str, tmp_path: Path) -> None:
     keyring, wanted = BUNDLES[case]

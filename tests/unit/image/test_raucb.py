@@ -12,6 +12,8 @@ from everest_secure.image.raucb import RaucBundle, with_key
 from everest_secure.parse.cms import verify_signed_data
 from support.images import rauc_bundle, throw_away_signer, tool
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:

@@ -23,6 +23,8 @@ from support import softhsm
 from support.bundle import incompressible
 from support.softhsm import MODULE, PIN, SoftHsm
 
+pytestmark = pytest.mark.usefixtures("each_rauc")
+
 ACCEPTED = "accepted"
 
 
