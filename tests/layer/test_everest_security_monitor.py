@@ -191,6 +191,54 @@ def test_what_was_counted_of_a_long_start_before_is_told_without_waiting_for_tha
 
 
 @needs_journald
+def test_what_was_looked_at_without_an_event_is_not_looked_at_again_after_a_restart(monitor: Monitor) -> None:
+    monitor.environment |= {"EVEREST_SECURITY_TICK": "1", "EVEREST_SECURITY_MARK": "0"}
+    monitor.journal.add(HARMLESS)
+    with monitor.following():
+        eventually(monitor.position.exists)
+    number, position = monitor.position.read_text().split()
+    assert number == "0"
+    assert position.startswith("s=")
+    assert monitor.goes_on_behind() == position
+    for other in (f"1 {position}", "0", "", f"0 {position[4:]}", "\xff"):
+        monitor.position.write_text(other)
+        assert monitor.goes_on_behind() == ""
+    with monitor.following():
+        monitor.journal.add(SIGNATURE)
+        monitor.see("update-signature-refused")
+    monitor.position.write_text(f"0 {position}\n")
+    assert monitor.goes_on_behind() == monitor.log.read_text().splitlines()[-1].split("\t")[6]
+
+
+@pytest.mark.parametrize("awk", installed_awks())
+def test_no_position_is_noted_that_would_hide_what_is_only_counted(monitor: Monitor, awk: str) -> None:
+    event = "{0}\tboot\tpacket-refused\t4\tat-{0}\twords"
+    said = [
+        event.format(1),
+        "at\tat-1",
+        event.format(2),
+        "at\tat-2",
+        "tick\t50",
+        "tick\t60",
+        "tick\t61",
+        "tick\t62",
+        "at\tat-3",
+        "tick\t63",
+        "tick\t3661",
+    ]
+    program = [*(("busybox", "awk") if awk == "busybox" else (awk,)), "-v", "first=0"]
+    program += ["-f", str(monitor.files / LIBRARY / "count-security-events.awk")]
+    done = subprocess.run(program, input="".join(f"{line}\n" for line in said), capture_output=True, text=True, check=True)
+    told = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [(line[0], line[2], line[3]) for line in told] == [
+        ("packet-refused", "1", "at-1"),
+        ("packet-refused", "1", "at-2"),
+        ("position", "-", "at-2"),
+        ("position", "-", "at-3"),
+    ]
+
+
+@needs_journald
 def test_it_follows_a_journal_that_has_no_entry_of_this_start_yet(monitor: Monitor) -> None:
     with monitor.following():
         eventually(monitor.readers)
@@ -206,7 +254,7 @@ def test_that_journalctl_has_ended_is_seen_at_once(monitor: Monitor) -> None:
         eventually(monitor.readers)
         (first,) = monitor.readers()
         os.kill(first, signal.SIGKILL)
-        eventually(lambda: set(monitor.readers()) - {first})
+        eventually(lambda: {*monitor.readers()} - {first})
         monitor.journal.add(SIGNATURE)
         monitor.see("update-signature-refused")
 

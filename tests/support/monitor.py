@@ -52,6 +52,7 @@ class Monitor:
         self.journal = Journal(self.directory / "input")
         self.said = self.directory / "said"
         self.log = self.directory / "log/security.log"
+        self.position = self.directory / "log/position"
         self.certificates = self.directory / "certificates"
         self.certificates.mkdir()
         self.environment = {
@@ -91,16 +92,22 @@ class Monitor:
                 finally:
                     process.kill()
 
-    def readers(self) -> list[int]:
-        """Return the processes of journalctl that follow its journal."""
-        marks = (b"journalctl", f"--directory={self.journal.directory}".encode(), b"--follow")
-        running = {int(path.name): path / "cmdline" for path in Path("/proc").glob("[0-9]*")}
-        found = []
-        for process, command in running.items():
+    def readers(self) -> dict[int, list[str]]:
+        """Return the processes of journalctl that follow its journal, with their arguments."""
+        found = {}
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                if set(marks) <= set(command.read_bytes().split(b"\0")):
-                    found.append(process)
+                arguments = path.read_text(errors="replace").split("\0")[:-1]
+                if {"journalctl", f"--directory={self.journal.directory}", "--follow"} <= set(arguments):
+                    found[int(path.parent.name)] = arguments
         return found
+
+    def goes_on_behind(self) -> str:
+        """Let it follow its journal, and return the position behind which it does; empty when that is the beginning of this start."""
+        with self.following():
+            eventually(self.readers)
+            ((*_, last),) = self.readers().values()
+        return last.removeprefix("--after-cursor=") if last.startswith("--after-cursor=") else ""
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.environment, **environment}
@@ -150,7 +157,7 @@ def occurrences(
         text=True,
         check=True,
     )
-    return [(fields[2], fields[5]) for fields in (line.split("\t") for line in done.stdout.splitlines())]
+    return [(fields[2], fields[5]) for fields in (line.split("\t") for line in done.stdout.splitlines()) if fields[0] != "at"]
 
 
 def _as_journalctl(entry: Value | Sequence[Value]) -> object:

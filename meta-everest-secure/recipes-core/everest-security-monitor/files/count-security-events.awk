@@ -1,17 +1,19 @@
 # Makes few words of many events (LOG-03); everest-security-monitor starts it.
 #
 # Input: what find-security-events.awk says, and `tick`, a tab and the time since the machine started. Output, with tabs between: event, severity, how
-# often, position in the journal, what was said.
+# often, position in the journal, what was said. The event `position` is none: once in a while it says up to where everything was looked at, so that not
+# all since the last event is looked at again after a restart; `first` is the time of the first one.
 #
 # An event is told when it happens. More of the same kind within a minute are counted, and the number is told when the minute is over, or before another
 # event is told; as long as they go on, that time doubles up to an hour. Nothing is lost but detail, and nobody can fill the log.
 #
-# All that was counted is told together, and the last line alone has a position, that of the last event so far: who goes on behind it after a stop or a
+# All that was counted is told together, and the last line alone has a position, that of what was looked at last: who goes on behind it after a stop or a
 # power cut has told everything before it, and tells nothing of it twice.
 BEGIN {
 	FIRST = 60
 	LONGEST = 3600
-	position = "-"
+	AGAIN = 3600
+	position = marked = "-"
 	FS = "\t"
 }
 
@@ -43,15 +45,15 @@ function is_over(event) {
 }
 
 # Ends the times that are over.
-function pass_time(	event, due) {
+function pass_time(	event, any) {
 	for (event in until)
 		if (is_over(event)) {
 			if (again[event])
-				due = 1
+				any = 1
 			else
 				delete until[event]
 		}
-	if (!due)
+	if (!any)
 		return
 	tell_counted()
 	say(position)
@@ -63,9 +65,34 @@ function pass_time(	event, due) {
 		}
 }
 
+function is_counted(	event) {
+	for (event in missed)
+		if (missed[event])
+			return 1
+	return 0
+}
+
+# Says once in a while up to where there is nothing more to tell.
+function mark() {
+	if (due == "")
+		due = now + first
+	if (now < due || position == marked || is_counted())
+		return
+	printf "position\t-\t-\t%s\t-\n", position
+	fflush()
+	marked = position
+	due = now + AGAIN
+}
+
 $1 == "tick" {
 	now = $2 + 0
 	pass_time()
+	mark()
+	next
+}
+
+$1 == "at" {
+	position = $2
 	next
 }
 

@@ -2,13 +2,14 @@
 #
 # Input: `rule` and the four fields of a row of the tables, then entries of `journalctl --all --output=json`, in which a value cannot look like a field, since
 # its quotes are escaped; one of root's that names a security event itself needs no rule. Output, with tabs between: time since the machine started in
-# seconds, start, event, severity, position in the journal, what was said.
+# seconds, start, event, severity, position in the journal, what was said; and about once a minute `at` and the position up to which everything was looked at.
 # A line is shorter than what a pipe takes at once, so that it stays in one piece beside those of others.
 #
 # It runs for every line that anybody writes: an awk makes an expression anew when it differs from that of the line before, so that there is one for all
 # rules of a unit, and fields are found without any.
 BEGIN {
 	JUMP = 10
+	MARK = 60
 	LONGEST = 300
 	SHORT = 512
 	PART = 4096
@@ -192,6 +193,12 @@ $1 == "rule" {
 	look()
 	if (waiting != "")
 		say(field("__CURSOR"))
+	if (boot != marked_in || uptime - marked >= MARK) {
+		marked_in = boot
+		marked = uptime
+		printf "at\t%s\n", field("__CURSOR")
+		fflush()
+	}
 }
 
 function look() {
