@@ -233,8 +233,8 @@ def test_no_position_is_noted_that_would_hide_what_is_only_counted(monitor: Moni
     assert [(line[0], line[2], line[3]) for line in told] == [
         ("packet-refused", "1", "at-1"),
         ("packet-refused", "1", "at-2"),
-        ("position", "-", "at-2"),
-        ("position", "-", "at-3"),
+        ("-", "-", "at-2"),
+        ("-", "-", "at-3"),
     ]
 
 

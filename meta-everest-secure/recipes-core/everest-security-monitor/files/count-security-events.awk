@@ -1,8 +1,8 @@
 # Makes few words of many events (LOG-03); everest-security-monitor starts it.
 #
 # Input: what find-security-events.awk says, and `tick`, a tab and the time since the machine started. Output, with tabs between: event, severity, how
-# often, position in the journal, what was said. The event `position` is none: once in a while it says up to where everything was looked at, so that not
-# all since the last event is looked at again after a restart; `first` is the time of the first one.
+# often, position in the journal, what was said. The event `-` is none: once in a while it says up to where everything was looked at, so that not all since
+# the last event is looked at again after a restart; `first` is the time until the first one.
 #
 # An event is told when it happens. More of the same kind within a minute are counted, and the number is told when the minute is over, or before another
 # event is told; as long as they go on, that time doubles up to an hour. Nothing is lost but detail, and nobody can fill the log.
@@ -78,7 +78,7 @@ function mark() {
 		due = now + first
 	if (now < due || position == marked || is_counted())
 		return
-	printf "position\t-\t-\t%s\t-\n", position
+	printf "-\t-\t-\t%s\t-\n", position
 	fflush()
 	marked = position
 	due = now + AGAIN
