@@ -4,6 +4,7 @@ from pathlib import Path
 
 from everest_secure.target.firmware import Firmware
 from everest_secure.target.machine import Accelerator, Machine, Network
+from support.processes import command_lines
 
 RESET = bytes.fromhex("b0fe e664 f4 ebfd")
 """mov al, 0xfe; out 0x64, al: the keyboard controller resets the machine."""
@@ -47,12 +48,5 @@ def machine(directory: Path, *, says: str = "", then: bytes = HALT, restarts: bo
 
 def running(directory: Path) -> list[str]:
     """Return the command lines of processes that name `directory`."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(directory) in line:
-            found.append(line)
-    return found
+    lines = (" ".join(arguments) for _, arguments in command_lines())
+    return [line for line in lines if str(directory) in line]

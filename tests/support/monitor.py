@@ -1,6 +1,5 @@
 """A watch for security events over a journal of its own, with the real journalctl, systemd-notify and everest-cert."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.journald import Journal, Live, beside_journald, live_journal
+from support.processes import command_lines
 from support.provisioning import CONFIGURATION
 from support.shells import shell
 from support.waiting import eventually
@@ -94,13 +94,8 @@ class Monitor:
 
     def readers(self) -> dict[int, list[str]]:
         """Return the processes of journalctl that follow its journal, with their arguments."""
-        found = {}
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                arguments = path.read_text(errors="replace").split("\0")[:-1]
-                if {"journalctl", f"--directory={self.journal.directory}", "--follow"} <= set(arguments):
-                    found[int(path.parent.name)] = arguments
-        return found
+        marks = {"journalctl", f"--directory={self.journal.directory}", "--follow"}
+        return {process: arguments for process, arguments in command_lines() if marks <= set(arguments)}
 
     def goes_on_behind(self) -> str:
         """Let it follow its journal, and return the position behind which it does; empty when that is the beginning of this start."""
