@@ -16,6 +16,7 @@ from everest_secure.bundle.device import load_device
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.judge import Judgement, judge
 from everest_secure.run import Argument, HostTools
+from support.clock import other_time
 from support.forgery import Parts, take_apart
 from support.raucs import LAYERS, LayersRauc
 from support.reference import require
@@ -31,7 +32,7 @@ class In2022(ArrangedTools):
     """The programs of this machine, for which it is 2022."""
 
     def called(self, argv: Sequence[Argument]) -> Sequence[Argument]:
-        return ["faketime", f"{NOW:%Y-%m-%d %H:%M:%S}", *argv]
+        return [*other_time(f"@{NOW:%Y-%m-%d %H:%M:%S}"), *argv]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The broker's configuration with the real mosquitto (NET-01)."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -49,7 +50,10 @@ def broker(configuration: str, socket_path: Path) -> Iterator[int]:
 
 def tcp_listeners(pid: int) -> list[str]:
     """Local addresses on which a process listens over TCP."""
-    held = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    held = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            held.add(str(descriptor.readlink()))
     rows = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]]
     return [row[1] for row in rows if row[3] == LISTEN and f"socket:[{row[9]}]" in held]
 

@@ -12,6 +12,7 @@ from everest_secure.image.artefact import open_artefact
 from everest_secure.result import CheckResult, Outcome
 from support.authority import Pair, issue, revocation_list
 from support.bundle import incompressible
+from support.clock import other_time
 from support.images import tool
 from support.mutation import Mutation, check_mutation, sentence
 from support.reference import require
@@ -98,7 +99,7 @@ def bundle(directory: Path, signer: Pair, *roots: RootFs, middle: Pair = MIDDLE,
     for name, text in {"cert": signer.pem, "key": signer.key_pem, "middle": middle.pem}.items():
         (directory / f"{name}.pem").write_text(text)
     files = [f"--{option}={directory}/{name}.pem" for option, name in (("cert", "cert"), ("key", "key"), ("intermediate", "middle"))]
-    clock = ("faketime", f"{days_ago} days ago") if days_ago else ()
+    clock = other_time(f"-{days_ago}d") if days_ago else ()
     tool(*clock, "rauc", "bundle", *files, content, directory / "a.raucb")
     return Bundle(open_artefact(directory / "a.raucb"), tuple(fs.root for fs in roots))
 
