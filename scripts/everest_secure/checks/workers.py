@@ -52,9 +52,7 @@ def results(units: Sequence[Unit[Value]], *, processes: int) -> Iterator[tuple[i
     done, as the kernel ends one for want of memory.
     """
     if min(processes, len(units)) < 2:
-        for position, unit in enumerate(units):
-            for value in unit.run():
-                yield position, value
+        yield from _units(units, range(len(units)))
         return
     yield from _forked(units, min(processes, len(units)))
 
