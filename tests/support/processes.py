@@ -1,6 +1,7 @@
 """The processes of this machine."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,3 +13,19 @@ def command_lines() -> Iterator[tuple[int, list[str]]]:
             arguments = (process / "cmdline").read_text(errors="replace").split("\0")[:-1]
             if arguments:
                 yield int(process.name), arguments
+
+
+def children() -> list[int]:
+    """Return the processes that this one has started and not waited for (proc(5), children)."""
+    found = []
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            found += [int(number) for number in Path(f"/proc/self/task/{thread}/children").read_text().split()]
+    return found
+
+
+def ignores(process: int, number: int) -> bool:
+    """Whether a process ignores a signal (proc_pid_status(5), SigIgn)."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    mask = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:"))
+    return bool(mask >> (number - 1) & 1)

@@ -1,8 +1,6 @@
 """One run of the checks, from paths to a report: opens the artefacts, loads the policy and takes the time."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,12 +12,13 @@ from everest_secure.checks.cache import ResultCache
 from everest_secure.checks.contents import digests_of
 from everest_secure.checks.core import registered
 from everest_secure.checks.declared import declared_checks
+from everest_secure.checks.hashing import digests_of_files, hashing
 from everest_secure.checks.memory import Memory
 from everest_secure.checks.progress import Progress, unseen
 from everest_secure.checks.run import run_all
 from everest_secure.checks.subjects import BUNDLE, find_subjects, is_checkable
 from everest_secure.checks.verify import verify
-from everest_secure.checks.workers import beside, cores
+from everest_secure.checks.workers import cores
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, find_artefact, open_artefact
 from everest_secure.image.deploy import files_of, is_deploy_folder
@@ -52,7 +51,7 @@ def check_artefacts(
     nothing to check.
     """
     given = [path for path in paths if _is_file(path)]
-    with _hashing(given if cache is None else [], jobs) as digests:
+    with hashing(given if cache is None else [], processes=jobs) as digests:
         catalogue = load_catalogue()
         policy = _trusting(_policy(profile, policy_file, catalogue), secure_boot_certificates)
         catalogue = catalogue.extended([entry.requirement for entry in policy.declared])
@@ -65,7 +64,7 @@ def check_artefacts(
         check = partial(verify, artefacts, policy=policy, catalogue=catalogue, checks=every, time=datetime.now(UTC))
         if cache is not None:
             return _remembering(cache, artefacts, check, run, {**_decided(policy), "opened": key is not None})
-        with _hashing([path for path, _ in opened if path not in given and _is_file(path)], jobs) as others:
+        with hashing([path for path, _ in opened if path not in given and _is_file(path)], processes=jobs) as others:
             report = check(run=run)
             return report.with_digests({**digests(), **others()})
 
@@ -77,28 +76,9 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-@contextmanager
-def _hashing(files: Sequence[Path], jobs: int | None) -> Iterator[Callable[[], Mapping[str, str]]]:
-    """Hash files in a process of their own, so that digests of gigabytes cost little time beside the rest; afterwards when there is to be one process."""
-    work = partial(_digests, files)
-    if not files or jobs == 1:
-        yield partial(_known, work)
-        return
-    with beside(work) as wait:
-        yield partial(_known, wait)
-
-
-def _known(digests: Callable[[], Mapping[str, str] | str]) -> Mapping[str, str]:
-    """Return digests; raises ArtefactError with what is said in their place."""
-    found = digests()
-    if isinstance(found, str):
-        raise ArtefactError(found)
-    return found
-
-
 def _decided(policy: Policy) -> Mapping[str, Any]:
     """Return all of a policy that results depend on, with what is in the files that it names."""
-    certificates = [_digests([file]) for file in policy.parameters.secure_boot_certificates]
+    certificates = [digests_of_files([file]) for file in policy.parameters.secure_boot_certificates]
     return {"parameters": plain(policy.parameters), "declared": [repr(entry) for entry in policy.declared], "certificates": certificates}
 
 
@@ -143,15 +123,3 @@ def _trusting(policy: Policy, certificates: Sequence[Path]) -> Policy:
     for file in certificates:
         certificates_in(file)
     return replace(policy, parameters=replace(policy.parameters, secure_boot_certificates=tuple(certificates)))
-
-
-def _digests(files: Sequence[Path]) -> Mapping[str, str] | str:
-    """Return the SHA-256 of each file, in hex by its name; in their place what to say when one cannot be read."""
-    found = {}
-    for path in files:
-        try:
-            with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            return f"{path} cannot be read: {error.strerror}; check its name and permissions"
-    return found

@@ -8,13 +8,13 @@ import os
 import signal
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from fcntl import F_SETPIPE_SZ, fcntl
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from everest_secure.errors import UserError
 
@@ -55,29 +55,6 @@ def results(units: Sequence[Unit[Value]], *, processes: int) -> Iterator[tuple[i
         yield from _units(units, range(len(units)))
         return
     yield from _forked(units, min(processes, len(units)))
-
-
-@contextmanager
-def beside(work: Callable[[], Value]) -> Iterator[Callable[[], Value]]:
-    """Begin some work in a process of its own, and yield a function that waits for what comes of it; the process does not outlive the block.
-
-    That function raises UserError when the process ends before its work is done.
-    """
-    process, ours = _start(lambda: [work()])
-
-    def wait() -> Value:
-        try:
-            value = ours.recv()
-        except EOFError:
-            raise UserError(ENDED) from None
-        return cast("Value", value)
-
-    try:
-        yield wait
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
 
 
 def _forked(units: Sequence[Unit[Value]], processes: int) -> Iterator[tuple[int, Value]]:

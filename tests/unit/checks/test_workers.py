@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.checks.workers import PIPE, Unit, beside, cores, results
+from everest_secure.checks.workers import PIPE, Unit, cores, results
 from everest_secure.errors import UserError
 
 
@@ -90,19 +90,6 @@ def test_a_process_that_says_much_need_not_wait_for_this_one_nor_this_one_for_it
     os.close(done)
     os.close(told)
     assert [len(found[0]), found[1]] == [PIPE // 2, b"1"]
-
-
-def test_work_beside_is_done_in_a_process_that_ends_with_the_block() -> None:
-    with beside(os.getpid) as other:
-        process = other()
-    assert process != os.getpid()
-    with pytest.raises(ProcessLookupError):
-        os.kill(process, 0)
-
-
-def test_a_process_beside_that_ends_early_is_an_error() -> None:
-    with beside(lambda: list(ended())) as other, pytest.raises(UserError, match="ended before its work was done"):
-        other()
 
 
 def test_there_is_always_a_process_to_use() -> None:
