@@ -1,7 +1,6 @@
 """The processes of this machine."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +17,9 @@ def command_lines() -> Iterator[tuple[int, list[str]]]:
 def children() -> list[int]:
     """Return the processes that this one has started and not waited for (proc(5), children)."""
     found = []
-    for thread in os.listdir("/proc/self/task"):
+    for thread in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-            found += [int(number) for number in Path(f"/proc/self/task/{thread}/children").read_text().split()]
+            found += [int(number) for number in (thread / "children").read_text().split()]
     return found
 
 
