@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from everest_secure.bundle.device import Device
 from everest_secure.bundle.imagetype import TYPES, WITHOUT_FILE, is_told_by_name
 from everest_secure.bundle.verdict import Reason, Why
 from everest_secure.bundle.version import precedence
 from everest_secure.image.manifest import Manifest
 from everest_secure.keyfile import words
 from everest_secure.text import printable
+
+if TYPE_CHECKING:
+    from everest_secure.bundle.device import Device
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SIZE = re.compile(r"\d{1,18}", re.ASCII)
@@ -127,14 +130,14 @@ def _type(name: str, keys: Mapping[str, str]) -> Iterator[Reason]:
         yield Reason(Why.MANIFEST, f"the image '{shown}' has a file and the type '{WITHOUT_FILE}', which has none", _AGAIN)
 
 
-def policy_reasons(manifest: Manifest, device: Device) -> Iterator[Reason]:
+def policy_reasons(manifest: Manifest, device: "Device") -> Iterator[Reason]:
     """Yield what speaks against a bundle for this device although it is sound: another product, a downgrade, a component that is left out."""
     update = manifest.sections.get("update", {})
     classes = {re.split(r"[./]", name, maxsplit=1)[0] for name in manifest.images}
     yield from judge(update.get("compatible", ""), update.get("version", ""), classes, device)
 
 
-def judge(compatible: str, version: str, classes: set[str], device: Device) -> Iterator[Reason]:
+def judge(compatible: str, version: str, classes: set[str], device: "Device") -> Iterator[Reason]:
     """Yield the same for a compatible, a version and the slot classes that have an image, whoever read them."""
     if device.compatible and compatible != device.compatible:
         what = f"the bundle is for '{printable(compatible)}' and the device is '{device.compatible}'"

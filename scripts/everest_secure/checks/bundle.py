@@ -92,9 +92,12 @@ def _judge_chains(
 
 @check("RAUC-03", on=Scope.BUNDLE)
 def manifest_fits_the_device(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """Compatible is the device's, and there is a version."""
+    """Compatible is the device's, there is a version, and RAUC refuses nothing in it."""
+    from everest_secure.bundle.rules import manifest_reasons
+
     facts, place = facts_of(bundle), Location(bundle.artefact.name)
-    update = manifest_of(bundle).sections.get("update", {})
+    manifest = manifest_of(bundle)
+    update = manifest.sections.get("update", {})
     compatible, version = update.get("compatible", ""), update.get("version", "")
     for root in devices(bundle):
         wanted = configuration(root).compatible
@@ -103,4 +106,6 @@ def manifest_fits_the_device(bundle: Bundle, policy: Parameters, note: Notes) ->
             note.finding(what, at=place, remedy="Build the bundle for this machine.")
     if not version:
         note.finding("the manifest has no version", at=place, remedy="Set RAUC_BUNDLE_VERSION to a semantic version.")
+    for reason in manifest_reasons(manifest):
+        note.finding(reason.what, at=place, remedy=f"{reason.remedy[0].upper()}{reason.remedy[1:]}.")
     note.saw(f"manifest: compatible={compatible} version={version} format={facts.format}")

@@ -11,7 +11,8 @@ from everest_secure import checks
 from everest_secure.checks.core import Bundle, Outcome, Root, registered, run_check
 from everest_secure.image.artefact import open_artefact
 from everest_secure.image.enveloped import load_decryption_key
-from everest_secure.image.raucb import with_key
+from everest_secure.image.manifest import parse_manifest
+from everest_secure.image.raucb import RaucBundle, with_key
 from everest_secure.parse.cms import verify_signed_data
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult
@@ -78,11 +79,14 @@ def device(anchor: Pair) -> Root:
 
 
 def judge(bundle: Path, *roots: Root, bits: int = 2048, key: Path | None = None) -> dict[str, CheckResult]:
-    checks.load()
     artefact = open_artefact(bundle)
-    subject = Bundle(with_key(artefact, load_decryption_key(key)) if key else artefact, roots)
+    return outcomes(Bundle(with_key(artefact, load_decryption_key(key)) if key else artefact, roots), bits)
+
+
+def outcomes(bundle: Bundle, bits: int = 2048) -> dict[str, CheckResult]:
+    checks.load()
     return {
-        entry.function.__name__: run_check(entry, subject, "b", policy(bits)) for entry in registered() if entry.requirement == "RAUC-03"
+        entry.function.__name__: run_check(entry, bundle, "b", policy(bits)) for entry in registered() if entry.requirement == "RAUC-03"
     }
 
 
@@ -219,6 +223,25 @@ def test_a_bundle_for_another_machine_is_found(pki: Pki, tmp_path: Path) -> None
 def test_a_bundle_without_a_version_is_found(pki: Pki, tmp_path: Path) -> None:
     result = judge(make(tmp_path, pki.signer, pki.intermediate, version=""), device(pki.root))["manifest_fits_the_device"]
     assert [finding.what for finding in result.findings] == ["the manifest has no version"]
+
+
+@pytest.mark.parametrize(
+    ("altered", "said"),
+    [
+        (("filename=rootfs.img", "filename=rootfs.bin"), "by which RAUC does not know how to write it"),
+        (("[update]", "[surprise]\nkey=value\n\n[update]"), "the section 'surprise', which RAUC does not know"),
+        (("version=1.2.3", "version=1.2.3\nmin-rauc-version=99.0"), "wants RAUC '99.0'"),
+    ],
+)
+def test_a_manifest_that_rauc_refuses_is_found(altered: tuple[str, str], said: str, pki: Pki, tmp_path: Path) -> None:
+    """What rauc itself would not put into a bundle takes the manifest's place."""
+    artefact = open_artefact(make(tmp_path, pki.signer, pki.intermediate))
+    assert isinstance(artefact.facts, RaucBundle)
+    assert artefact.facts.manifest is not None
+    manifest = parse_manifest(artefact.facts.manifest.text.replace(*altered).encode(), "b")
+    bundle = Bundle(replace(artefact, facts=replace(artefact.facts, manifest=manifest)), (device(pki.root),))
+    result = outcomes(bundle)["manifest_fits_the_device"]
+    assert [said in finding.what for finding in result.findings] == [True]
 
 
 def test_without_another_image_the_keyring_inside_the_bundle_counts_and_that_is_said(pki: Pki, tmp_path: Path) -> None:
