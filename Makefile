@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # Debian packages by what needs them. The tools that make images come in a root of their own (reference/toolsroot.py).
 DEMO_PACKAGES := bubblewrap debian-archive-keyring mmdebstrap openssl uidmap
 LINT_PACKAGES := shellcheck
-BOOT_PACKAGES := bubblewrap e2fsprogs iproute2 mosquitto-clients ovmf qemu-system-x86 qemu-utils rauc squashfs-tools swtpm systemd-container
+BOOT_PACKAGES := bubblewrap cryptsetup-bin dbus e2fsprogs fdisk iproute2 mosquitto-clients openssl ovmf qemu-system-x86 qemu-utils rauc squashfs-tools swtpm systemd-container
 SIGNING_PACKAGES := libengine-pkcs11-openssl rauc softhsm2 squashfs-tools
 TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PACKAGES) binutils bmap-tools busybox-static bzip2 casync chromium cpio cryptsetup-bin dbus device-tree-compiler dosfstools e2fsprogs efibootmgr erofs-utils \
 	fakeroot faketime fdisk gawk jq kmod libarchive-tools libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 locales lz4 lzop mandoc mosquitto mosquitto-clients mtd-utils mtools nftables osslsigncode p7zip-full qemu-system-arm rpm sbsigntool systemd systemd-journal-remote \
@@ -87,7 +87,7 @@ IMAGES := build/demo
 KEYS := build/keys/development
 boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after make demo), or IMAGES=build/yocto/images KEYS=DIR (docs/target.md)
 	@scripts/setup.sh packages $(BOOT_PACKAGES) $(HAWKBIT_PACKAGES)
-	@code=0; EVEREST_SECURE_IMAGES=$(IMAGES) EVEREST_SECURE_KEYS=$(KEYS) $(BIN)/pytest -m boot tests/boot || code=$$?; \
+	@code=0; EVEREST_SECURE_INSTALLED=1 EVEREST_SECURE_IMAGES=$(IMAGES) EVEREST_SECURE_KEYS=$(KEYS) $(BIN)/pytest -m boot tests/boot || code=$$?; \
 	$(BIN)/everest-secure report merge $(IMAGES)/report.json $(IMAGES)/proofs.json --quiet --html $(IMAGES)/proven.html --json $(IMAGES)/proven.json || code=$$?; \
 	exit $$code
 
@@ -95,7 +95,7 @@ boot: $(READY) ## Boot the demonstration's image in QEMU and look at it (after m
 CUTS := 200
 boot-soak: $(READY) ## Cut the power CUTS=200 times while the demonstration's image is updated in QEMU (after make demo): hours
 	@scripts/setup.sh packages $(BOOT_PACKAGES)
-	EVEREST_SECURE_PROOFS=build/demo/soak.json EVEREST_SECURE_POWER_CUTS=$(CUTS) EVEREST_SECURE_POWER_CUTS_KILLED=$(CUTS) \
+	EVEREST_SECURE_INSTALLED=1 EVEREST_SECURE_PROOFS=build/demo/soak.json EVEREST_SECURE_POWER_CUTS=$(CUTS) EVEREST_SECURE_POWER_CUTS_KILLED=$(CUTS) \
 		$(BIN)/pytest -m boot tests/boot/test_power_cuts.py
 
 .PHONY: fuzz
