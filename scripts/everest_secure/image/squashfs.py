@@ -26,8 +26,8 @@ _SUPERBLOCK = struct.Struct("<4s4I6H8Q")
 _RUN = struct.Struct("<II4x")
 _ENTRY = struct.Struct("<H4xH")
 _UNCOMPRESSED = 1 << 24
-_CACHED_BLOCKS = 4 * 1024 * 1024
-"""Bytes of decompressed blocks kept by each process: who reads files in the order of the image decompresses two blocks in a hundred again, and with 16 MiB still one."""
+_CACHED_BYTES, _CACHED_BLOCKS = 1024 * 1024, 4
+"""Bytes of decompressed blocks kept by each process, and how many there are at least: who reads files in the order of the image needs few of them again."""
 _CACHED_MAPS = 4096
 """Positions of blocks kept of the files that were read last."""
 
@@ -99,7 +99,7 @@ class SquashfsTree(Tree):
         self._blob = blob
         self._super = superblock
         self._meta = MetaReader(blob, squashfs_codec(superblock.compression, blob.name))
-        self._blocks: Cache[tuple[int, int], bytes] = Cache(_CACHED_BLOCKS // superblock.block_size)
+        self._blocks: Cache[tuple[int, int], bytes] = Cache(max(_CACHED_BLOCKS, _CACHED_BYTES // superblock.block_size))
         self._maps: Cache[object, tuple[File, _Map]] = Cache(_CACHED_MAPS, weigh=lambda found: len(found[1].words) + 1)
 
     def _corrupt(self, what: str) -> ArtefactError:

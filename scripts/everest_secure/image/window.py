@@ -4,7 +4,7 @@ from everest_secure.image.blob import Blob
 from everest_secure.image.cache import Cache
 
 _PIECE = 16 * 1024
-_PIECES = 256
+_PIECES = 64
 
 
 class Window:
