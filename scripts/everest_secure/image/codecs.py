@@ -102,4 +102,6 @@ def _zstd() -> Codec:
 
 
 _CODECS: dict[int, Codec] = {1: _gzip, 2: _lzma, 3: _lzo, 4: _xz, 5: _lz4}
+OF_LIBLZMA = frozenset({2, 4})
+"""Compression ids of SquashFS whose blocks cost most to decompress."""
 """By the number in the superblock."""

@@ -14,7 +14,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact, opens
 from everest_secure.image.blob import Blob
 from everest_secure.image.cache import Cache
-from everest_secure.image.codecs import squashfs_codec
+from everest_secure.image.codecs import OF_LIBLZMA, squashfs_codec
 from everest_secure.image.modes import PERMISSIONS, node_type
 from everest_secure.image.names import entry_name
 from everest_secure.image.squashfs_inode import NONE, File, Inodes
@@ -26,8 +26,10 @@ _SUPERBLOCK = struct.Struct("<4s4I6H8Q")
 _RUN = struct.Struct("<II4x")
 _ENTRY = struct.Struct("<H4xH")
 _UNCOMPRESSED = 1 << 24
-_CACHED_BYTES, _CACHED_BLOCKS = 1024 * 1024, 4
-"""Bytes of decompressed blocks kept by each process, and how many there are at least: who reads files in the order of the image needs few of them again."""
+_CACHED_BYTES, _CACHED_BYTES_OF_LIBLZMA, _CACHED_BLOCKS = 1024 * 1024, 4 * 1024 * 1024, 4
+"""Bytes of decompressed blocks kept by each process, and how many blocks there are at least. Who reads files in the order of the
+image decompresses one block in a hundred again where 4 MiB are kept, and fifteen with 1 MiB, which costs with xz alone.
+"""
 _CACHED_MAPS = 4096
 """Positions of blocks kept of the files that were read last."""
 
@@ -99,7 +101,8 @@ class SquashfsTree(Tree):
         self._blob = blob
         self._super = superblock
         self._meta = MetaReader(blob, squashfs_codec(superblock.compression, blob.name))
-        self._blocks: Cache[tuple[int, int], bytes] = Cache(max(_CACHED_BLOCKS, _CACHED_BYTES // superblock.block_size))
+        kept = _CACHED_BYTES_OF_LIBLZMA if superblock.compression in OF_LIBLZMA else _CACHED_BYTES
+        self._blocks: Cache[tuple[int, int], bytes] = Cache(max(_CACHED_BLOCKS, kept // superblock.block_size))
         self._maps: Cache[object, tuple[File, _Map]] = Cache(_CACHED_MAPS, weigh=lambda found: len(found[1].words) + 1)
 
     def _corrupt(self, what: str) -> ArtefactError:
