@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from socket import create_server, socket
 from typing import Any
 
@@ -58,8 +58,11 @@ class HawkbitServer:
         return [self.failures.get() for _ in range(self.failures.qsize())]
 
     def failure(self) -> str:
-        """Wait for a connection that comes to nothing, and return why."""
-        return self.failures.get(timeout=PATIENCE)
+        """Wait for a connection that comes to nothing, and return why; the test fails when none does."""
+        try:
+            return self.failures.get(timeout=PATIENCE)
+        except Empty:
+            raise AssertionError(f"no connection came to nothing; requests: {self.taken()}") from None
 
     @contextmanager
     def answering(self, context: ssl.SSLContext, answers: Mapping[str, Any]) -> Iterator[None]:
