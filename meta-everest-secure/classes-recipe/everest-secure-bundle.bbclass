@@ -34,10 +34,10 @@ RAUC_BUNDLE_VERSION = "${EVEREST_IMAGE_VERSION}"
 # RAUC-01, RAUC-08
 RAUC_BUNDLE_FORMAT = "${@bb.utils.contains('EVEREST_CRYPT_BUNDLE', '1', 'crypt', 'verity', d)}"
 
-# Slots are written as they are: squashfs with its verity tree, and the boot chain signed for it.
+# Slots are written as they are: the root with its verity tree, and the boot chain signed for it.
 RAUC_BUNDLE_SLOTS = "rootfs ${EVEREST_BUNDLE_BOOT_SLOT} ${@'mcu' if d.getVar('EVEREST_MCU_IMAGE') else ''}"
 RAUC_SLOT_rootfs = "${EVEREST_BUNDLE_IMAGE}"
-RAUC_SLOT_rootfs[fstype] = "squashfs-zst.verity"
+RAUC_SLOT_rootfs[fstype] = "${EVEREST_ROOT_FSTYPE}.verity"
 RAUC_SLOT_rootfs[rename] = "rootfs.img"
 RAUC_SLOT_efi = "${EVEREST_BUNDLE_IMAGE}"
 RAUC_SLOT_efi[fstype] = "efi"
@@ -64,7 +64,7 @@ RAUC_META_everest-secure[version] = "${RAUC_BUNDLE_VERSION}"
 RAUC_META_everest-secure[image] = "${EVEREST_BUNDLE_IMAGE}"
 RAUC_META_everest-secure[everest] = "${EVEREST_VERSION}"
 RAUC_META_everest-secure[policy] = "${DISTRO_VERSION}"
-do_configure[vardeps] += "RAUC_BUNDLE_VERSION RAUC_BUNDLE_COMPATIBLE RAUC_BUNDLE_FORMAT EVEREST_BUNDLE_IMAGE EVEREST_VERSION DISTRO_VERSION"
+do_configure[vardeps] += "RAUC_BUNDLE_VERSION RAUC_BUNDLE_COMPATIBLE RAUC_BUNDLE_FORMAT EVEREST_BUNDLE_IMAGE EVEREST_VERSION DISTRO_VERSION EVEREST_ADAPTIVE_UPDATES"
 do_configure[prefuncs] += "everest_secure_bundle_hook everest_secure_bundle_origin"
 do_configure[file-checksums] += "${EVEREST_BUNDLE_HOOK}:True"
 
@@ -92,6 +92,10 @@ BUNDLE_BASENAME = "${PN}${@'-to-be-signed-again' if d.getVar('EVEREST_BUNDLE_RES
 do_bundle[postfuncs] += "${@'everest_secure_bundle_encrypt' if d.getVar('RAUC_BUNDLE_FORMAT') == 'crypt' and d.getVar('EVEREST_BUNDLE_RECIPIENTS') else ''}"
 
 python () {
+    # RAUC-06: what a slot holds already is not written again
+    if d.getVar("EVEREST_ADAPTIVE_UPDATES") == "1":
+        for slot in ("rootfs", d.getVar("EVEREST_BUNDLE_BOOT_SLOT")):
+            d.setVarFlag("RAUC_SLOT_%s" % slot, "adaptive", "block-hash-index")
     if d.getVar("RAUC_BUNDLE_FORMAT") not in ("verity", "crypt"):
         raise bb.parse.SkipRecipe("RAUC-01: RAUC_BUNDLE_FORMAT is '%s', whose payload is not under the signature block by block; leave it to "
                                   "everest-secure-bundle.bbclass" % d.getVar("RAUC_BUNDLE_FORMAT"))

@@ -97,7 +97,7 @@ do_fit[depends] += "\
     virtual/kernel:do_deploy \
 "
 do_fit[file-checksums] += "${@everest_secure_fit_key_checksums(d)}"
-addtask fit after do_rootfs do_image_squashfs_zst before do_image_fit
+addtask fit after do_rootfs do_image_squashfs_zst do_image_erofs_lz4hc before do_image_fit
 
 # The directory is written without pseudo and read with it.
 PSEUDO_IGNORE_PATHS .= ",${FIT_DIR}"

@@ -16,6 +16,7 @@ EVEREST_INITRAMFS_MODULES ??= "\
     kernel-module-dm-mod \
     kernel-module-dm-verity \
     kernel-module-efivarfs \
+    kernel-module-erofs \
     kernel-module-ext4 \
     kernel-module-i6300esb \
     kernel-module-itco-wdt \

@@ -72,7 +72,7 @@ do_uki[depends] += "\
     ${@'osslsigncode-native:do_populate_sysroot' if bb.utils.to_boolean(d.getVar('EVEREST_SECURE_BOOT')) else ''} \
 "
 do_uki[file-checksums] += "${@everest_secure_key_checksums(d)}"
-addtask uki after do_rootfs do_image_squashfs_zst before do_image_efi
+addtask uki after do_rootfs do_image_squashfs_zst do_image_erofs_lz4hc before do_image_efi
 
 # The directory is written without pseudo and read with it.
 PSEUDO_IGNORE_PATHS .= ",${UKI_DIR}"

@@ -3,15 +3,17 @@
 # Purpose: a root of which every block is checked when it is read (FS-02), in the form of a whole slot, and the kernel command line that names
 # its root hash (FS-01, BOOT-03). Whoever signs that line, a UKI or a FIT, takes it from everest_secure_command_line().
 #
-# Usage: everest-secure-image inherits this class; IMAGE_FSTYPES then may have "squashfs-zst.verity".
+# Usage: everest-secure-image inherits this class; IMAGE_FSTYPES then may have "squashfs-zst.verity" and "erofs-lz4hc.verity".
 #
 # Two builds of the same root give the same file: salt and UUID are the SHA-256 of the data, cut to length. The salt need not be secret or random; it
 # keeps hash trees of different images apart. Beside the image lies ${IMAGE_LINK_NAME}.verity.json with its root hash and hash offset.
 
-EVEREST_SLOT_FSTYPE = "squashfs-zst.verity"
+EVEREST_SLOT_FSTYPE = "${EVEREST_ROOT_FSTYPE}.verity"
 EVEREST_SLOT_FSTYPE[doc] = "Image type of a root slot, as the bundle carries it."
 EVEREST_IMAGE_LEFT_OUT ??= "var/* boot/* usr/lib/modules/*/vmlinuz"
-EVEREST_IMAGE_LEFT_OUT[doc] = "Paths of the root that its squashfs leaves out: /var, where the data partition is mounted, and kernels, which are in the UKI or FIT."
+EVEREST_IMAGE_LEFT_OUT[doc] = "Paths of the root that its image leaves out: /var, where the data partition is mounted, and kernels, which are in the UKI or FIT."
+EVEREST_IMAGE_LEFT_OUT_EXPRESSION = "${@everest_secure_expression(d.getVar('EVEREST_IMAGE_LEFT_OUT'))}"
+EVEREST_IMAGE_LEFT_OUT_EXPRESSION[doc] = "EVEREST_IMAGE_LEFT_OUT as the one regular expression that mkfs.erofs takes."
 EVEREST_SQUASHFS_LEVEL ??= "15"
 EVEREST_SQUASHFS_LEVEL[doc] = "How hard zstd compresses the squashfs, a number from 1 to 22."
 
@@ -21,6 +23,14 @@ CONVERSION_DEPENDS_verity = "cryptsetup-native"
 
 # OE-Core sets SOURCE_DATE_EPOCH for mksquashfs, so that the time of a build is not in the image.
 EXTRA_IMAGECMD:squashfs-zst = "-no-progress -Xcompression-level ${EVEREST_SQUASHFS_LEVEL} -wildcards -e ${EVEREST_IMAGE_LEFT_OUT}"
+# One time for all files, and one UUID for all images: an inode is the same, and in the same place, as long as its file is.
+EXTRA_IMAGECMD:erofs-lz4hc = "--quiet -T${REPRODUCIBLE_TIMESTAMP_ROOTFS} -U${EVEREST_EROFS_UUID} --exclude-regex='${EVEREST_IMAGE_LEFT_OUT_EXPRESSION}'"
+EVEREST_EROFS_UUID = "5a5b7e0b-3b5d-5d63-9b50-6f1d1d0b8a53"
+EVEREST_EROFS_UUID[doc] = "UUID of every root in EROFS; nothing looks for one."
+
+def everest_secure_expression(patterns):
+    """Return shell patterns of paths, whose * stops at a slash, as one regular expression."""
+    return "^(%s)$" % "|".join(pattern.replace(".", "[.]").replace("*", "[^/]*") for pattern in patterns.split())
 
 # FS-02
 everest_secure_verity() {

@@ -37,13 +37,19 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     return parts(tmp_path_factory.mktemp("parts"))
 
 
+@pytest.fixture(scope="module", params=["0", "1"], ids=["squashfs", "erofs"])
+def adaptive(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What a product sets for either kind of root."""
+    return {"EVEREST_ADAPTIVE_UPDATES": request.param}
+
+
 @pytest.fixture(scope="module")
-def made(layer: Bench, image: Parts, tmp_path_factory: pytest.TempPathFactory) -> Made:
+def made(layer: Bench, image: Parts, adaptive: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Made:
     """The image as it comes, in a place where no other build goes."""
-    fresh = make(layer, image)
+    fresh = make(layer, image, **adaptive)
     kept = tmp_path_factory.mktemp("made")
     shutil.copytree(fresh.images, kept / "images", symlinks=True)
-    return Made(kept / "images", {slot: Path(shutil.copy(uki, kept)) for slot, uki in fresh.ukis.items()})
+    return Made(kept / "images", {slot: Path(shutil.copy(uki, kept)) for slot, uki in fresh.ukis.items()}, fresh.root_type)
 
 
 def verify(image: Path, root: Made) -> None:
@@ -77,8 +83,10 @@ def test_one_changed_byte_of_data_or_hash_tree_is_seen(made: Made, tmp_path: Pat
         verify(copy, made)
 
 
-def test_the_same_parts_give_the_same_slot_and_the_same_efi_partition(layer: Bench, image: Parts, made: Made) -> None:
-    again = make(layer, image)
+def test_the_same_parts_give_the_same_slot_and_the_same_efi_partition(
+    layer: Bench, image: Parts, adaptive: dict[str, str], made: Made
+) -> None:
+    again = make(layer, image, **adaptive)
     assert again.slot.read_bytes() == made.slot.read_bytes()
     assert again.efi.read_bytes() == made.efi.read_bytes()
 
@@ -107,7 +115,7 @@ def test_a_slot_boots_its_own_partition_read_only_by_the_signed_hash(made: Made,
     found = line(made, slot)
     assert found.root_read_only
     assert found.values("root") == ("/dev/mapper/root",)
-    assert found.values("rootfstype") == ("squashfs",)
+    assert found.values("rootfstype") == (made.root_type.partition("-")[0],)
     assert found.values("roothash") == (made.root["root_hash"],)
     assert found.values("systemd.verity_root_data") == found.values("systemd.verity_root_hash") == (f"PARTLABEL=rootfs-{slot}",)
     assert found.values("systemd.verity_root_options") == (f"hash-offset={made.root['hash_offset']},panic-on-corruption",)
@@ -134,8 +142,8 @@ def test_the_command_lines_differ_in_nothing_but_the_slot(made: Made) -> None:
 
 
 @pytest.mark.parametrize("slot", SLOTS)
-def test_the_reference_image_boots_by_the_same_line(layer: Bench, made: Made, slot: str) -> None:
-    recipe = image_recipe(IMAGE, layer=LAYER, work=layer.work, settings=layer.settings)
+def test_the_reference_image_boots_by_the_same_line(layer: Bench, adaptive: dict[str, str], made: Made, slot: str) -> None:
+    recipe = image_recipe(IMAGE, layer=LAYER, work=layer.work, settings={**layer.settings, **adaptive})
     root = VerityImage(made.slot, made.root["root_hash"], int(made.root["hash_offset"]))
     assert command_line(recipe.command_line, slot, root) == uki(made.ukis[slot]).cmdline
     assert recipe.fallback == "/EFI/BOOT/BOOTX64.EFI"

@@ -32,6 +32,19 @@ def test_the_bundle_is_a_verity_bundle_with_both_slots_of_the_image(layer: Bench
     assert (made.update["compatible"], made.update["version"]) == ("charger-x", "1.2.3")
 
 
+def test_an_adaptive_bundle_writes_the_root_and_the_boot_chain_where_they_differ(layer: Bench) -> None:
+    settings = {"EVEREST_ADAPTIVE_UPDATES": "1", "EVEREST_MCU_IMAGE": "mcu-firmware.bin", "EVEREST_MCU_IMAGE_RECIPE": "mcu-firmware"}
+    made = {slot.name: slot for slot in bundle(layer, **settings).slots}
+    assert made["rootfs"].fstype == "erofs-lz4hc.verity"
+    assert {name: slot.adaptive for name, slot in made.items()} == {
+        "rootfs": ("block-hash-index",),
+        "efi": ("block-hash-index",),
+        "mcu": (),
+    }
+    assert [slot.adaptive for slot in bundle(layer, EVEREST_BOOT_CHAIN="fit", **settings).slots][1] == ("block-hash-index",)
+    assert all(slot.adaptive == () for slot in bundle(layer).slots)
+
+
 def test_a_board_with_u_boot_gets_its_fit(layer: Bench) -> None:
     assert [(slot.name, slot.fstype) for slot in bundle(layer, EVEREST_BOOT_CHAIN="fit").slots][1] == ("fit", "fit")
 

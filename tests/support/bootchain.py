@@ -26,19 +26,27 @@ IMGDEPLOYDIR = "${WORKDIR}/deploy"
 IMAGE_NAME = "charger-1"
 IMAGE_LINK_NAME = "charger"
 KERNEL_IMAGETYPE = "bzImage"
-type = "squashfs-zst"
+type = "${EVEREST_ROOT_FSTYPE}"
 
 do_rootfs() {
     :
 }
+do_rootfs[cleandirs] = "${IMGDEPLOYDIR}"
 
 do_image_squashfs_zst() {
+    [ ${EVEREST_ROOT_FSTYPE} = squashfs-zst ] || exit 0
     cd ${IMGDEPLOYDIR}
     export SOURCE_DATE_EPOCH=${REPRODUCIBLE_TIMESTAMP_ROOTFS}
     mksquashfs ${IMAGE_ROOTFS} ${IMAGE_NAME}.squashfs-zst -noappend -quiet -comp zstd ${EXTRA_IMAGECMD:squashfs-zst}
     ${CONVERSION_CMD:verity}
 }
-do_image_squashfs_zst[cleandirs] = "${IMGDEPLOYDIR}"
+
+do_image_erofs_lz4hc() {
+    [ ${EVEREST_ROOT_FSTYPE} = erofs-lz4hc ] || exit 0
+    cd ${IMGDEPLOYDIR}
+    mkfs.erofs -zlz4hc ${EXTRA_IMAGECMD:erofs-lz4hc} ${IMAGE_NAME}.erofs-lz4hc ${IMAGE_ROOTFS}
+    ${CONVERSION_CMD:verity}
+}
 
 do_image_efi() {
     ${IMAGE_CMD:efi}
@@ -46,6 +54,7 @@ do_image_efi() {
 
 addtask rootfs
 addtask image_squashfs_zst after do_rootfs
+addtask image_erofs_lz4hc after do_rootfs
 addtask image_efi after do_uki before do_install
 """
 
@@ -81,11 +90,13 @@ class Made:
 
     images: Path
     ukis: Mapping[str, Path]
+    root_type: str = "squashfs-zst"
+    """Image type of the root."""
 
     @property
     def slot(self) -> Path:
         """The root with its hash tree."""
-        return self.images / "charger-1.squashfs-zst.verity"
+        return self.images / f"charger-1.{self.root_type}.verity"
 
     @property
     def efi(self) -> Path:
@@ -110,7 +121,7 @@ def ukify() -> Path:
 
 def parts(place: Path) -> Parts:
     """Make a small root, a kernel, an initramfs, a key and a layer with the image's recipe; skips the test where a tool is missing."""
-    require("mksquashfs", "veritysetup", "mkfs.vfat", "mcopy", "osslsigncode", "sbverify", "openssl")
+    require("mksquashfs", "mkfs.erofs", "veritysetup", "mkfs.vfat", "mcopy", "osslsigncode", "sbverify", "openssl")
     if not STUB.is_file():
         pytest.skip("systemd-boot-efi is not installed")
     made = Parts(place / "rootfs", place / "deploy", place / "db.key", place / "db.crt", place / "layer")
@@ -137,7 +148,7 @@ def parts(place: Path) -> Parts:
 
 def make(layer: Bench, image: Parts, **settings: str) -> Made:
     """Run the image's tasks; raises RecipeError."""
-    wanted = ("IMGDEPLOYDIR", "UKI_DIR")
+    wanted = ("IMGDEPLOYDIR", "UKI_DIR", "EVEREST_ROOT_FSTYPE")
     built = layer.build("charger", {**image.settings(), **settings}, variables=wanted, extra_layers=(image.layer,))
-    images, ukis = (Path(built.variables[name]) for name in wanted)
-    return Made(images, {slot: ukis / f"everest-{slot}.efi" for slot in ("a", "b")})
+    images, ukis = (Path(built.variables[name]) for name in wanted[:2])
+    return Made(images, {slot: ukis / f"everest-{slot}.efi" for slot in ("a", "b")}, built.variables["EVEREST_ROOT_FSTYPE"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from everest_policy.facts import Data, tagged
 
 SWITCHES = (
+    "EVEREST_ADAPTIVE_UPDATES",
     "EVEREST_BUNDLE_RESIGN",
     "EVEREST_CHANGED_CHECKOUT",
     "EVEREST_CHECK_CRL",

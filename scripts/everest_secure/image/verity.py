@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 
 from everest_secure.errors import ArtefactError
-from everest_secure.image import ext4_super, squashfs
+from everest_secure.image import erofs_super, ext4_super, squashfs
 from everest_secure.image.artefact import Artefact, open_part, opens
 from everest_secure.image.blob import Blob
 from everest_secure.image.hashtree import HashTree, VerityResult, hash_tree
@@ -71,8 +71,8 @@ def _end_of_file_system(blob: Blob) -> int | None:
     packed = squashfs.read_superblock(blob)
     if packed is not None:
         return packed.bytes_used
-    extended = ext4_super.read_superblock(blob)
-    return extended.size if extended else None
+    found = erofs_super.read_superblock(blob) or ext4_super.read_superblock(blob)
+    return found.size if found else None
 
 
 def _find(blob: Blob, end: int) -> int | None:

@@ -101,7 +101,7 @@ def build(
             tools=tools,
         )
     with step("verity slot"):
-        root = pack(tree, workspace.work / "rootfs.img", left_out=recipe.left_out, epoch=int(now.timestamp()), tools=tools)
+        root = pack(tree, workspace.work / "rootfs.img", recipe, epoch=int(now.timestamp()), tools=tools)
     with step("signed boot programs and disk"):
         layout = Layout(efi=recipe.efi, rootfs=recipe.rootfs, data=recipe.data)
         programs = _Programs(
@@ -135,6 +135,8 @@ def _settings(keys: Store, now: datetime) -> dict[str, str]:
         "EVEREST_MCU_UPDATE_HANDLER": "/usr/libexec/everest-reference-mcu",
         "EVEREST_MCU_IMAGE": "mcu.bin",
         "EVEREST_MCU_IMAGE_RECIPE": "everest-reference-mcu-firmware",
+        # Packed faster, and larger by little.
+        "EVEREST_SQUASHFS_LEVEL": "9",
         # Debian's initrd is larger than OE-Core's and its root smaller than a product's.
         "EVEREST_EFI_SIZE": "192",
         "EVEREST_ROOTFS_SIZE": "192",
@@ -196,7 +198,7 @@ def _bundle(
         Description(
             compatible=recipe.update["compatible"],
             version=recipe.update["version"],
-            images=tuple(Image(slot.name, files[slot.name], slot.filename, slot.hooks) for slot in recipe.slots),
+            images=tuple(Image(slot.name, files[slot.name], slot.filename, slot.hooks, slot.adaptive) for slot in recipe.slots),
             description=recipe.update["description"],
             hooks=Hooks(recipe.hook, recipe.install_check),
             meta=recipe.meta,

@@ -1,4 +1,4 @@
-"""The image of a slot: squashfs followed by its dm-verity superblock and hash tree in one file (FS-01, FS-02).
+"""The image of a slot: squashfs or EROFS followed by its dm-verity superblock and hash tree in one file (FS-01, FS-02).
 
 The format is what `veritysetup format --hash-offset` writes and `systemd-veritysetup` attaches with the option `hash-offset=`.
 """
@@ -6,12 +6,12 @@ The format is what `veritysetup format --hash-offset` writes and `systemd-verity
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from everest_secure.errors import ToolError
-from everest_secure.run import Tools
+from everest_secure.reference.recipes.image import ImageRecipe
+from everest_secure.run import Argument, Tools
 
 BLOCK = 4096
 """Bytes of a data and of a hash block."""
@@ -42,18 +42,13 @@ def keep_kernel_configuration(tree: Path) -> None:
         (directory / "config").chmod(0o644)
 
 
-def pack(tree: Path, image: Path, *, left_out: Sequence[str], epoch: int, tools: Tools) -> VerityImage:
-    """Pack `tree` without the patterns `left_out` as squashfs at `image` and append its hash tree. Raises ToolError.
+def pack(tree: Path, image: Path, recipe: ImageRecipe, *, epoch: int, tools: Tools) -> VerityImage:
+    """Pack `tree` at `image`, in the recipe's format and without what it leaves out, and append its hash tree. Raises ToolError.
 
-    `epoch` (seconds) is the time of the file system. Salt and UUID are the SHA-256 of the data, as the layer's everest-secure-verity.bbclass has it.
+    `epoch` (seconds) is the time of its files. Salt and UUID are the SHA-256 of the data, as the layer's everest-secure-verity.bbclass has it.
     """
     image.unlink(missing_ok=True)
-    times = ["-mkfs-time", str(epoch), "-all-time", str(epoch)]
-    quiet = ["-noappend", "-no-progress", "-quiet"]
-    tools.run(
-        ["mksquashfs", tree, image, "-comp", "zstd", "-Xcompression-level", "9", *quiet, *times, "-wildcards", "-e", *left_out],
-        paths=[tree, image.parent],
-    )
+    tools.run(_command(tree, image, recipe, epoch), paths=[tree, image.parent])
     with image.open("r+b") as file:
         size = -(-image.stat().st_size // BLOCK) * BLOCK
         file.truncate(size)
@@ -65,3 +60,15 @@ def pack(tree: Path, image: Path, *, left_out: Sequence[str], epoch: int, tools:
     if root_hash is None:
         raise ToolError(f"veritysetup named no root hash for {image}; run it by hand to see what it says")
     return VerityImage(image, root_hash[1].decode(), size)
+
+
+def _command(tree: Path, image: Path, recipe: ImageRecipe, epoch: int) -> list[Argument]:
+    """Return the command by which OE-Core's image_types.bbclass makes the file system; `epoch` is its SOURCE_DATE_EPOCH."""
+    match recipe.root_type:
+        case "squashfs-zst":
+            times = ["-mkfs-time", str(epoch), "-all-time", str(epoch)]
+            return ["mksquashfs", tree, image, "-noappend", "-quiet", "-comp", "zstd", *times, *recipe.root_options]
+        case "erofs-lz4hc":
+            return ["mkfs.erofs", "-zlz4hc", *recipe.root_options, image, tree]
+        case other:
+            raise ToolError(f"EVEREST_ROOT_FSTYPE is '{other}', which is not made here; set it to squashfs-zst or erofs-lz4hc")

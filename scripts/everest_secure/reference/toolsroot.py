@@ -21,6 +21,7 @@ PACKAGES = (
     "cryptsetup-bin",  # veritysetup
     "dosfstools",
     "e2fsprogs",
+    "erofs-utils",
     "kmod",
     "mkosi",
     "mtools",

@@ -73,6 +73,17 @@ def test_an_ext4_with_a_tree_behind_it_is_known(source: Path, tmp_path: Path) ->
     assert facts_of(image).verify_tree().holds(root_hash)
 
 
+@pytest.mark.parametrize("options", [(), ("-zlz4hc",)], ids=["plain", "lz4hc"])
+def test_an_erofs_with_a_tree_behind_it_is_known(source: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    image = tmp_path / "image"
+    tool("mkfs.erofs", *options, image, source)
+    root_hash = verity_image(image)
+    artefact = open_artefact(image)
+    assert [found.kind for found in artefact.walk()] == ["verity", "erofs"]
+    assert facts_of(image).verify_tree().holds(root_hash)
+    assert only_tree(artefact).read("/large") == (source / "large").read_bytes()
+
+
 def test_one_data_block_needs_no_tree_level(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     image = squashfs(tmp_path / "none", tmp_path / "image")

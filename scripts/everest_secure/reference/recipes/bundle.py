@@ -31,6 +31,8 @@ class BundleSlot:
     """The image's format as BitBake names it: `squashfs-zst.verity`; empty for a file that is none."""
     hooks: tuple[str, ...]
     """Steps of the slot that the bundle's hook takes over (Image.hooks)."""
+    adaptive: tuple[str, ...]
+    """Adaptive methods (Image.adaptive)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def bundle_manifest(
     hook = ("EVEREST_BUNDLE_HOOK", "RAUC_BUNDLE_HOOKS[hooks]")
     general = read(*UPDATE.values(), *hook, "RAUC_BUNDLE_FORMAT", "RAUC_BUNDLE_SLOTS", "BUNDLE_ARGS")
     slots = general["RAUC_BUNDLE_SLOTS"].split()
-    slot_flags = [f"RAUC_SLOT_{slot}{flag}" for slot in slots for flag in ("", "[rename]", "[fstype]", "[hooks]")]
+    slot_flags = [f"RAUC_SLOT_{slot}{flag}" for slot in slots for flag in ("", "[rename]", "[fstype]", "[hooks]", "[adaptive]")]
     flags = read(*slot_flags, *(f"RAUC_META_{META}[{key}]" for key in META_KEYS))
     return BundleRecipe(
         update={key: general[variable] for key, variable in UPDATE.items()},
@@ -75,6 +77,7 @@ def bundle_manifest(
                 filename=flags[f"RAUC_SLOT_{slot}[rename]"],
                 fstype=flags[f"RAUC_SLOT_{slot}[fstype]"],
                 hooks=tuple(filter(None, flags[f"RAUC_SLOT_{slot}[hooks]"].split(";"))),
+                adaptive=tuple(flags[f"RAUC_SLOT_{slot}[adaptive]"].split()),
             )
             for slot in slots
         ),
