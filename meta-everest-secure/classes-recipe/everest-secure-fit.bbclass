@@ -104,6 +104,8 @@ PSEUDO_IGNORE_PATHS .= ",${FIT_DIR}"
 
 IMAGE_CMD:fit() {
 	cp ${FIT_DIR}/everest.fit ${IMGDEPLOYDIR}/${IMAGE_NAME}.fit
+	# Whole blocks, of which RAUC makes its index.
+	truncate --size=%4096 ${IMGDEPLOYDIR}/${IMAGE_NAME}.fit
 	everest_secure_require_fit ${IMGDEPLOYDIR}/${IMAGE_NAME}.fit ${EVEREST_FIT_SIZE} EVEREST_FIT_SIZE
 }
 

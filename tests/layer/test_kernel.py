@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from everest_secure.reference.recipes.harness import BuiltRecipe, RecipeError
-from support.kernel import EVERY_MACHINE, FEATURES, MACHINES, fragments, options
+from support.kernel import CHOSEN, EVERY_MACHINE, FEATURES, MACHINES, fragments, options
 from support.layer import Bench
 
 pytestmark = pytest.mark.layer
@@ -97,7 +97,7 @@ def test_no_two_fragments_of_a_machine_contradict_each_other(machine: str) -> No
 
 
 def test_every_fragment_belongs_to_a_feature_that_some_machine_has() -> None:
-    used = {fragment.name for _, features in MACHINES.values() for fragment in fragments(*features)}
+    used = {fragment.name for _, features in MACHINES.values() for fragment in fragments(*features, *CHOSEN)}
     assert used == {path.name for path in FEATURES.glob("*.cfg")}
     assert len(fragments(EVERY_MACHINE)) >= 9
 

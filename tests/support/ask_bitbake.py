@@ -4,9 +4,16 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(shutil.which("bitbake") or "").parent.parent / "lib"))
 import bb.tinfoil
+
+
+def value(recipe: Any, variable: str) -> object:
+    """Return a variable, or one of its flags: `NAME[flag]`."""
+    name, _, flag = variable.rstrip("]").partition("[")
+    return recipe.getVarFlag(name, flag) if flag else recipe.getVar(name)
 
 
 def main() -> None:
@@ -18,7 +25,7 @@ def main() -> None:
         appends = {}
         for name, variables in questions.items():
             recipe = tinfoil.parse_recipe(name) if name else tinfoil.config_data
-            values[name] = {variable: recipe.getVar(variable) for variable in variables}
+            values[name] = {variable: value(recipe, variable) for variable in variables}
             appends[name] = tinfoil.get_file_appends(tinfoil.get_recipe_file(name)) if name else []
         skipped = {reason.pn: reason.skipreason for reason in tinfoil.get_skipped_recipes().values()}
     Path(sys.argv[2]).write_text(json.dumps({"values": values, "appends": appends, "skipped": skipped}))

@@ -34,7 +34,6 @@ do_rootfs() {
 do_rootfs[cleandirs] = "${IMGDEPLOYDIR}"
 
 do_image_squashfs_zst() {
-    [ ${EVEREST_ROOT_FSTYPE} = squashfs-zst ] || exit 0
     cd ${IMGDEPLOYDIR}
     export SOURCE_DATE_EPOCH=${REPRODUCIBLE_TIMESTAMP_ROOTFS}
     mksquashfs ${IMAGE_ROOTFS} ${IMAGE_NAME}.squashfs-zst -noappend -quiet -comp zstd ${EXTRA_IMAGECMD:squashfs-zst}
@@ -42,7 +41,6 @@ do_image_squashfs_zst() {
 }
 
 do_image_erofs_lz4hc() {
-    [ ${EVEREST_ROOT_FSTYPE} = erofs-lz4hc ] || exit 0
     cd ${IMGDEPLOYDIR}
     mkfs.erofs -zlz4hc ${EXTRA_IMAGECMD:erofs-lz4hc} ${IMAGE_NAME}.erofs-lz4hc ${IMAGE_ROOTFS}
     ${CONVERSION_CMD:verity}
@@ -53,8 +51,9 @@ do_image_efi() {
 }
 
 addtask rootfs
-addtask image_squashfs_zst after do_rootfs
-addtask image_erofs_lz4hc after do_rootfs
+python () {
+    bb.build.addtask("do_image_" + d.getVar("EVEREST_ROOT_FSTYPE").replace("-", "_"), None, "do_rootfs", d)
+}
 addtask image_efi after do_uki before do_install
 """
 

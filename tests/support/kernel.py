@@ -16,6 +16,8 @@ MACHINES: Mapping[str, tuple[str, Sequence[str]]] = {
     "imx8mp-lpddr4-evk": ("arm64", (EVERY_MACHINE, "hardening-arm64", "tpm-spi", "imx8m")),
 }
 """Machine to the kernel's name of its architecture and the features that the layer gives it."""
+CHOSEN = ("erofs",)
+"""Features that a knob adds, for any machine."""
 
 
 def fragments(*features: str) -> list[Path]:

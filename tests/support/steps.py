@@ -77,9 +77,10 @@ def demonstration() -> tuple[Path, Path]:
     return DISK, BUNDLE
 
 
-def new_charger(directory: Path) -> Machine:
-    """Return a charger that was never on, with the demonstration's disk and keys; all that it keeps lies in `directory`."""
-    disk, _ = demonstration()
+def new_charger(directory: Path, disk: Path | None = None) -> Machine:
+    """Return a charger that was never on, with the demonstration's disk, or another, and its keys; all that it keeps lies in `directory`."""
+    own, _ = demonstration()
+    disk = disk or own
     firmware = Firmware()
     variables = enroll(directory / "variables.fd", firmware=firmware, keys=Store(KEYS))
     return Machine(disk=disk, firmware=firmware, variables=variables, state=directory / "machine")

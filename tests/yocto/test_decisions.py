@@ -83,6 +83,16 @@ def test_the_image_is_read_only_and_comes_as_slots_and_disk(answers: Answers) ->
     assert words(answers, IMAGE, "IMAGE_FSTYPES") == ["squashfs-zst.verity", "efi", "wic"]
 
 
+def test_adaptive_updates_need_a_root_in_erofs_a_kernel_that_reads_it_and_bundles_that_ask_for_it(checkout: Checkout) -> None:
+    flags = tuple(f"RAUC_SLOT_{slot}[{flag}]" for slot in ("rootfs", "efi") for flag in ("fstype", "adaptive"))
+    questions = {IMAGE: ("IMAGE_FSTYPES", "UKI_CMDLINE"), BUNDLE: flags, "virtual/kernel": ("KERNEL_FEATURES",)}
+    found = checkout.ask("kas/qemux86-64.yml:kas/opt/adaptive-updates.yml", questions, lines=QUICK)
+    assert words(found, IMAGE, "IMAGE_FSTYPES") == ["erofs-lz4hc.verity", "efi", "wic"]
+    assert "rootfstype=erofs" in words(found, IMAGE, "UKI_CMDLINE")
+    assert [found.values[BUNDLE][flag] for flag in flags] == ["erofs-lz4hc.verity", "block-hash-index", "efi", "block-hash-index"]
+    assert "everest-secure/erofs.scc" in words(found, "virtual/kernel", "KERNEL_FEATURES")
+
+
 def test_a_development_image_says_so_and_trusts_the_workshop(answers: Answers) -> None:
     assert answers.values[IMAGE]["EVEREST_IMAGE_VARIANT"] == "everest-secure-development"
     installed = words(answers, IMAGE, "PACKAGE_INSTALL")

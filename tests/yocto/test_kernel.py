@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.kernel import MACHINES, fragments, options
+from support.kernel import CHOSEN, MACHINES, fragments, options
 
 pytestmark = pytest.mark.yocto
 
@@ -35,7 +35,7 @@ def test_every_option_makes_it_into_the_kernel_s_configuration(kernel: Path, tmp
         pytest.skip(f"{prefix}gcc is not installed")
     defconfig = {"x86_64": "x86/configs/x86_64_defconfig", "arm64": "arm64/configs/defconfig"}[architecture]
     start = [kernel / "arch" / defconfig] if base == "defconfig" else []
-    asked = fragments(*features)
+    asked = fragments(*features, *CHOSEN)
     done = subprocess.run(
         ["scripts/kconfig/merge_config.sh", "-O", tmp_path, *start, *asked],
         cwd=kernel,

@@ -10,7 +10,7 @@ from support.yocto import LAYER, OFFLINE, Checkout, complaints
 
 pytestmark = pytest.mark.yocto
 
-OPTIONS = ("secure-boot", "data-encryption", "mqtt-api", "hawkbit", "crypt-bundle")
+OPTIONS = ("secure-boot", "data-encryption", "mqtt-api", "hawkbit", "crypt-bundle", "adaptive-updates")
 NEIGHBOURS = (
     "meta-openembedded/meta-oe",
     "meta-openembedded/meta-python",
@@ -32,6 +32,10 @@ def test_everything_that_image_and_bundle_need_with_all_options_exists_and_has_s
     assert done.returncode == 0, done.stdout[-10000:]
     assert re.search(r"Tasks Summary: Attempted (\d{4,}) tasks .* all succeeded", done.stdout), done.stdout[-10000:]
     assert complaints(done.stdout, LAYER) == []
+    assert (
+        'everest-secure-image-development.do_uki" -> "everest-secure-image-development.do_image_erofs_lz4hc'
+        in (checkout.user.directory / "build/task-depends.dot").read_text()
+    )
     needed = set((checkout.user.directory / "build/pn-buildlist").read_text().split())
     assert {"everest-core", "everest-mqtt-api", "rauc-hawkbit-updater", "tpm2-openssl", "linux-yocto"} <= needed
     assert not needed & {"avahi", "bluez5", "dropbear", "gdb", "nodejs", "openssh", "polkit", "strace", "wpa-supplicant"}

@@ -55,13 +55,13 @@ def run_alone(layers: Layers, name: str, task: str, complaints: Complaints) -> d
 
 
 def tasks_before(last: str, d: Data) -> list[str]:
-    """Return a task and all it depends on within its recipe, in an order in which they can run."""
+    """Return a task and all it depends on within its recipe, in an order in which they can run; as for BitBake, what is no task is no dependency."""
     order: list[str] = []
 
     def visit(task: str) -> None:
         for needed in sorted(d.getVarFlag(task, "deps", False) or []):
             visit(needed)
-        if task not in order and not d.getVarFlag(task, "noexec"):
+        if task not in order and d.getVarFlag(task, "task", False) and not d.getVarFlag(task, "noexec"):
             order.append(task)
 
     visit(last)
