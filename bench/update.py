@@ -1,4 +1,4 @@
-"""Prints how long an update keeps a charger from its work and what it writes, in QEMU. `PYTHONPATH=.:scripts:tests python bench/update.py`.
+"""Prints how long an update keeps a charger from its work and what it writes, in QEMU, and what an adaptive one writes. `PYTHONPATH=.:scripts:tests python bench/update.py`.
 
 The demonstration has to be there. Downtime goes from the restart into the new slot to the moment at which EVerest runs there.
 """
@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from everest_secure.pki.store import Store
+from support.adaptive import update_adaptively
 from support.booted import KEYS
 from support.recorded import UPDATE, record
 from support.settled import settle
@@ -18,7 +19,7 @@ MIB = 1 << 20
 
 
 def main() -> None:
-    """Update a charger once."""
+    """Update a charger once, and one of adaptive updates twice."""
     try:
         _, bundle = demonstration()
     except pytest.skip.Exception as lacking:
@@ -35,6 +36,15 @@ def main() -> None:
         written = recording.written()
     print(f"update      installed in {installation:.0f} s, downtime {downtime:.0f} s (software emulation unless KVM works)")
     print("            written: " + ", ".join(f"{label} {size / MIB:.1f} MiB" for label, size in sorted(written.items())))
+    with TemporaryDirectory(prefix="everest-bench-") as work:
+        updates = update_adaptively(Path(work))
+        full, small = updates.written("b"), updates.written("a")
+        print(
+            f"adaptive    into a slot never written: installed in {updates.seconds('first'):.0f} s, {full / MIB:.1f} MiB written to its partitions"
+        )
+        print(
+            f"            a small change: installed in {updates.seconds('second'):.0f} s, {small / MIB:.1f} MiB, {small / full:.2%} of that"
+        )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from support.booted import DEMONSTRATION, IMAGES, KEYS
 from support.powercut import Recording
 from support.recorded import record_from
 from support.reference import REPOSITORY
-from support.steps import Console, demonstration, new_charger
+from support.steps import SAYS, Console, demonstration, new_charger
 
 VERSION, NEXT = "0.1.0", "0.1.1"
 SMALL_CHANGE = {"EVEREST_IMAGE_VERSION": NEXT, "EVEREST_JOURNAL_MAX": "60"}
@@ -42,6 +42,10 @@ class AdaptiveUpdates:
         """Return the bytes written to the partitions of slot `a` or `b`."""
         return sum(size for label, size in self.recording.written().items() if label in (f"rootfs-{slot}", f"efi-{slot}"))
 
+    def seconds(self, release: str) -> float:
+        """Return how long RAUC took to install the release `first` or `second`."""
+        return self.console.seconds_between(f"{SAYS}steps: install {release}.raucb", f"{SAYS}steps: installed {release}.raucb")
+
 
 def update_adaptively(directory: Path) -> AdaptiveUpdates:
     """Build both releases and take a new charger through them; skips the test where the demonstration is not what the scenarios are about."""
@@ -51,7 +55,8 @@ def update_adaptively(directory: Path) -> AdaptiveUpdates:
     first, second = (_release(directory / name, knobs) for name, knobs in (("first", {}), ("second", SMALL_CHANGE)))
     charger = new_charger(directory, first.disk)
     files = {"first.raucb": first.bundle, "second.raucb": second.bundle}
-    recording, console = record_from(charger, first.disk, directory, STEPS, files)
+    (directory / "updates").mkdir()
+    recording, console = record_from(charger, first.disk, directory / "updates", STEPS, files)
     return AdaptiveUpdates(recording, console)
 
 
