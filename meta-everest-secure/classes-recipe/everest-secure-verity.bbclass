@@ -29,8 +29,10 @@ EVEREST_EROFS_UUID = "5a5b7e0b-3b5d-5d63-9b50-6f1d1d0b8a53"
 EVEREST_EROFS_UUID[doc] = "UUID of every root in EROFS; nothing looks for one."
 
 def everest_secure_expression(patterns):
-    """Return shell patterns of paths, whose * stops at a slash, as one regular expression."""
-    return "^(%s)$" % "|".join(pattern.replace(".", "[.]").replace("*", "[^/]*") for pattern in patterns.split())
+    """Return patterns of paths, in which * and ? stop at a slash, as one regular expression."""
+    import re
+
+    return "^(%s)$" % "|".join(re.escape(pattern).replace(r"\*", "[^/]*").replace(r"\?", "[^/]") for pattern in patterns.split())
 
 # FS-02
 everest_secure_verity() {
