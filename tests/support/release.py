@@ -147,9 +147,11 @@ def _command_line(values: Mapping[str, str]) -> str:
     """Return the layer's EVEREST_COMMAND_LINE for a root with dm-verity, filled in."""
     text = (data("meta-everest-secure") / "conf/distro/include/everest-secure-knobs.inc").read_text().replace("\\\n", "")
     knobs = dict(re.findall(r'^(EVEREST_\w+) \?\?= "(.*)"$', text, re.MULTILINE)) | {"EVEREST_ROOT_COMMAND_LINE": "${EVEREST_ROOT_VERITY}"}
-    line = "${EVEREST_COMMAND_LINE}"
-    while "${" in line:
+    # Of expressions there is one, for the file system's name.
+    line = re.sub(r"\$\{@[^{}]*EVEREST_ROOT_FSTYPE[^{}]*\}", "squashfs", knobs["EVEREST_COMMAND_LINE"])
+    while re.search(r"\$\{\w+\}", line):
         line = re.sub(r"\$\{(\w+)\}", lambda name: knobs[name[1]], line)
+    assert "${" not in line, line
     return re.sub(r"@(\w+)@", lambda name: values[name[1]], line).strip()
 
 
