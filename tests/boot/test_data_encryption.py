@@ -8,22 +8,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from everest_secure.pki.store import Store
-from everest_secure.reference.build import Workspace, build
 from everest_secure.target.firmware import OWNER
 from everest_secure.target.machine import Machine
 from everest_secure.target.session import power_on
 from support.authority import issue
-from support.booted import KEYS
 from support.powercut import extract, partitions
-from support.reference import REPOSITORY, require
+from support.reference import require
 from support.steps import SAYS, SECONDS, Console, copied, new_charger, run_to_the_end, with_disk
+from support.variants import variant
 
 from .conftest import Witness
 
@@ -47,16 +44,7 @@ class Encrypted:
 def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Encrypted:
     require("cryptsetup")
     place = tmp_path_factory.mktemp("encrypted")
-    charger = new_charger(place)
-    image = build(
-        keys=Store(KEYS),
-        output=place,
-        workspace=Workspace(cache=REPOSITORY / "build/cache", work=place / "work"),
-        knobs={"EVEREST_DATA_ENCRYPTION": "1"},
-        step=lambda _: nullcontext(),
-    )
-    shutil.rmtree(place / "work")
-    charger = replace(charger, disk=image.disk)
+    charger = new_charger(place, variant(place, EVEREST_DATA_ENCRYPTION="1").disk)
     console = run_to_the_end(with_disk(charger, place / "steps.ext4", STEPS))
     return Encrypted(charger, console, charger.flatten(place / "encrypted.raw"))
 

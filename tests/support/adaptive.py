@@ -1,21 +1,17 @@
 """The demonstration once more, with EVEREST_ADAPTIVE_UPDATES: a charger, and two releases that differ by little."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from everest_secure.pki.store import Store
-from everest_secure.reference.build import ReferenceImage, Workspace, build
-from support.booted import DEMONSTRATION, IMAGES, KEYS
+from support.booted import DEMONSTRATION, IMAGES
 from support.powercut import Recording
 from support.recorded import record_from
-from support.reference import REPOSITORY
 from support.steps import SAYS, Console, demonstration, new_charger
+from support.variants import variant
 
-VERSION, NEXT = "0.1.0", "0.1.1"
+NEXT = "0.1.1"
 SMALL_CHANGE = {"EVEREST_IMAGE_VERSION": NEXT, "EVEREST_JOURNAL_MAX": "60"}
 """What the second release sets besides: its version, which is in several files, and a line of a configuration."""
 STEPS = """
@@ -52,20 +48,11 @@ def update_adaptively(directory: Path) -> AdaptiveUpdates:
     demonstration()
     if IMAGES != DEMONSTRATION:
         pytest.skip("the images of this scenario are built like the demonstration's, which the others are not about here")
-    first, second = (_release(directory / name, knobs) for name, knobs in (("first", {}), ("second", SMALL_CHANGE)))
+    for name in ("first", "second", "updates"):
+        (directory / name).mkdir()
+    first = variant(directory / "first", EVEREST_ADAPTIVE_UPDATES="1")
+    second = variant(directory / "second", EVEREST_ADAPTIVE_UPDATES="1", **SMALL_CHANGE)
     charger = new_charger(directory, first.disk)
     files = {"first.raucb": first.bundle, "second.raucb": second.bundle}
-    (directory / "updates").mkdir()
     recording, console = record_from(charger, first.disk, directory / "updates", STEPS, files)
     return AdaptiveUpdates(recording, console)
-
-
-def _release(output: Path, knobs: dict[str, str]) -> ReferenceImage:
-    output.mkdir()
-    workspace = Workspace(REPOSITORY / "build/cache", output / "work")
-    return build(keys=Store(KEYS), output=output, workspace=workspace, knobs={"EVEREST_ADAPTIVE_UPDATES": "1", **knobs}, step=_silent)
-
-
-@contextmanager
-def _silent(_: str) -> Iterator[None]:
-    yield
