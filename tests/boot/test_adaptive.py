@@ -1,5 +1,7 @@
 """A charger that writes of an update only what differs from the release before (EVEREST_ADAPTIVE_UPDATES)."""
 
+from pathlib import Path
+
 import pytest
 
 from support.adaptive import NEXT, AdaptiveUpdates, update_adaptively
@@ -33,3 +35,13 @@ def test_of_a_small_change_a_tenth_of_a_full_update_is_written_at_most(updates: 
     assert full > 100 * MIB
     # Both the root and the boot program are others, so that something was written.
     assert 0 < small <= full / 10
+
+
+@pytest.mark.proves("RAUC-06")
+def test_at_every_moment_of_both_updates_the_firmware_would_start_a_slot_that_is_all_on_the_medium(
+    updates: AdaptiveUpdates, tmp_path: Path
+) -> None:
+    watch = updates.watched(tmp_path)
+    assert watch.faults == []
+    # Each time BootNext is set, used up by the firmware, and the order changed by mark-good.
+    assert [slot for _, slot in watch.switches] == ["a", "b", "a", "b", "a", "b", "a"]

@@ -17,16 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.bundle.contents import chunks
 from everest_secure.image.artefact import open_artefact
 from everest_secure.target.emulator import wait
 from everest_secure.target.machine import Machine
 from everest_secure.target.session import Session, power_on
 from support.measures import disk_writes
-from support.powercut import Moment, Recording, SlotWatch, extract, moments, partitions
+from support.powercut import Moment, Recording, SlotWatch, content, extract, moments, partitions, slot_content
 from support.recorded import UPDATE, record
 from support.settled import MARK, Settled
 from support.steps import SAYS, SECONDS, Console, copied, demonstration, fed, run_to_the_end, with_disk
+from support.updates import whole_slot
 
 from .conftest import Witness
 
@@ -55,12 +55,16 @@ class Update:
     whole: dict[str, dict[str, bytes]] = field(repr=False)
     """Content of each slot's partitions, when they are whole."""
 
+    def watched(self, work: Path, *, flushes: bool = True) -> SlotWatch:
+        """Go through the recording (`SlotWatch.watch`)."""
+        return SlotWatch(self.recording, work, {slot: [content] for slot, content in self.whole.items()}).watch(flushes=flushes)
+
 
 @pytest.fixture(scope="module")
 def update(settled: Settled, tmp_path_factory: pytest.TempPathFactory) -> Update:
     _, bundle = demonstration()
     recording, console = record(settled, tmp_path_factory.mktemp("update"), UPDATE + "off", bundle)
-    return Update(recording, console, {"a": _slot_a(settled.disk), "b": _images(bundle)})
+    return Update(recording, console, {"a": slot_content(settled.disk, "a"), "b": whole_slot(bundle, "b")})
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +86,12 @@ def test_an_update_is_started_once_found_good_and_stays_and_keeps_keys_and_state
 
 @pytest.mark.proves("RAUC-06")
 def test_at_every_moment_of_an_update_the_firmware_would_start_a_slot_that_is_all_on_the_medium(update: Update, tmp_path: Path) -> None:
-    watch = SlotWatch(update.recording, tmp_path, update.whole).watch()
+    watch = update.watched(tmp_path)
     assert watch.faults == []
     # BootNext is set, used up by the firmware, and the order changed by mark-good.
     assert [slot for _, slot in watch.switches] == ["a", "b", "a", "b"]
     # The same writes without a flush among them would be a charger that may start half a slot.
-    assert SlotWatch(update.recording, tmp_path, update.whole).watch(flushes=False).faults
+    assert update.watched(tmp_path, flushes=False).faults
 
 
 @pytest.mark.proves("RAUC-06", "FS-03")
@@ -169,24 +173,6 @@ def _kill_after(session: Session, writes: int) -> None:
     session.kill()
 
 
-def _slot_a(disk: Path) -> dict[str, bytes]:
-    areas = partitions(disk)
-    return {label: _content(disk, areas[label].offset, areas[label].size) for label in ("efi-a", "rootfs-a")}
-
-
-def _content(disk: Path, offset: int, size: int) -> bytes:
-    with disk.open("rb") as file:
-        file.seek(offset)
-        return file.read(size)
-
-
-def _images(bundle: Path) -> dict[str, bytes]:
-    """Return the images in a bundle by the label of the partition in slot B that they go to."""
-    found = {part.name.rpartition(":")[2]: part.blob for part in open_artefact(bundle).walk()}
-    blobs = {f"{slot}-b": found[f"{slot}.img"] for slot in ("efi", "rootfs")}
-    return {label: b"".join(chunks(blob)) for label, blob in blobs.items() if blob is not None}
-
-
 def _charger_at(settled: Settled, moment: Moment, state: Path) -> Machine:
     """Return the charger as it is when power comes back after the moment; its TPM is the one that the charger has."""
     state.mkdir()
@@ -202,8 +188,8 @@ def _slot_faults(update: Update, moment: Moment) -> Iterator[str]:
         yield "the partition table is another one"
     labels = {area.uuid: label for label, area in areas.items()}
     for slot in [labels[partition].removeprefix("efi-") for partition in moment.choice().partitions] or ["a"]:
-        for label, content in update.whole[slot].items():
-            if _content(moment.disk, areas[label].offset, len(content)) != content:
+        for label, whole in update.whole[slot].items():
+            if content(moment.disk, areas[label], len(whole)) != whole:
                 yield f"the firmware would start slot {slot}, and {label} is not whole"
 
 

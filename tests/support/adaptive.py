@@ -1,14 +1,15 @@
 """The demonstration once more, with EVEREST_ADAPTIVE_UPDATES: a charger, and two releases that differ by little."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from support.booted import DEMONSTRATION, IMAGES
-from support.powercut import Recording
+from support.powercut import Recording, SlotWatch, slot_content
 from support.recorded import record_from
 from support.steps import SAYS, Console, demonstration, new_charger
+from support.updates import whole_slot
 from support.variants import variant
 
 NEXT = "0.1.1"
@@ -33,6 +34,12 @@ class AdaptiveUpdates:
 
     recording: Recording
     console: Console
+    whole: dict[str, list[dict[str, bytes]]] = field(repr=False)
+    """By slot, what its partitions hold, by label, when it is whole: of each release that comes to be in it."""
+
+    def watched(self, work: Path) -> SlotWatch:
+        """Go through the recording (`SlotWatch.watch`)."""
+        return SlotWatch(self.recording, work, self.whole).watch()
 
     def written(self, slot: str) -> int:
         """Return the bytes written to the partitions of slot `a` or `b`."""
@@ -55,4 +62,5 @@ def update_adaptively(directory: Path) -> AdaptiveUpdates:
     charger = new_charger(directory, first.disk)
     files = {"first.raucb": first.bundle, "second.raucb": second.bundle}
     recording, console = record_from(charger, first.disk, directory / "updates", STEPS, files)
-    return AdaptiveUpdates(recording, console)
+    whole = {"a": [slot_content(first.disk, "a"), whole_slot(second.bundle, "a")], "b": [whole_slot(first.bundle, "b")]}
+    return AdaptiveUpdates(recording, console, whole)

@@ -4,10 +4,11 @@ A write that no flush followed may or may not have reached the medium, each for 
 which writes were lost is drawn by lot, with the seed of the moment.
 """
 
+import json
 import random
 import subprocess
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,11 @@ from everest_secure.image.gpt import Partition, read_table
 from support.firmware_variables import BootChoice, choice
 from support.recorder import Kind, Record, records
 
+DATA = "data"
+"""Label of the partition that is made, and made larger, when a charger starts for the first time."""
+SECTOR = 512
+BACKUP = 33 * SECTOR
+"""Bytes of the backup of the partition table: its entries and, last, its header."""
 KEPT = 0.5
 """How likely a write that no flush followed has lasted."""
 
@@ -26,6 +32,17 @@ def partitions(disk: Path) -> dict[str, Partition]:
     table = read_table(from_file(disk))
     assert table is not None, f"{disk} has no partition table any more"
     return {partition.label: partition for partition in table.partitions}
+
+
+def content(disk: Path, area: Partition, size: int | None = None) -> bytes:
+    """Return what lies in a partition, or its first `size` bytes."""
+    return _read(disk, area.offset, area.size if size is None else size)
+
+
+def slot_content(disk: Path, slot: str) -> dict[str, bytes]:
+    """Return what lies in the partitions of slot `a` or `b`, by label."""
+    areas = partitions(disk)
+    return {label: content(disk, areas[label]) for label in (f"efi-{slot}", f"rootfs-{slot}")}
 
 
 def extract(disk: Path, area: Partition, output: Path) -> Path:
@@ -144,8 +161,8 @@ class SlotWatch:
 
     recording: Recording
     work: Path
-    whole: dict[str, dict[str, bytes]] = field(repr=False)
-    """By slot (`a`), what its partitions hold, by label, when they are whole."""
+    whole: Mapping[str, Sequence[Mapping[str, bytes]]] = field(repr=False)
+    """By slot (`a`), each of the releases that come to be in it: what its partitions hold, by label, when they are whole."""
     faults: list[str] = field(default_factory=list)
     switches: list[tuple[int, str]] = field(default_factory=list)
     """At which record the firmware's first choice became which slot."""
@@ -154,7 +171,6 @@ class SlotWatch:
         """Go through all records, without `flushes` as if none of them was a flush; returns itself."""
         areas = partitions(self.recording.disk)
         by_uuid = {area.uuid: area.label.removeprefix("efi-") for area in areas.values() if area.label.startswith("efi-")}
-        first = min(area.offset for area in areas.values())
         replay = _Replay.of(self.recording, self.work)
         slot = self._chosen(replay.variables, by_uuid)
         self.switches.append((0, slot))
@@ -170,11 +186,11 @@ class SlotWatch:
                     self.switches.append((number, slot))
                     self._require_whole(number, slot, replay, areas)
             elif record.kind in (Kind.WRITE, Kind.LASTING_WRITE):
-                touched = [label for label in self.whole[slot] if _overlap(record, areas[label].offset, areas[label].size)]
-                if touched or record.offset < first:
-                    self.faults.append(
-                        f"record {number}: slot {slot} would be started, and {' '.join(touched) or 'the partition table'} is written"
-                    )
+                touched = [label for label in self.whole[slot][0] if _overlap(record, areas[label].offset, areas[label].size)]
+                if touched:
+                    self.faults.append(f"record {number}: slot {slot} would be started, and {' '.join(touched)} is written")
+                elif _on_table(record, replay, areas):
+                    self.faults += (f"record {number}: {fault}" for fault in _table_faults(replay, areas))
         return self
 
     def _chosen(self, variables: Path, by_uuid: dict[uuid.UUID, str]) -> str:
@@ -182,12 +198,43 @@ class SlotWatch:
         return found[0] if found else "a"
 
     def _require_whole(self, number: int, slot: str, replay: _Replay, areas: dict[str, Partition]) -> None:
-        for label, content in self.whole[slot].items():
-            area = areas[label]
-            if _read(replay.disk, area.offset, len(content)) != content:
-                self.faults.append(f"record {number}: slot {slot} is to be started and {label} is not all on the medium")
-            if any(_overlap(record, area.offset, area.size) for record in replay.waiting):
+        not_whole = [
+            [label for label, content in release.items() if _read(replay.disk, areas[label].offset, len(content)) != content]
+            for release in self.whole[slot]
+        ]
+        for label in min(not_whole, key=len):
+            self.faults.append(f"record {number}: slot {slot} is to be started and {label} is not all on the medium")
+        for label in self.whole[slot][0]:
+            if any(_overlap(record, areas[label].offset, areas[label].size) for record in replay.waiting):
                 self.faults.append(f"record {number}: slot {slot} is to be started and writes to {label} wait in the disk's cache")
+
+
+def _on_table(record: Record, replay: _Replay, areas: Mapping[str, Partition]) -> bool:
+    """Whether a record is of the partition table, in front of all partitions, or of its backup, in the last sectors."""
+    first, backup = min(area.offset for area in areas.values()), replay.disk.stat().st_size - BACKUP
+    return record.offset < first or record.offset + len(record.content) > backup
+
+
+def _table_faults(replay: _Replay, areas: Mapping[str, Partition]) -> Iterator[str]:
+    """Yield what is wrong when the power fails while the partition table waits in the disk's cache, be the last write to it lost or not.
+
+    Firmware, U-Boot and a kernel with `gpt` on its command line read the backup when the first copy is damaged, as sfdisk does.
+    """
+    waiting = [record for record in replay.waiting if _on_table(record, replay, areas)]
+    if len(waiting) > 1:
+        yield "writes to the partition table wait in the disk's cache, of which either may be lost"
+    before = [Record(Kind.WRITE, record.offset, _read(replay.disk, record.offset, len(record.content))) for record in waiting]
+    write(replay.disk, waiting)
+    found = subprocess.run(["sfdisk", "--json", replay.disk], capture_output=True, text=True, check=False)
+    write(replay.disk, before[::-1])
+    if found.returncode:
+        yield f"the disk has no partition table: {found.stderr}"
+        return
+    table = json.loads(found.stdout)["partitiontable"]
+    places = {entry.get("name"): (entry["start"] * SECTOR, entry["size"] * SECTOR) for entry in table.get("partitions", ())}
+    for label, area in areas.items():
+        if label != DATA and places.get(label) != (area.offset, area.size):
+            yield f"the partition {label} is not where it was"
 
 
 def _overlap(record: Record, offset: int, size: int) -> bool:

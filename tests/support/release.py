@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from everest_secure.paths import data
+from everest_secure.reference.packages import IMAGE as DEVELOPMENT_IMAGE
+from everest_secure.reference.recipes.image import image_recipe
+from everest_secure.reference.rootfs import VerityImage
+from everest_secure.reference.uki import command_line
 from support.archive import packed
 from support.bills import VERSIONS, issue, report, spdx3
 from support.images import LAYER_INIT, gpt_disk, ram_disk_with_init, tool, unified_kernel, verity_image
@@ -139,20 +142,9 @@ def make_parts(work: Path, authorities: Authorities) -> Parts:
     root = good_root().file("/etc/rauc/keyring.pem", authorities.keyring.read_text())
     tool("sqfstar", "-quiet", "-no-progress", "-root-mode", "755", image, stdin=packed(root))
     offset = image.stat().st_size
-    values = {"ROOT_HASH": verity_image(image).hex(), "HASH_OFFSET": str(offset)}
-    return Parts(authorities, image, {slot: _command_line({**values, "slot": slot, "SLOT": slot.upper()}) for slot in ("a", "b")})
-
-
-def _command_line(values: Mapping[str, str]) -> str:
-    """Return the layer's EVEREST_COMMAND_LINE for a root with dm-verity, filled in."""
-    text = (data("meta-everest-secure") / "conf/distro/include/everest-secure-knobs.inc").read_text().replace("\\\n", "")
-    knobs = dict(re.findall(r'^(EVEREST_\w+) \?\?= "(.*)"$', text, re.MULTILINE)) | {"EVEREST_ROOT_COMMAND_LINE": "${EVEREST_ROOT_VERITY}"}
-    # Of expressions there is one, for the file system's name.
-    line = re.sub(r"\$\{@[^{}]*EVEREST_ROOT_FSTYPE[^{}]*\}", "squashfs", knobs["EVEREST_COMMAND_LINE"])
-    while re.search(r"\$\{\w+\}", line):
-        line = re.sub(r"\$\{(\w+)\}", lambda name: knobs[name[1]], line)
-    assert "${" not in line, line
-    return re.sub(r"@(\w+)@", lambda name: values[name[1]], line).strip()
+    verified = VerityImage(image, root_hash=verity_image(image).hex(), hash_offset=offset)
+    template = image_recipe(DEVELOPMENT_IMAGE, layer=data("meta-everest-secure"), work=work / "recipe", settings={}).command_line
+    return Parts(authorities, image, {slot: command_line(template, slot, verified) for slot in ("a", "b")})
 
 
 def lists(folder: Path) -> None:

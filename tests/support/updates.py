@@ -70,17 +70,29 @@ def bundle(
 
 
 def images(bundled: Path, directory: Path) -> dict[str, Path]:
-    """Write the images of a bundle to files, by slot class: the whole ones, with the hash tree that one of the same name lies in front of."""
+    """Write the images of a bundle to files, by slot class."""
+    found = _images(bundled)
+    files = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu") if slot in found}
+    for slot, file in files.items():
+        with file.open("wb") as output:
+            output.writelines(chunks(found[slot]))
+    return files
+
+
+def whole_slot(bundled: Path, slot: str) -> dict[str, bytes]:
+    """Return what a bundle writes to the partitions of slot `a` or `b`, by label."""
+    found = _images(bundled)
+    return {f"{name}-{slot}": b"".join(chunks(found[name])) for name in ("efi", "rootfs")}
+
+
+def _images(bundled: Path) -> dict[str, Blob]:
+    """Return the images of a bundle by slot class: the whole ones, with the hash tree that one of the same name lies in front of."""
     found: dict[str, Blob] = {}
     for part in open_artefact(bundled).walk():
-        name = part.name.rpartition(":")[2]
-        if part.blob is not None and (name not in found or part.blob.size > found[name].size):
+        name, dot, _ = part.name.rpartition(":")[2].partition(".img")
+        if dot and part.blob is not None and (name not in found or part.blob.size > found[name].size):
             found[name] = part.blob
-    files = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu") if f"{slot}.img" in found}
-    for file in files.values():
-        with file.open("wb") as output:
-            output.writelines(chunks(found[file.name]))
-    return files
+    return found
 
 
 def release(output: Path, keys: Store, files: Mapping[str, Path], *, version: str, recipients: tuple[Path, ...] = ()) -> Path:

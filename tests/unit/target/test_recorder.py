@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from everest_secure.target.firmware import Firmware
 from everest_secure.target.session import power_on
 from support import machine as small
+from support.images import gpt_disk, rewrite_gpt_entry
 from support.measures import Writes, disk_writes
-from support.powercut import Recording, moments
+from support.powercut import BACKUP, Recording, SlotWatch, moments, slot_content
 from support.recorder import Kind, recorder, records
 from support.reference import require
 
 SIZE = 1 << 20
 BLOCK = 4096
+LABELS = ("efi-a", "rootfs-a", "efi-b", "rootfs-b")
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,73 @@ def test_what_was_flushed_is_there_at_every_later_moment_and_what_was_not_may_be
         assert 0 < len(lasted) < len(blocks)
         assert (moment.unflushed, moment.lost) == (len(blocks), len(blocks) - len(lasted))
         assert all(content[block * BLOCK] == 0 for block in set(blocks) - set(lasted))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A disk of a charger before and after its data partition was made, and what records the making."""
+
+    files: Recorded
+    before: Path
+    after: bytes
+
+    @classmethod
+    def of(cls, files: Recorded, directory: Path) -> "Table":
+        require("sfdisk")
+        if not Firmware().variables.is_file():
+            pytest.skip("ovmf is not installed")
+        files.variables.write_bytes(Firmware().variables.read_bytes())
+        before = gpt_disk(directory / "before.raw", dict.fromkeys(LABELS))
+        files.disk.write_bytes(before.read_bytes())
+        changed = directory / "changed.raw"
+        changed.write_bytes(before.read_bytes())
+        subprocess.run(["sfdisk", "--quiet", "--append", changed], input='size=1MiB, name="data"', text=True, check=True)
+        return cls(files, before, changed.read_bytes())
+
+    def put(self, offset: int, size: int, content: bytes | None = None) -> str:
+        """Return what writes a piece of the changed disk, or something else, for `Recorded.io`."""
+        piece = self.before.with_name(f"piece-{offset}")
+        piece.write_bytes(self.after[offset : offset + size] if content is None else content)
+        return f"write -s {piece} {offset} {size}"
+
+    def faults(self, *commands: str) -> list[str]:
+        """Record commands and return what SlotWatch has to say."""
+        files, size = self.files, len(self.after)
+        with recorder(files.place, disk=files.disk, variables=files.variables, log=files.log):
+            files.io("disk", *commands)
+        assert self.files.disk.stat().st_size == size
+        recording = Recording(self.before, files.variables, files.log)
+        return SlotWatch(recording, self.before.parent, {"a": [slot_content(self.before, "a")]}).watch().faults
+
+
+def test_a_partition_table_may_be_written_backup_first_with_a_flush_after_each_part(files: Recorded, tmp_path: Path) -> None:
+    table = Table.of(files, tmp_path)
+    backup = table.put(len(table.after) - BACKUP, BACKUP)
+    entries, header = table.put(2 * 512, 32 * 512), table.put(0, 2 * 512)
+    assert table.faults(backup, "flush", entries, "flush", header, "flush") == []
+
+
+def test_a_partition_table_of_which_both_copies_may_be_damaged_at_once_is_a_fault(files: Recorded, tmp_path: Path) -> None:
+    table = Table.of(files, tmp_path)
+    backup = table.put(len(table.after) - BACKUP, BACKUP)
+    faults = table.faults(backup, table.put(2 * 512, 32 * 512), "flush")
+    assert faults == ["record 2: writes to the partition table wait in the disk's cache, of which either may be lost"]
+
+
+def test_a_partition_table_that_is_gone_is_a_fault(files: Recorded, tmp_path: Path) -> None:
+    table = Table.of(files, tmp_path)
+    nothing = [table.put(512, 4096, bytes(4096)), "flush", table.put(len(table.after) - 4096, 4096, bytes(4096)), "flush"]
+    assert table.faults(*nothing) == [f"record 3: the partition {label} is not where it was" for label in LABELS]
+
+
+def test_a_partition_of_a_slot_that_is_moved_is_a_fault(files: Recorded, tmp_path: Path) -> None:
+    table = Table.of(files, tmp_path)
+    moved = tmp_path / "moved.raw"
+    moved.write_bytes(table.before.read_bytes())
+    rewrite_gpt_entry(moved, number=2, first=4097)
+    content = moved.read_bytes()
+    faults = table.faults(table.put(0, 34 * 512, content[: 34 * 512]), "flush")
+    assert "record 1: the partition rootfs-a is not where it was" in faults
 
 
 def test_a_machine_runs_from_what_is_recorded(tmp_path: Path) -> None:
