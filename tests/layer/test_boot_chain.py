@@ -122,7 +122,7 @@ def test_a_slot_boots_its_own_partition_read_only_by_the_signed_hash(made: Made,
     assert found.values("rauc.slot") == (slot.upper(),)
 
 
-def test_nothing_is_discovered_no_console_is_named_and_the_kernel_is_locked_down(made: Made) -> None:
+def test_nothing_is_discovered_no_console_is_named_a_table_has_a_backup_and_the_kernel_is_locked_down(made: Made) -> None:
     found = line(made, "a")
     safe = {
         "systemd.gpt_auto": "0",
@@ -132,6 +132,7 @@ def test_nothing_is_discovered_no_console_is_named_and_the_kernel_is_locked_down
         "panic": "10",
     }
     assert {name: found.values(name) for name in safe} == {name: (value,) for name, value in safe.items()}
+    assert found.has("gpt")
     assert not [name for name in ("console", "init", "rd.shell", "systemd.debug_shell") if found.has(name)]
 
 
