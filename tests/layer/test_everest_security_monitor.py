@@ -135,6 +135,32 @@ def test_a_clock_that_jumps_is_an_event(monitor: Monitor) -> None:
 
 
 @needs_journald
+def test_a_clock_that_jumps_while_nobody_watches_is_an_event(monitor: Monitor) -> None:
+    with monitor.following():
+        monitor.journal.add(REFUSED)
+        monitor.see("packet-refused")
+    monitor.journal.clock += 3600
+    monitor.journal.add(HARMLESS)
+    with monitor.following():
+        monitor.see("packet-refused", "time-jumped")
+
+
+@needs_journald
+def test_a_clock_that_was_set_back_right_before_a_power_cut_is_an_event_of_the_next_start(monitor: Monitor) -> None:
+    """Of two jumps within a minute the second is only counted, and the entry of the first is where the next start goes on."""
+    with monitor.following():
+        monitor.journal.add(HARMLESS)
+        monitor.journal.clock += 3600
+        monitor.journal.add(HARMLESS)
+        monitor.journal.clock -= 3600
+        monitor.journal.add(HARMLESS)
+        monitor.see("time-jumped")
+    with monitor.following():
+        monitor.see("time-jumped", "time-jumped")
+    assert [round(int(event[5].split()[-2]) / 60) for event in monitor.events()] == [60, -60]
+
+
+@needs_journald
 def test_a_boot_chain_that_changed_is_an_event_of_the_next_start(monitor: Monitor) -> None:
     registers = monitor.directory / "registers"
     registers.mkdir()

@@ -102,7 +102,7 @@ class Monitor:
         with self.following():
             eventually(self.readers)
             ((*_, last),) = self.readers().values()
-        return last.removeprefix("--after-cursor=") if last.startswith("--after-cursor=") else ""
+        return last.removeprefix("--cursor=") if last.startswith("--cursor=") else ""
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.environment, **environment}

@@ -1,6 +1,6 @@
 # Finds security events in the journal (LOG-03); everest-security-monitor starts it.
 #
-# Input: `rule` and the four fields of a row of the tables, then entries of `journalctl --all --output=json`, in which a value cannot look like a field, since
+# Input: `rule` and the four fields of a row of the tables, `seen` and the position of an entry that was looked at before, if any, then entries of `journalctl --all --output=json`, in which a value cannot look like a field, since
 # its quotes are escaped; one of root's that names a security event itself needs no rule. Output, with tabs between: time since the machine started in
 # seconds, start, event, severity, position in the journal, what was said; and about once a minute `at` and the position up to which everything was looked at.
 # A line is shorter than what a pipe takes at once, so that it stays in one piece beside those of others.
@@ -189,6 +189,21 @@ $1 == "rule" {
 	next
 }
 
+$1 == "seen" {
+	seen = $2
+	next
+}
+
+# The first entry is the one that was looked at before, unless the journal has lost it: it says how the clock stood.
+seen != "" {
+	looked_at = field("__CURSOR") == seen
+	seen = ""
+	if (looked_at) {
+		read_time()
+		next
+	}
+}
+
 {
 	look()
 	if (waiting != "")
@@ -201,14 +216,20 @@ $1 == "rule" {
 	}
 }
 
-function look() {
+# Reads when an entry was made; returns by how many seconds the clock has moved since the entry before, in the same start.
+function read_time(	earlier, before) {
+	earlier = boot
+	before = offset
 	boot = field("_BOOT_ID")
 	uptime = field("__MONOTONIC_TIMESTAMP") / 1000000
 	offset = field("__REALTIME_TIMESTAMP") / 1000000 - uptime
-	if (boot == earlier && (offset - before > JUMP || before - offset > JUMP))
-		happened("time-jumped", 5, sprintf("the clock jumped by %d s", offset - before))
-	earlier = boot
-	before = offset
+	return boot == earlier ? offset - before : 0
+}
+
+function look(	jump) {
+	jump = read_time()
+	if (jump > JUMP || jump < -JUMP)
+		happened("time-jumped", 5, sprintf("the clock jumped by %d s", jump))
 	unit = index($0, "\"_TRANSPORT\":\"kernel\"") ? "kernel" : field("_SYSTEMD_UNIT")
 	# What the log says is not said again; journald may not know the unit of a program that has ended.
 	if (unit == "everest-security-monitor.service" || index($0, "\"SECURITY_EVENT_NUMBER\":") && field("_UID") == "0")
