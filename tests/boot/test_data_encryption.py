@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,22 +83,21 @@ def another_boot_chain(charger: Machine) -> None:
 
 
 @pytest.mark.proves("FS-04")
-@pytest.mark.parametrize("change", [another_tpm, another_boot_chain], ids=lambda change: change.__name__)
 def test_the_volume_stays_closed_until_all_is_as_it_was_and_the_charger_restarts(
-    encrypted: Encrypted, change: Callable[[Machine], None], proof: Witness, tmp_path: Path
+    encrypted: Encrypted, proof: Witness, tmp_path: Path
 ) -> None:
     charger = copied(encrypted.charger, tmp_path / "machine")
-    change(charger)
-    with power_on(with_disk(charger, tmp_path / "steps.ext4", "state\noff")) as session:
-        session.wait_for_event("RESET", seconds=SECONDS)
-        lines = [line.text for line in session.lines()]
-    assert "BdsDxe: starting" in "\n".join(lines)
-    assert not [line for line in lines if line.startswith(SAYS)]
-    shutil.rmtree(charger.tpm)
-    shutil.copytree(encrypted.charger.tpm, charger.tpm)
-    shutil.copyfile(encrypted.charger.own_variables, charger.own_variables)
+    for change in (another_tpm, another_boot_chain):
+        change(charger)
+        with power_on(with_disk(charger, tmp_path / f"{change.__name__}.ext4", "state\noff")) as session:
+            session.wait_for_event("RESET", seconds=SECONDS)
+            lines = [line.text for line in session.lines()]
+        proof.excerpt([f"{change.__name__.replace('_', ' ')}: it restarts, and says nothing more than", *lines])
+        assert "BdsDxe: starting" in "\n".join(lines)
+        assert not [line for line in lines if line.startswith(SAYS)]
+        shutil.rmtree(charger.tpm)
+        shutil.copytree(encrypted.charger.tpm, charger.tpm)
+        shutil.copyfile(encrypted.charger.own_variables, charger.own_variables)
     console = run_to_the_end(with_disk(charger, tmp_path / "again.ext4", "state\noff"))
-    proof.excerpt(
-        [f"{change.__name__.replace('_', ' ')}: it restarts, and says nothing more than", *lines, "and as it was:", *console.said("state")]
-    )
+    proof.excerpt(["and as it was:", *console.said("state")])
     assert console.states() == encrypted.console.states()[-1:]

@@ -18,11 +18,14 @@ from pathlib import Path
 import pytest
 
 from everest_secure.image.artefact import open_artefact
-from everest_secure.target.emulator import wait
-from everest_secure.target.machine import Machine
+from everest_secure.image.uki import Uki
+from everest_secure.run import Argument
+from everest_secure.target.emulator import started, wait
+from everest_secure.target.hardware import PROCESSOR, Channels
+from everest_secure.target.machine import Accelerator, Machine
 from everest_secure.target.session import Session, power_on
 from support.measures import disk_writes
-from support.powercut import Moment, Recording, SlotWatch, content, extract, moments, partitions, slot_content
+from support.powercut import SECTOR, Moment, Recording, SlotWatch, content, extract, moments, partitions, slot_content
 from support.recorded import UPDATE, record
 from support.settled import MARK, Settled
 from support.steps import SAYS, SECONDS, Console, copied, demonstration, fed, run_to_the_end, with_disk
@@ -116,6 +119,53 @@ def test_a_charger_started_at_such_a_moment_runs_a_verified_system_with_its_keys
         proof.excerpt([f"moment {moment.number}", *console.said("steps"), *console.said("state")])
         _require_lasting(settled, console, f"{SEEDED}, moment {moment.number}")
         shutil.rmtree(charger.state)
+
+
+@pytest.mark.proves("FS-03")
+def test_a_kernel_whose_firmware_repairs_nothing_takes_the_backup_of_a_partition_table(proof: Witness, tmp_path: Path) -> None:
+    """The power may fail between the two copies when the first start makes the data partition. UEFI firmware repairs the first one, U-Boot does not."""
+    disk, _ = demonstration()
+    damaged = tmp_path / "damaged.raw"
+    subprocess.run(["cp", "--sparse=always", disk, damaged], check=True)
+    with damaged.open("r+b") as file:
+        file.seek(SECTOR)
+        file.write(bytes(SECTOR))
+    uki = next(part.facts for part in open_artefact(disk).walk() if isinstance(part.facts, Uki))
+    for name, blob in (("kernel", uki.linux), ("initrd", uki.initrds[0])):
+        (tmp_path / name).write_bytes(blob.read(0, blob.size))
+    line = uki.cmdline.removesuffix(" --").replace(" quiet", "") + " console=ttyS0 --"
+
+    def command(channels: Channels) -> list[Argument]:
+        return [
+            *(
+                "qemu-system-x86_64",
+                "-S",
+                "-accel",
+                "tcg",
+                "-cpu",
+                PROCESSOR[Accelerator.TCG],
+                "-m",
+                "1024",
+                "-nodefaults",
+                "-display",
+                "none",
+            ),
+            *("-kernel", tmp_path / "kernel", "-initrd", tmp_path / "initrd", "-append", line),
+            *("-drive", f"format=raw,if=virtio,snapshot=on,file={damaged}"),
+            *("-chardev", f"socket,id=console,fd={channels.console}", "-serial", "chardev:console"),
+            *("-chardev", f"socket,id=control,fd={channels.control}", "-mon", "chardev=control,mode=control"),
+        ]
+
+    with started(command, tmp_path / "console.log") as emulator:
+
+        def found(limit: float) -> bool:
+            time.sleep(min(limit, POLL_SECONDS))
+            return any("Found device" in line.text and "rootfs-a" in line.text for line in emulator.console.lines())
+
+        wait(emulator, found, seconds=SECONDS, what="its kernel found the slots")
+        said = [line.text for line in emulator.console.lines() if "GPT" in line.text or "Found device" in line.text]
+    proof.excerpt(said)
+    assert any(line.endswith("Primary GPT is invalid, using alternate GPT.") for line in said)
 
 
 @pytest.mark.proves("RAUC-06", "FS-03", "TPM-04")
