@@ -1,8 +1,9 @@
 # Finds security events in the journal (LOG-03); everest-security-monitor starts it.
 #
-# Input: `rule` and the four fields of a row of the tables, `seen` and the position of an entry that was looked at before, if any, then entries of `journalctl --all --output=json`, in which a value cannot look like a field, since
-# its quotes are escaped; one of root's that names a security event itself needs no rule. Output, with tabs between: time since the machine started in
-# seconds, start, event, severity, position in the journal, what was said; and about once a minute `at` and the position up to which everything was looked at.
+# Input: `rule` and the four fields of a row of the tables, `seen` and the position of an entry that was looked at before, if any, then entries of
+# `journalctl --all --output=json`, in which a value cannot look like a field, since its quotes are escaped; one of root's that names a security event itself
+# needs no rule. Output, with tabs between: time since the machine started in seconds, start, event, severity, position in the journal, what was said; and
+# about once a minute `at` and the position up to which everything was looked at.
 # A line is shorter than what a pipe takes at once, so that it stays in one piece beside those of others.
 #
 # It runs for every line that anybody writes: an awk makes an expression anew when it differs from that of the line before, so that there is one for all
