@@ -72,7 +72,7 @@ def bundle(
 def images(bundled: Path, directory: Path) -> dict[str, Path]:
     """Write the images of a bundle to files, by slot class."""
     found = _images(bundled)
-    files = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu") if slot in found}
+    files: dict[str, Path] = {slot: directory / f"{slot}.img" for slot in ("rootfs", "efi", "mcu") if slot in found}
     for slot, file in files.items():
         with file.open("wb") as output:
             output.writelines(chunks(found[slot]))
