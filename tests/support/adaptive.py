@@ -8,6 +8,7 @@ import pytest
 from support.booted import DEMONSTRATION, IMAGES
 from support.powercut import Recording, SlotWatch, slot_content
 from support.recorded import record_from
+from support.reference import require
 from support.steps import SAYS, Console, demonstration, new_charger
 from support.updates import whole_slot
 from support.variants import variant
@@ -53,6 +54,7 @@ class AdaptiveUpdates:
 def update_adaptively(directory: Path) -> AdaptiveUpdates:
     """Build both releases and take a new charger through them; skips the test where the demonstration is not what the scenarios are about."""
     demonstration()
+    require("sfdisk")
     if IMAGES != DEMONSTRATION:
         pytest.skip("the images of this scenario are built like the demonstration's, which the others are not about here")
     for name in ("first", "second", "updates"):
