@@ -17,6 +17,7 @@ from everest_secure.checks.session import check_artefacts
 from everest_secure.errors import UserError
 from everest_secure.image.artefact import open_artefact
 from everest_secure.image.gpt import PartitionTable
+from everest_secure.image.raucb import RaucBundle
 from everest_secure.image.tree import Tree
 from everest_secure.pki.store import Store
 from everest_secure.reference.archive import find_archive
@@ -48,6 +49,10 @@ class Built:
     collection: Collection
     report: Report
 
+    def failed(self) -> set[str]:
+        """Return the requirements that are not met, or could not be looked at."""
+        return {result.requirement.id for result in self.report.results if result.outcome in {Outcome.ERROR, Outcome.FAIL}}
+
     def root(self) -> Tree:
         """Return the root file system as the bundle carries it."""
         slot = self.deploy / f"{IMAGE}-qemux86-64.rootfs.squashfs-zst.verity"
@@ -55,8 +60,8 @@ class Built:
 
 
 @pytest.fixture(scope="module")
-def built() -> Iterator[Built]:
-    """Image and bundle."""
+def layers() -> Iterator[Checkout]:
+    """The project with the layer of this way, and upstream's layers; built as a user who has subordinate ids."""
     away = upstream.unreachable(Kas((PROJECT / "kas/qemux86-64.yml",), PROJECT).configuration().repositories, environment=os.environ)
     if away:
         pytest.skip(f"upstream is out of reach: {upstream.hosts(away)}")
@@ -64,7 +69,7 @@ def built() -> Iterator[Built]:
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     try:
-        archive = find_archive()
+        find_archive()
     except UserError as error:
         pytest.skip(str(error))
     with subordinate_user() as user:
@@ -72,13 +77,23 @@ def built() -> Iterator[Built]:
         (user.directory / "scripts").mkdir()
         shutil.copytree(PROJECT / "scripts/everest_secure", user.directory / "scripts/everest_secure")
         user.own(user.directory / "scripts")
-        checkout = prepare(user, user.python())
-        keep = f'EVEREST_DEBIAN_ARCHIVE = "{archive.main}"\n' if os.environ.get("EVEREST_DEBIAN_ARCHIVE") else ""
-        done = checkout.shell(TOP, f"bitbake {IMAGE} {BUNDLE}", lines=keep, offline=False)
-        assert done.returncode == 0, done.stdout[-10000:]
-        deploy = user.directory / "build/tmp/deploy/images/qemux86-64"
-        collection = find(deploy, targets=(IMAGE, BUNDLE))
-        yield Built(checkout, deploy, collection, check_artefacts(collection.artefacts, profile="reference"))
+        yield prepare(user, user.python())
+
+
+@pytest.fixture(scope="module")
+def built(layers: Checkout) -> Built:
+    """Image and bundle."""
+    return build(layers, TOP)
+
+
+def build(checkout: Checkout, top: str) -> Built:
+    """Build and check what a chain of kas files says."""
+    keep = f'EVEREST_DEBIAN_ARCHIVE = "{find_archive().main}"\n' if os.environ.get("EVEREST_DEBIAN_ARCHIVE") else ""
+    done = checkout.shell(top, f"bitbake {IMAGE} {BUNDLE}", lines=keep, offline=False)
+    assert done.returncode == 0, done.stdout[-10000:]
+    deploy = checkout.user.directory / "build/tmp/deploy/images/qemux86-64"
+    collection = find(deploy, targets=(IMAGE, BUNDLE))
+    return Built(checkout, deploy, collection, check_artefacts(collection.artefacts, profile="reference"))
 
 
 def test_image_bundle_manifest_and_bill_of_materials_come_out(built: Built) -> None:
@@ -97,8 +112,7 @@ def test_the_disk_is_laid_out_as_the_full_build_lays_it_out(built: Built) -> Non
 
 def test_everything_holds_that_the_checker_looks_at(built: Built) -> None:
     assert any(result.outcome is Outcome.PASS for result in built.report.results)
-    failed = {result.requirement.id for result in built.report.results if result.outcome in {Outcome.ERROR, Outcome.FAIL}}
-    assert failed == set()
+    assert built.failed() == set()
 
 
 def test_the_image_says_that_it_is_prebuilt(built: Built) -> None:
@@ -107,7 +121,7 @@ def test_the_image_says_that_it_is_prebuilt(built: Built) -> None:
     assert {"/usr/bin/manager", "/usr/lib/dpkg/status"} <= {stand_in["path"] for stand_in in marks["stand_ins"]}
 
 
-@pytest.mark.parametrize("driver", ["dm-verity", "squashfs", "virtio_blk"])
+@pytest.mark.parametrize("driver", ["dm-verity", "erofs", "squashfs", "virtio_blk"])
 def test_the_initial_ram_disk_has_the_drivers_that_lead_to_the_root(built: Built, driver: str) -> None:
     archive = (built.deploy / "everest-secure-initramfs-qemux86-64.cpio.zst").resolve()
     packed = subprocess.run(["zstd", "-dc", archive], capture_output=True, check=True).stdout
@@ -145,3 +159,14 @@ def test_a_prebuilt_image_is_never_built_for_the_field(built: Built) -> None:
     done = built.checkout.shell(TOP, "bitbake --dry-run everest-secure-image", lines='EVEREST_PRODUCTION = "1"\n')
     assert done.returncode != 0
     assert "BIN-02: a prebuilt image holds stand-ins and is never for the field" in done.stdout
+
+
+def test_with_adaptive_updates_the_root_is_erofs_and_of_the_bundle_a_charger_writes_what_differs(layers: Checkout) -> None:
+    built = build(layers, f"{TOP}:kas/opt/adaptive-updates.yml")
+    assert built.failed() == set()
+    parts = [part for path in built.collection.artefacts for part in open_artefact(path).walk()]
+    # Of both slots on the disk, and in the bundle.
+    assert {part.kind for part in parts if part.tree and part.tree.resolve("/usr/lib/everest-secure")} == {"erofs"}
+    (bundle,) = (part.facts for part in parts if isinstance(part.facts, RaucBundle))
+    assert bundle.manifest is not None
+    assert {name: keys["adaptive"] for name, keys in bundle.manifest.images.items()} == dict.fromkeys(("efi", "rootfs"), "block-hash-index")
