@@ -1,6 +1,7 @@
 """A back end for updates besides OCPP: NET-09."""
 
 import re
+from posixpath import normpath
 
 from everest_secure.checks.common import at, executes, options, services
 from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
@@ -13,6 +14,8 @@ from everest_secure.policy.parameters import Parameters
 
 PROGRAM = "rauc-hawkbit-updater"
 DEFAULT = "/etc/rauc-hawkbit-updater/config.conf"
+MACHINES = "/etc/ssl/certs"
+"""Where its libcurl looks for authorities: OE-Core's in `ca-certificates.crt`, Debian's in each file. No setting of the updater names another place."""
 _CLUSTER = re.compile(r"-[abd-z]+c(?P<file>.*)")
 _ROOTS = ("/usr/bin/rauc-hawkbit-updater", DEFAULT)
 
@@ -36,6 +39,7 @@ def updater_and_server_know_each_other_by_tls_with_a_key_in_the_tpm(root: Root, 
             continue
         lies_on_the_root(root, path, note)
         _judge(root, unit, parse_hawkbit_config(root.tree.text(path), path), note)
+        _judge_authorities(root, unit, note)
 
 
 def _unclustered(command: tuple[str, ...]) -> tuple[str, ...]:
@@ -49,6 +53,27 @@ def _template(tree: Tree, unit: Unit, made: str) -> str:
     name = made.rsplit("/", 1)[-1]
     sources = (word for command in unit.commands if made in command for word in command if word != made and word.endswith(f"/{name}"))
     return next((word for word in sources if tree.resolve(word)), "")
+
+
+def _judge_authorities(root: Root, unit: Unit, note: Notes) -> None:
+    """Whom the updater believes: the authorities that its unit shows it in place of the machine's (systemd.exec(5), BindReadOnlyPaths=)."""
+    shown = "" if any(_holds_authorities(word.partition(":")[0]) for word in unit.words("Service", "TemporaryFileSystem")) else MACHINES
+    for word in (*unit.words("Service", "BindPaths"), *unit.words("Service", "BindReadOnlyPaths")):
+        source, _, rest = word.lstrip("-").partition(":")
+        target = rest.partition(":")[0] or source
+        if _holds_authorities(target):
+            shown = normpath(f"{source}/{MACHINES.removeprefix(target.rstrip('/'))}")
+    if shown == MACHINES and root.tree.children(MACHINES):
+        what = f"the hawkBit updater trusts every authority of the machine, those in {MACHINES}: any of them can vouch for another server"
+        remedy = f"Show its unit the server's authority alone: BindReadOnlyPaths=DIRECTORY:{MACHINES}."
+        note.finding(what, at=at(root, unit.path), remedy=remedy)
+    elif shown:
+        lies_on_the_root(root, shown, note)
+
+
+def _holds_authorities(directory: str) -> bool:
+    """Whether a directory is the one with the machine's authorities, or one above it."""
+    return f"{MACHINES}/".startswith(f"{directory.rstrip('/')}/")
 
 
 def _judge(root: Root, unit: Unit, config: HawkbitConfig, note: Notes) -> None:

@@ -21,6 +21,14 @@ FAULTS: dict[str, Callable[[RootFs], object]] = {
     "the configuration lies on the data partition": lambda fs: fs.replace(
         DROP_IN, "/etc/rauc-hawkbit-updater/config.conf", "/var/config.conf"
     ),
+    "it trusts the machine's authorities": lambda fs: fs.replace(DROP_IN, "^BindReadOnlyPaths=.*$", ""),
+    "it is shown the machine's authorities": lambda fs: fs.replace(DROP_IN, "^BindReadOnlyPaths=.*$", "BindReadOnlyPaths=/etc/ssl"),
+    "it is shown other authorities in one file, beside the machine's": lambda fs: fs.replace(
+        DROP_IN, "^(BindReadOnlyPaths=.*)$", r"\1/ca-certificates.crt"
+    ),
+    "its authorities lie on the data partition": lambda fs: fs.replace(
+        DROP_IN, "^BindReadOnlyPaths=[^:]*", "BindReadOnlyPaths=/var/lib/authorities"
+    ),
     "nobody knows its configuration": lambda fs: fs.replace(DROP_IN, "^ExecStartPre=.*\n.*$", ""),
     "no unit runs it": lambda fs: (
         fs.remove(f"{UNITS}/rauc-hawkbit-updater.service"),
@@ -40,6 +48,23 @@ def test_the_updater_does_not_hold_when(fault: str) -> None:
 
 def test_the_updater_of_the_layer_holds() -> None:
     assert failing(hawkbit(good_root())) == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "BindReadOnlyPaths=-/etc/rauc-hawkbit-updater/authorities:/etc/ssl/certs/:norbind",
+        "BindPaths=/etc/rauc-hawkbit-updater:/etc/ssl",
+        "TemporaryFileSystem=/etc/ssl:ro\nBindReadOnlyPaths=/etc/rauc-hawkbit-updater/authorities/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt",
+    ],
+)
+def test_the_server_s_authority_takes_the_place_of_the_machine_s_in_other_ways_too(line: str) -> None:
+    assert failing(hawkbit(good_root()).replace(DROP_IN, "^BindReadOnlyPaths=.*$", line)) == {}
+
+
+def test_without_authorities_of_the_machine_there_are_none_to_be_shut_out() -> None:
+    fs = hawkbit(good_root()).replace(DROP_IN, "^BindReadOnlyPaths=.*$", "")
+    assert failing(fs.remove("/etc/ssl/certs")) == {}
 
 
 def test_a_key_of_a_pkcs11_token_is_no_file_either() -> None:
