@@ -13,10 +13,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from everest_secure.errors import ToolError
 from everest_secure.image.artefact import open_artefact
 from everest_secure.image.uki import Uki
 from everest_secure.run import Argument
@@ -175,25 +177,28 @@ def test_a_charger_whose_power_is_cut_again_and_again_while_it_is_updated_comes_
     charger = copied(settled.charger, tmp_path / "machine")
     _, bundle = demonstration()
     lot = random.Random(f"{SEED} killed")
-    for number in range(KILLED + 1):
+    killed = 0
+    for number in count():
         # The number makes the steps new ones, which begin at the first.
         steps = f"# {number}\ndecide\nstate\n{UPDATE}off"
         charger = with_disk(charger, tmp_path / "update.ext4", steps, {"update.raucb": bundle})
-        if number == KILLED:
+        if killed == KILLED:
             break
         phase, most = lot.choice(list(PHASES.items()))
         writes = lot.randrange(most)
         with power_on(charger) as session:
             for step in phase:
                 session.wait_for(f"{SAYS}steps: {step}", seconds=SECONDS)
-            _kill_after(session, writes)
+            cut = _kill_after(session, writes)
             fed(session)
             console = Console.of(session.lines())
         if phase[-1] == "decide":
             # The update before this cut was started, whatever the cuts before it have left.
             old, new = console.starts()
             assert old != new, f"{SEEDED}, kill {number}"
-        proof.excerpt([f"killed {writes} writes after step '{phase[-1]}'", *console.said("steps"), *console.said("state")])
+        killed += cut
+        what = "killed" if cut else "has switched itself off before it was to be killed"
+        proof.excerpt([f"{what} {writes} writes after step '{phase[-1]}'", *console.said("steps"), *console.said("state")])
         _require_lasting(settled, console, f"{SEEDED}, kill {number}")
     console = run_to_the_end(charger)
     proof.excerpt(["started for the last time", *console.said("steps"), *console.said("state")])
@@ -211,16 +216,22 @@ def _require_lasting(settled: Settled, console: Console, where: str) -> None:
         assert {name: state[name] for name in LASTING} == {name: settled.state[name] for name in LASTING}, where
 
 
-def _kill_after(session: Session, writes: int) -> None:
-    """Kill the machine once it has written so often to its disk, or is off."""
+def _kill_after(session: Session, writes: int) -> bool:
+    """Kill the machine once it has written so often to its disk; returns False when it is off before, as after an adaptive update of few writes."""
     start = disk_writes(session).operations
 
     def reached(limit: float) -> bool:
         time.sleep(min(limit, POLL_SECONDS))
-        return limit == 0 or disk_writes(session).operations >= start + writes
+        try:
+            return limit == 0 or disk_writes(session).operations >= start + writes
+        except ToolError:
+            session.emulator.expect_end()
+            return False
 
     wait(session.emulator, reached, seconds=SECONDS, what=f"it had written {writes} times")
+    on = not session.emulator.ended()
     session.kill()
+    return on
 
 
 def _charger_at(settled: Settled, moment: Moment, state: Path) -> Machine:
