@@ -125,7 +125,7 @@ docs: $(READY) ## Write docs/checks.md anew from the catalogue and the checks, a
 
 .PHONY: lock
 lock: ## Resolve requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade --output-file requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra target --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --upgrade --output-file requirements.lock
 	uv pip compile fuzz/requirements.in --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --output-file fuzz/requirements.lock
 
 .PHONY: clean

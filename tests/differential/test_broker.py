@@ -41,18 +41,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_mosquitto_lets_in_whom_the_parser_says(name: str, files: Path) -> None:
+def test_mosquitto_lets_in_whom_the_parser_says(name: str, files: Path, tmp_path: Path) -> None:
     require("mosquitto")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     text = CASES[name].replace("DIR", str(files)).replace("PORT", str(port))
     user = "user root\n" if os.getuid() == 0 else ""
-    with subprocess.Popen(["mosquitto", "-c", "/dev/stdin"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as broker:
+    configuration = tmp_path / "x.conf"
+    configuration.write_text(user + text)
+    with subprocess.Popen(["mosquitto", "-c", configuration], stderr=subprocess.DEVNULL, text=True) as broker:
         try:
-            assert broker.stdin is not None
-            broker.stdin.write(user + text)
-            broker.stdin.close()
             said = (_comes_in(port, files, broker, certificate=False), _comes_in(port, files, broker, certificate=True))
         finally:
             broker.terminate()
@@ -87,6 +86,8 @@ def test_mosquitto_refuses_what_the_parser_refuses(line: str, tmp_path: Path) ->
     text = f"listener 0 {tmp_path}/x.sock\n{line}\n"
     with pytest.raises(ArtefactError, match=r"x\.conf:2"):
         parse_broker_config(text, "x.conf")
-    done = subprocess.run(["mosquitto", "-c", "/dev/stdin"], input=text, capture_output=True, text=True, check=False, timeout=20)
+    configuration = tmp_path / "x.conf"
+    configuration.write_text(text)
+    done = subprocess.run(["mosquitto", "-c", configuration], capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode
     assert ":2" in done.stderr

@@ -70,8 +70,9 @@ def system(tmp_path: Path) -> Path:
 
 
 def said_of(root: Path, name: str) -> str:
-    """Return systemctl's word."""
-    return subprocess.run(["systemctl", f"--root={root}", "is-enabled", name], capture_output=True, text=True, check=False).stdout.strip()
+    """Return systemctl's word; of a unit that is not there `not-found`, which older ones put into their error."""
+    done = subprocess.run(["systemctl", f"--root={root}", "is-enabled", name], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "not-found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ STATES: Mapping[str, tuple[str, Reading]] = {
     "single@own.service": ("disabled", RESTING),
     "generated.service": ("generated", NOTHING),
     "transient.service": ("transient", NOTHING),
-    "absent.service": ("", NOTHING),
+    "absent.service": ("not-found", NOTHING),
 }
 """systemctl's word and ours. What lies below /run of an image is not there on the target, where a file system in memory covers it."""
 

@@ -131,6 +131,8 @@ def test_a_key_in_the_tpm_signs_and_what_it_signed_verifies_without_the_tpm(conf
     key = new_key(configuration, tmp_path / "tpm.key", tpm, *IN_THE_TPM)
     certificate = str(tmp_path / "certificate.pem")
     request = ("req", *BOTH, "-x509", "-key", str(key), "-subj", "/CN=charger", "-out", certificate)
-    assert "missing private key" in run(configuration, *request, tpm=tpm).stderr
+    # Since OpenSSL 3.5 the key is found without the query, too.
+    bare = run(configuration, *request, tpm=tpm)
+    assert bare.returncode == 0 or "missing private key" in bare.stderr
     openssl(configuration, *request, *IN_THE_TPM, tpm=tpm)
     assert openssl(configuration, "verify", "-CAfile", certificate, certificate).strip().endswith("OK")

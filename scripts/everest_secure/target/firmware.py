@@ -36,9 +36,12 @@ def enroll(output: Path, *, firmware: Firmware, keys: Store) -> Path:
     certificates = {option: keys.certificate(f"secure-boot-{option}") for option in ("pk", "kek", "db")}
     for certificate in certificates.values():
         load_one(certificate)
+    program = Path(sys.executable).parent / "virt-fw-vars"
+    if not program.is_file():
+        raise ToolError("the program 'virt-fw-vars' is not installed; install it with pip install 'everest-secure[target]' and try again")
     run(
         [
-            *(Path(sys.executable).parent / "virt-fw-vars", "--input", firmware.variables, "--output", output, "--secure-boot"),
+            *(program, "--input", firmware.variables, "--output", output, "--secure-boot"),
             *("--set-pk", OWNER, certificates["pk"]),
             *("--add-kek", OWNER, certificates["kek"]),
             *("--add-db", OWNER, certificates["db"]),

@@ -89,3 +89,12 @@ def test_keys_that_are_not_there_are_one_sentence_and_no_store(tmp_path: Path) -
     with pytest.raises(PkiError, match="secure-boot-pk"):
         enroll(tmp_path / "variables.fd", firmware=firmware, keys=Store(tmp_path / "none"))
     assert not (tmp_path / "variables.fd").exists()
+
+
+def test_without_the_program_that_enrolls_it_says_how_to_get_it(keys: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not Firmware().code.is_file():
+        pytest.skip("ovmf is not installed")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    with pytest.raises(ToolError, match=r"'virt-fw-vars' is not installed; .*everest-secure\[target\]"):
+        enroll(tmp_path / "variables.fd", firmware=Firmware(), keys=keys)
+    assert not (tmp_path / "variables.fd").exists()
