@@ -65,6 +65,8 @@ def _comes_in(port: int, files: Path, broker: "subprocess.Popen[str]", *, certif
     """Whether an MQTT 3.1.1 CONNECT over TLS is accepted."""
     context = ssl.create_default_context(cafile=str(files / "ca.pem"))
     context.check_hostname = False
+    # Set since Python 3.13; the test's certificates have not all that it asks for.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if certificate:
         context.load_cert_chain(files / "client.pem", files / "client.key")
     limit = time.monotonic() + 20
