@@ -19,6 +19,7 @@ from everest_secure.image.artefact import open_artefact
 from everest_secure.image.gpt import PartitionTable
 from everest_secure.image.raucb import RaucBundle
 from everest_secure.image.tree import Tree
+from everest_secure.keyfile import words
 from everest_secure.pki.store import Store
 from everest_secure.reference.archive import find_archive
 from everest_secure.report.model import Report
@@ -169,4 +170,5 @@ def test_with_adaptive_updates_the_root_is_erofs_and_of_the_bundle_a_charger_wri
     assert {part.kind for part in parts if part.tree and part.tree.resolve("/usr/bin/manager")} == {"erofs"}
     (bundle,) = (part.facts for part in parts if isinstance(part.facts, RaucBundle))
     assert bundle.manifest is not None
-    assert {name: keys["adaptive"] for name, keys in bundle.manifest.images.items()} == dict.fromkeys(("efi", "rootfs"), "block-hash-index")
+    methods = {name: words(keys["adaptive"]) for name, keys in bundle.manifest.images.items()}
+    assert methods == dict.fromkeys(("efi", "rootfs"), ("block-hash-index",))
