@@ -17,7 +17,9 @@ TEST_PACKAGES := $(DEMO_PACKAGES) $(LINT_PACKAGES) $(BOOT_PACKAGES) $(SIGNING_PA
 	systemd-boot-efi tpm2-abrmd tpm2-openssl tpm2-tools u-boot-qemu u-boot-tools xz-utils zip zstd
 # What OE-Core wants of a build host (Yocto Project Reference Manual), what the prebuilt way wants, and what makes disks.
 YOCTO_PACKAGES := bubblewrap build-essential bzip2 chrpath cpio dbus debian-archive-keyring device-tree-compiler diffstat dosfstools file gawk gdisk git libssl-dev libtss2-dev locales lz4 mmdebstrap mtools \
-	parted patch pseudo qemu-system-arm swtpm systemd u-boot-tools uidmap wget zstd
+	parted patch qemu-system-arm swtpm systemd u-boot-tools uidmap wget zstd
+# What the prebuilt way wants besides, and Debian 13 has not.
+PREBUILT_PACKAGES := pseudo
 # What EVerest's own code is compiled with, and what moves the clock for its logs.
 EVEREST_PACKAGES := build-essential cmake faketime libboost-dev libcap-dev libfmt-dev libhowardhinnant-date-dev libpugixml-dev libsqlite3-dev libssl-dev ninja-build nlohmann-json3-dev zlib1g-dev
 # What hawkBit's client is compiled with, and its TPM in software.
@@ -73,6 +75,7 @@ unit: $(READY) ## The unit tests alone
 .PHONY: test-yocto
 test-yocto: $(READY) ## Test the layer on the real upstream layers (skipped where they are out of reach): about an hour
 	@scripts/setup.sh packages $(YOCTO_PACKAGES) $(EVEREST_PACKAGES) $(HAWKBIT_PACKAGES) $(RAUC_PACKAGES) $(BOOT_PACKAGES)
+	@scripts/setup.sh optional $(PREBUILT_PACKAGES)
 	@scripts/setup.sh locale $(YOCTO_LOCALE)
 	$(BIN)/pytest -m yocto
 

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs what a make target needs of Debian, and nothing when it is there.
-# Usage: setup.sh packages PACKAGE... | setup.sh locale LANGUAGE_COUNTRY (its UTF-8 variant) | setup.sh npm DIRECTORY PACKAGE@VERSION
+# Usage: setup.sh packages PACKAGE... | setup.sh optional PACKAGE... (those that this Debian has) | setup.sh locale LANGUAGE_COUNTRY (its UTF-8 variant) | setup.sh npm DIRECTORY PACKAGE@VERSION
 # As root or with sudo it installs; otherwise one line says what is missing. Exit 2 when something is missing still.
 set -eu
 
-usage() { echo "usage: $0 packages PACKAGE... | $0 locale LANGUAGE_COUNTRY | $0 npm DIRECTORY PACKAGE@VERSION" >&2; exit 64; }
+usage() { echo "usage: $0 packages PACKAGE... | $0 optional PACKAGE... | $0 locale LANGUAGE_COUNTRY | $0 npm DIRECTORY PACKAGE@VERSION" >&2; exit 64; }
 
 become_root() {
 	id=$(id -u)
@@ -27,6 +27,23 @@ quietly() {
 	[ "${failed}" = 0 ] || tail -n 3 "${log}" >&2
 	rm -f "${log}"
 	[ "${failed}" = 0 ] || { echo "setup: ${complaint}" >&2; exit 2; }
+}
+
+# Not every release of Debian has these; tests that need one that is not there are skipped.
+# shellcheck disable=SC2086 # a list of package names
+optional() {
+	command -v apt-cache >/dev/null 2>&1 || exit 0
+	wanted=
+	for package in "$@"; do
+		if dpkg-query -W -f '${db:Status-Status}\n' "${package}" 2>/dev/null | grep -qx installed; then
+			continue
+		elif apt-cache show "${package}" >/dev/null 2>&1; then
+			wanted="${wanted} ${package}"
+		else
+			echo "setup: this Debian has no package ${package}; tests that need it are skipped"
+		fi
+	done
+	[ -z "${wanted}" ] || packages ${wanted}
 }
 
 # shellcheck disable=SC2086 # lists of package names
@@ -70,6 +87,7 @@ what=$1
 shift
 case "${what}" in
 packages) packages "$@" ;;
+optional) optional "$@" ;;
 locale) [ $# = 1 ] || usage; locale_of "$1" ;;
 npm) [ $# = 2 ] || usage; npm_package "$1" "$2" ;;
 *) usage ;;

@@ -50,6 +50,15 @@ def test_setup_says_what_is_missing_when_it_may_not_install(user: Ordinary) -> N
     )
 
 
+def test_setup_goes_on_without_an_optional_package_that_this_debian_has_not(user: Ordinary) -> None:
+    require("dpkg-query", "apt-cache")
+    (user.directory / "bin/apt-cache").symlink_to(shutil.which("apt-cache") or "")
+    assert said(user, SETUP, "optional", "dpkg", ABSENT) == (
+        0,
+        f"setup: this Debian has no package {ABSENT}; tests that need it are skipped\n",
+    )
+
+
 def test_setup_names_the_packages_on_a_machine_without_dpkg(user: Ordinary) -> None:
     (user.directory / "bin/dpkg-query").unlink(missing_ok=True)
     assert said(user, SETUP, "packages", "a", "b") == (0, "setup: this machine is not Debian; install these by hand: a b\n")
@@ -58,7 +67,7 @@ def test_setup_names_the_packages_on_a_machine_without_dpkg(user: Ordinary) -> N
 @pytest.mark.parametrize("arguments", [(), ("packages",), ("install", "dpkg"), ("locale", "en_US", "de_DE"), ("npm", "here")])
 def test_setup_explains_its_use(user: Ordinary, arguments: tuple[str, ...]) -> None:
     script = user.directory / "setup.sh"
-    usage = f"usage: {script} packages PACKAGE... | {script} locale LANGUAGE_COUNTRY | {script} npm DIRECTORY PACKAGE@VERSION\n"
+    usage = f"usage: {script} packages PACKAGE... | {script} optional PACKAGE... | {script} locale LANGUAGE_COUNTRY | {script} npm DIRECTORY PACKAGE@VERSION\n"
     assert said(user, SETUP, *arguments) == (64, usage)
 
 
