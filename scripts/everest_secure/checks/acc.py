@@ -215,7 +215,7 @@ def service_is_sandboxed(root: Root, policy: Parameters, note: Notes) -> None:
 
 _OTHER_ROOTS = ("RootDirectory", "RootImage", "MountImages", "ExtensionImages", "ExtensionDirectories")
 _OTHER_FILES = ("BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem")
-_IDENTITY = "/run/everest-ocpp:/etc/everest/ocpp"
+_IDENTITY = ("BindReadOnlyPaths", "/run/everest-ocpp", "/etc/everest/ocpp")
 """The OCPP configuration with this charger's identity, which root copies from the checked one at boot (everest-identity.service)."""
 _POWERFUL_DEVICES = (
     "block-*",
@@ -251,9 +251,8 @@ def _judge_exceptions(root: Root, unit: Unit, note: Notes) -> None:
         if unit.words("Service", key):
             note.finding(f"{SERVICE} sets {key}=, and sees other files than were checked", at=place, remedy=f"Take {key}= out of the unit.")
     for key in _OTHER_FILES:
-        for word in unit.words("Service", key):
-            target = word.lstrip("-+").split(":")[1 if key.startswith("Bind") and ":" in word else 0]
-            if _is_checked(target) and (key, word.lstrip("-")) != ("BindReadOnlyPaths", _IDENTITY):
+        for source, target in unit.shown(key):
+            if _is_checked(target) and (key, source, target) != _IDENTITY:
                 what = f"{SERVICE} sees something else than was checked at {target} ({key}=)"
                 note.finding(what, at=place, remedy=f"Take {target} out of {key}=.")
 

@@ -57,23 +57,18 @@ def _template(tree: Tree, unit: Unit, made: str) -> str:
 
 def _judge_authorities(root: Root, unit: Unit, note: Notes) -> None:
     """Whom the updater believes: the authorities that its unit shows it in place of the machine's (systemd.exec(5), BindReadOnlyPaths=)."""
-    shown = "" if any(_holds_authorities(word.partition(":")[0]) for word in unit.words("Service", "TemporaryFileSystem")) else MACHINES
-    for word in (*unit.words("Service", "BindPaths"), *unit.words("Service", "BindReadOnlyPaths")):
-        source, _, rest = word.lstrip("-").partition(":")
-        target = rest.partition(":")[0] or source
-        if _holds_authorities(target):
-            shown = normpath(f"{source}/{MACHINES.removeprefix(target.rstrip('/'))}")
+    shown = MACHINES
+    for key in ("TemporaryFileSystem", "BindPaths", "BindReadOnlyPaths"):
+        for source, target in unit.shown(key):
+            directory = target.rstrip("/")
+            if f"{MACHINES}/".startswith(f"{directory}/"):
+                shown = source and normpath(f"{source}/{MACHINES.removeprefix(directory)}")
     if shown == MACHINES and root.tree.children(MACHINES):
         what = f"the hawkBit updater trusts every authority of the machine, those in {MACHINES}: any of them can vouch for another server"
         remedy = f"Show its unit the server's authority alone: BindReadOnlyPaths=DIRECTORY:{MACHINES}."
         note.finding(what, at=at(root, unit.path), remedy=remedy)
     elif shown:
         lies_on_the_root(root, shown, note)
-
-
-def _holds_authorities(directory: str) -> bool:
-    """Whether a directory is the one with the machine's authorities, or one above it."""
-    return f"{MACHINES}/".startswith(f"{directory.rstrip('/')}/")
 
 
 def _judge(root: Root, unit: Unit, config: HawkbitConfig, note: Notes) -> None:

@@ -59,6 +59,13 @@ class Unit:
         """Return the words of a list-like key, resets applied."""
         return words(self.assigned(section, key))
 
+    def shown(self, key: str) -> tuple[tuple[str, str], ...]:
+        """Return (source, target) of each word of BindPaths= or BindReadOnlyPaths=; of TemporaryFileSystem= the source is empty (systemd.exec(5))."""
+        parts = (word.lstrip("-+").split(":") for word in self.words("Service", key))
+        if key == "TemporaryFileSystem":
+            return tuple(("", target) for target, *_ in parts)
+        return tuple((source, rest[0] if rest and rest[0] else source) for source, *rest in parts)
+
     @property
     def environment(self) -> dict[str, str]:
         """Variables of `Environment=`, the last assignment of each."""
