@@ -66,9 +66,21 @@ class HawkbitServer:
 
     @contextmanager
     def answering(self, context: ssl.SSLContext, answers: Mapping[str, Any]) -> Iterator[None]:
-        """Answer GET requests by their path with bytes or JSON, and 404 where there is nothing for it; what a device reports is taken."""
+        """Answer GET requests by their path with bytes or JSON, and 404 where there is nothing for it; what a device reports is taken.
+
+        A test that fails meanwhile also says why connections came to nothing, since the server learns more of that than a device says.
+        """
         self.taken()
         self.failed()
+        try:
+            with self._serving(context, answers):
+                yield
+        except AssertionError as error:
+            error.add_note(f"connections that came to nothing: {self.failed()}")
+            raise
+
+    @contextmanager
+    def _serving(self, context: ssl.SSLContext, answers: Mapping[str, Any]) -> Iterator[None]:
         http = _Http(self, context, answers)
         thread = threading.Thread(target=http.serve_forever, daemon=True)
         thread.start()
