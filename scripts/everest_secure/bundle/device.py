@@ -1,13 +1,15 @@
 """What a device brings along when it judges a bundle: its keyring, and the rules of its system.conf and of the policy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography import x509
 
 from everest_secure.bundle.signing import MIN_RSA_BITS
 from everest_secure.image.enveloped import DecryptionKey, load_decryption_key
+from everest_secure.keyfile import words
+from everest_secure.parse.rauc_conf import RaucConfig
 from everest_secure.parse.revocation import RevocationList, parse_revocation_lists
 from everest_secure.pki import certificates
 from everest_secure.pki.files import read_bounded
@@ -44,6 +46,8 @@ class Device:
     """Slot classes that the bundle must have an image for (RAUC-07)."""
     signers: tuple[str, ...] | None = None
     """Common names of which a signer has to have one (`allowed-signer-cns` of system.conf); None: any."""
+    written: frozenset[str] | None = None
+    """Classes of the slots that it writes, and its repositories of artifacts; None: any."""
     rsa_bits: int = MIN_RSA_BITS
     """Least size of keys (RAUC-03); of elliptic curves the equivalent."""
     recipient: Recipient | None = None
@@ -79,6 +83,20 @@ def load_device(
         components=tuple(components),
         rsa_bits=rsa_bits,
         recipient=load_recipient(decryption_key) if decryption_key else None,
+    )
+
+
+def configured(device: Device, config: RaucConfig) -> Device:
+    """Return a device with what its system.conf wants of a bundle."""
+    signers = config.file.get("keyring", "allowed-signer-cns")
+    return replace(
+        device,
+        check_crl=config.file.boolean("keyring", "check-crl", default=False),
+        formats=tuple(form for form in FORMATS if form in config.bundle_formats),
+        compatible=config.compatible,
+        least_version=config.file.value("system", "min-bundle-version"),
+        signers=words(signers.value) if signers else None,
+        written=config.written if config.slots else None,
     )
 
 

@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from everest_secure.bundle.device import FORMATS, Device, load_device
+from everest_secure.bundle.device import FORMATS, Device, configured, load_device
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.version import precedence
 from everest_secure.checks.core import Root
 from everest_secure.checks.rauc import PURPOSES, configuration, keyring_files
 from everest_secure.checks.subjects import is_root
 from everest_secure.image.artefact import Artefact, open_artefact
-from everest_secure.keyfile import words
 from everest_secure.parse.rauc_conf import RaucConfig
 
 
@@ -21,7 +20,7 @@ from everest_secure.parse.rauc_conf import RaucConfig
 def device_in(image: Path) -> Iterator[Device]:
     """Yield the device of an image (root, slot, disk, bundle or archive of one); its keyring lies in a file while the block lasts.
 
-    `compatible`, `min-bundle-version`, `bundle-formats`, `check-crl` and `allowed-signer-cns` are those of its system.conf.
+    `compatible`, `min-bundle-version`, `bundle-formats`, `check-crl`, `allowed-signer-cns` and the slots are those of its system.conf.
     Raises ArtefactError when the image cannot be read or has no such file, and BundleError when it holds two devices that differ, or one whose RAUC
     does not judge signers as this program does.
     """
@@ -30,14 +29,7 @@ def device_in(image: Path) -> Iterator[Device]:
     with tempfile.TemporaryDirectory(prefix="everest-secure-") as directory:
         file = Path(directory) / "keyring.pem"
         file.write_bytes(keyring)
-        found = load_device(
-            file,
-            formats=[form for form in FORMATS if form in config.bundle_formats],
-            compatible=config.compatible,
-            least_version=config.file.value("system", "min-bundle-version"),
-        )
-        check_crl, signers = config.file.boolean("keyring", "check-crl", default=False), config.file.get("keyring", "allowed-signer-cns")
-        yield replace(found, name=f"the device of {image}", check_crl=check_crl, signers=words(signers.value) if signers else None)
+        yield replace(configured(load_device(file), config), name=f"the device of {image}")
 
 
 def _device(opened: Artefact) -> tuple[bytes, RaucConfig]:

@@ -15,18 +15,17 @@ from cryptography import x509
 from everest_secure.bundle.contents import image_reasons
 from everest_secure.bundle.device import Device
 from everest_secure.bundle.errors import BundleError
-from everest_secure.bundle.rules import manifest_reasons, policy_reasons
+from everest_secure.bundle.rules import manifest_reasons, policy_reasons, signature_reasons
 from everest_secure.bundle.verdict import Reason, Verdict, Why, Word
 from everest_secure.errors import ArtefactError
 from everest_secure.image import blob, raucb
 from everest_secure.image.enveloped import decrypt
 from everest_secure.image.manifest import Manifest, parse_manifest
 from everest_secure.image.raucb import Envelope
-from everest_secure.parse.certificates import common_name, is_root, subject
+from everest_secure.parse.certificates import is_root, subject
 from everest_secure.parse.chain import Chain, FaultKind, build_chain, chain_faults, code_signing_faults, key_faults
 from everest_secure.parse.cms import EncodingError, SignedData, WeakDigestError, verify_signed_data
 from everest_secure.parse.revocation import is_revoked, list_faults
-from everest_secure.text import printable
 
 MAX_SIGNATURE = 64 * 1024
 """Bytes of the signature that RAUC accepts (`max-bundle-signature-size` by default)."""
@@ -77,18 +76,14 @@ def _decrypted(envelope: Envelope, device: Device) -> bytes:
 
 
 def _signer_reasons(signed: SignedData, device: Device, now: datetime) -> Iterator[Reason]:
+    refused = tuple(signature_reasons(signed, device))
     if len(signed.signatures) != 1:
-        what = f"the bundle has {len(signed.signatures)} signatures where RAUC wants one"
-        yield Reason(Why.SIGNATURE, what, "sign it with one signer")
+        yield from refused
         return
     chain = find_chain(signed, device, now)
     for fault in (*chain_faults(chain, at=now), *code_signing_faults(chain), *key_faults(chain, rsa_bits=device.rsa_bits)):
         yield Reason(fault.kind, fault.what, fault.remedy)
-    signer = chain.certificates[0]
-    if device.signers is not None and common_name(signer) not in device.signers:
-        names = printable(", ".join(device.signers))
-        what = f"'{subject(signer)}' has none of the common names that {device.name} wants of a signer: {names}"
-        yield Reason(Why.NEWER, what, "sign with one of them")
+    yield from refused
     if device.check_crl:
         for certificate, issuer in pairwise(chain.certificates):
             if is_revoked(certificate, issuer, device.revocation_lists):

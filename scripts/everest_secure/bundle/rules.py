@@ -9,10 +9,12 @@ from everest_secure.bundle.verdict import Reason, Why
 from everest_secure.bundle.version import precedence
 from everest_secure.image.manifest import Manifest
 from everest_secure.keyfile import words
+from everest_secure.parse.certificates import common_name, subject
 from everest_secure.text import printable
 
 if TYPE_CHECKING:
     from everest_secure.bundle.device import Device
+    from everest_secure.parse.cms import SignedData
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SIZE = re.compile(r"\d{1,18}", re.ASCII)
@@ -130,8 +132,20 @@ def _type(name: str, keys: Mapping[str, str]) -> Iterator[Reason]:
         yield Reason(Why.MANIFEST, f"the image '{shown}' has a file and the type '{WITHOUT_FILE}', which has none", _AGAIN)
 
 
+def signature_reasons(signed: "SignedData", device: "Device") -> Iterator[Reason]:
+    """Yield why a device does not take signatures that hold, whoever issued their certificates: it wants one, and may want a signer of a name."""
+    if len(signed.signatures) != 1:
+        what = f"the bundle has {len(signed.signatures)} signatures where RAUC wants one"
+        yield Reason(Why.SIGNATURE, what, "sign it with one signer")
+    for signer in (each.signer for each in signed.signatures):
+        if device.signers is not None and common_name(signer) not in device.signers:
+            names = printable(", ".join(device.signers))
+            what = f"'{subject(signer)}' has none of the common names that {device.name} wants of a signer: {names}"
+            yield Reason(Why.NEWER, what, "sign with one of them")
+
+
 def policy_reasons(manifest: Manifest, device: "Device") -> Iterator[Reason]:
-    """Yield what speaks against a bundle for this device although it is sound: another product, a downgrade, a component that is left out."""
+    """Yield what speaks against a bundle for this device although it is sound: another product, a downgrade, a component that is left out or that it has not."""
     update = manifest.sections.get("update", {})
     classes = {re.split(r"[./]", name, maxsplit=1)[0] for name in manifest.images}
     yield from judge(update.get("compatible", ""), update.get("version", ""), classes, device)
@@ -151,6 +165,9 @@ def judge(compatible: str, version: str, classes: set[str], device: "Device") ->
         elif own < least:
             what = f"the version {version} is below {device.least_version}, the least that is accepted"
             yield Reason(Why.DOWNGRADE, what, "build it with a newer version")
+    for name in sorted(classes - device.written) if device.written is not None else ():
+        what = f"the bundle has an image for '{printable(name)}', and the device no slot of the class '{printable(name)}' that RAUC writes"
+        yield Reason(Why.COMPONENT, what, "leave the image out, or give the device a slot for it")
     for component in device.components:
         if component not in classes:
             yield Reason(Why.COMPONENT, f"the bundle has no image for '{component}'", "add the image to the bundle")

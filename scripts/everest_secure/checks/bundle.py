@@ -1,9 +1,8 @@
 """Bundles: RAUC-03, verified without RAUC."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from cryptography import x509
 
 from everest_secure.checks.core import Bundle, Location, Notes, Root, Scope, check
 from everest_secure.checks.rauc import configuration, keyring
@@ -16,6 +15,7 @@ from everest_secure.parse.chain import build_chain, chain_faults, code_signing_f
 from everest_secure.policy.parameters import Parameters
 
 if TYPE_CHECKING:
+    from everest_secure.bundle.device import Device
     from everest_secure.parse.cms import SignedData
 
 
@@ -32,10 +32,8 @@ def signature_chain_and_payload_hold_with_the_keyring_of_the_image(bundle: Bundl
 
     signed = verify_signed_data(facts.cms, bundle.artefact.name)
     for root in devices(bundle):
-        anchors, path = keyring(root)
-        inside = not bundle.roots
-        where = f"{root.artefact.name}: {path}" + (" (the bundle's own, no other image was given)" if inside else "")
-        _judge_chains(signed, anchors, where, place, policy, note)
+        where = "" if bundle.roots else " (the bundle's own, no other image was given)"
+        _judge_chains(signed, _device(root, policy), where, place, note)
     result = facts.verify_payload()
     if result.holds(facts.root_hash):
         note.saw(f"every block of the payload has its digest, root hash {facts.root_hash.hex()}")
@@ -73,18 +71,30 @@ def devices(bundle: Bundle) -> list[Root]:
     return inside
 
 
-def _judge_chains(
-    signed: "SignedData", anchors: tuple[x509.Certificate, ...], where: str, place: Location, policy: Parameters, note: Notes
-) -> None:
+def _device(root: Root, policy: Parameters) -> "Device":
+    """Return the device that a root makes, which asks of a bundle what its system.conf says."""
+    from everest_secure.bundle.device import Device, configured
+
+    anchors, path = keyring(root)
+    device = Device(f"{root.artefact.name}: {path}", Path(path), anchors, rsa_bits=policy.signature_key_bits)
+    return configured(device, configuration(root))
+
+
+def _judge_chains(signed: "SignedData", device: "Device", note_on: str, place: Location, note: Notes) -> None:
+    from everest_secure.bundle.rules import signature_reasons
+
+    where = f"{device.name}{note_on}"
+    for reason in signature_reasons(signed, device):
+        note.finding(reason.what, at=place, remedy=_sentence(reason.remedy))
     for signature in signed.signatures:
-        chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors)
+        chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=device.anchors)
         faults = (
             *chain_faults(chain, at=datetime.now(UTC)),
             *code_signing_faults(chain),
-            *key_faults(chain, rsa_bits=policy.signature_key_bits),
+            *key_faults(chain, rsa_bits=device.rsa_bits),
         )
         for fault in faults:
-            note.finding(f"with the keyring {where}: {fault.what}", at=place, remedy=f"{fault.remedy[0].upper()}{fault.remedy[1:]}.")
+            note.finding(f"with the keyring {where}: {fault.what}", at=place, remedy=_sentence(fault.remedy))
         kind, bits = key_bits(signature.signer)
         names = " < ".join(subject(certificate) for certificate in chain.certificates)
         note.saw(f"signature {kind} {bits} with {signature.digest.upper()}, chain {names}, keyring {where}")
@@ -92,20 +102,27 @@ def _judge_chains(
 
 @check("RAUC-03", on=Scope.BUNDLE)
 def manifest_fits_the_device(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """Compatible is the device's, there is a version, and RAUC refuses nothing in it."""
-    from everest_secure.bundle.rules import manifest_reasons
+    """Compatible, format, version and slots are those of the device, there is a version, and RAUC refuses nothing in it."""
+    from everest_secure.bundle.rules import manifest_reasons, policy_reasons
+    from everest_secure.bundle.verdict import Why
 
     facts, place = facts_of(bundle), Location(bundle.artefact.name)
     manifest = manifest_of(bundle)
     update = manifest.sections.get("update", {})
     compatible, version = update.get("compatible", ""), update.get("version", "")
     for root in devices(bundle):
-        wanted = configuration(root).compatible
-        if compatible != wanted:
-            what = f"the bundle is for '{compatible}', the device {root.artefact.name} is '{wanted}'"
-            note.finding(what, at=place, remedy="Build the bundle for this machine.")
+        device = _device(root, policy)
+        if facts.format not in configuration(root).bundle_formats:
+            what = f"with {root.artefact.name}: the bundle has the format {facts.format}, which the device refuses"
+            note.finding(what, at=place, remedy="Build it with a format of the device's bundle-formats.")
+        for reason in (each for each in policy_reasons(manifest, device) if version or each.why is not Why.DOWNGRADE):
+            note.finding(f"with {root.artefact.name}: {reason.what}", at=place, remedy=_sentence(reason.remedy))
     if not version:
         note.finding("the manifest has no version", at=place, remedy="Set RAUC_BUNDLE_VERSION to a semantic version.")
     for reason in manifest_reasons(manifest):
-        note.finding(reason.what, at=place, remedy=f"{reason.remedy[0].upper()}{reason.remedy[1:]}.")
+        note.finding(reason.what, at=place, remedy=_sentence(reason.remedy))
     note.saw(f"manifest: compatible={compatible} version={version} format={facts.format}")
+
+
+def _sentence(remedy: str) -> str:
+    return f"{remedy[0].upper()}{remedy[1:]}."

@@ -1,6 +1,5 @@
 """RAUC's system.conf, with the defaults and path rules of RAUC 1.13 to 1.15 (src/config_file.c; docs/reference.rst)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from posixpath import dirname, join, normpath
 
@@ -22,6 +21,8 @@ class Slot:
     type: str
     bootname: str
     parent: str
+    readonly: bool
+    """Whether RAUC refuses to write it."""
     line: int
 
 
@@ -44,6 +45,12 @@ class RaucConfig:
     statusfile: str
     """Absolute path of the central status file, or `per-slot`."""
     slots: tuple[Slot, ...]
+
+    @property
+    def written(self) -> frozenset[str]:
+        """Classes of slots that RAUC writes, and repositories of artifacts: what a bundle can bring an image for."""
+        repositories = (name.partition(".")[2] for name in self.file.groups if name.startswith("artifacts."))
+        return frozenset((*(slot.slot_class for slot in self.slots if not slot.readonly), *repositories))
 
     def line(self, group: str, key: str) -> int:
         """Return the line of a key, 0 when it is not set."""
@@ -71,7 +78,7 @@ def parse_rauc_config(text: str, path: str) -> RaucConfig:
         keyring_directory=_absolute(path, file.value("keyring", "directory")),
         allow_partial_chain=file.boolean("keyring", "allow-partial-chain", default=False),
         statusfile=status if status == "per-slot" else _absolute(path, status),
-        slots=tuple(_slot(name, entries, path) for name, entries in file.groups.items() if name.startswith("slot.")),
+        slots=tuple(_slot(name, file, path) for name in file.groups if name.startswith("slot.")),
     )
 
 
@@ -93,16 +100,22 @@ def _formats(entry: Entry | None, path: str) -> frozenset[str]:
     return frozenset(FORMATS) - removed
 
 
-def _slot(name: str, entries: Mapping[str, Entry], path: str) -> Slot:
-    parts = name.split(".")
+def _slot(name: str, file: KeyFile, path: str) -> Slot:
+    parts, entries = name.split("."), file.groups[name]
     line = min((entry.line for entry in entries.values()), default=0)
     if len(parts) != 3 or "device" not in entries:
         raise ArtefactError(f"{path}:{line} has a slot '{name}' without class, index or device; write [slot.CLASS.INDEX] with device=")
 
-    def value(key: str, default: str = "") -> str:
-        return entries[key].value if key in entries else default
-
-    return Slot(name[5:], parts[1], value("device"), value("type", "raw"), value("bootname"), value("parent"), line)
+    return Slot(
+        name=name[5:],
+        slot_class=parts[1],
+        device=file.value(name, "device"),
+        type=file.value(name, "type", "raw"),
+        bootname=file.value(name, "bootname"),
+        parent=file.value(name, "parent"),
+        readonly=file.boolean(name, "readonly", default=False),
+        line=line,
+    )
 
 
 def read_rauc_config(tree: Tree) -> RaucConfig | None:

@@ -71,6 +71,10 @@ def test_a_device_of_another_authority_refuses_it(bundle: Path, tmp_path: Path) 
         ({"more": "min-bundle-version=1.2.4"}, ["downgrade"]),
         ({"more": "min-bundle-version=1.2.3"}, []),
         ({"more": "[keyring]\ncheck-crl=true"}, ["revocation-list", "revocation-list"]),
+        ({"more": "[slot.rootfs.0]\ndevice=/dev/a\n[slot.rootfs.1]\ndevice=/dev/b\nreadonly=true"}, []),
+        ({"more": "[slot.rootfs.0]\ndevice=/dev/a\nreadonly=true"}, ["component"]),
+        ({"more": "[slot.system.0]\ndevice=/dev/a"}, ["component"]),
+        ({"more": "[slot.system.0]\ndevice=/dev/a\n[artifacts.rootfs]\npath=/srv\ntype=files"}, []),
     ],
 )
 def test_what_its_system_conf_asks_for_counts(bundle: Path, pem: str, tmp_path: Path, setting: dict[str, str], why: list[str]) -> None:

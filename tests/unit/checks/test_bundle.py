@@ -17,6 +17,7 @@ from everest_secure.parse.cms import verify_signed_data
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import CheckResult
 from support.authority import Pair, issue
+from support.forgery import Authorities, take_apart
 from support.images import tool
 from support.rootfs import KNOBS, good_root, production
 
@@ -131,7 +132,7 @@ def test_an_encrypted_bundle_holds_with_the_key_of_a_recipient_and_is_an_error_w
     made = make(tmp_path, pki.signer, pki.intermediate, form="crypt")
     (tmp_path / "keyring.pem").write_text(pki.root.pem)
     bundle, key = encrypted(made, issue("Charger", key=rsa.generate_private_key(65537, 2048)))
-    results = judge(bundle, device(pki.root), key=key)
+    results = judge(bundle, configured(pki.root, "system", "bundle-formats=verity crypt"), key=key)
     assert {result.outcome for result in results.values()} == {Outcome.PASS}, results
     for result in judge(bundle, device(pki.root)).values():
         assert result.outcome is Outcome.ERROR
@@ -242,6 +243,47 @@ def test_a_manifest_that_rauc_refuses_is_found(altered: tuple[str, str], said: s
     bundle = Bundle(replace(artefact, facts=replace(artefact.facts, manifest=manifest)), (device(pki.root),))
     result = outcomes(bundle)["manifest_fits_the_device"]
     assert [said in finding.what for finding in result.findings] == [True]
+
+
+SETTINGS = {
+    "the signer is none of those that it names": ("keyring", "allowed-signer-cns=Another;", "'CN=Signer' has none of the common names"),
+    "the bundle is older than all that it takes": ("system", "min-bundle-version=1.2.4", "the version 1.2.3 is below 1.2.4"),
+    "it takes no bundles of this format": ("system", "bundle-formats=crypt", "the bundle has the format verity"),
+    "its slots are of other classes": ("slots", "system", "no slot of the class 'rootfs'"),
+    "its slots are for nobody to write": ("readonly", "readonly=true", "no slot of the class 'rootfs'"),
+}
+
+
+def configured(anchor: Pair, setting: str, value: str) -> Root:
+    fs = good_root().file("/etc/rauc/keyring.pem", anchor.pem)
+    if setting == "slots":
+        return fs.replace("/etc/rauc/system.conf", r"^\[slot\.rootfs", f"[slot.{value}").root
+    if setting == "readonly":
+        return fs.replace("/etc/rauc/system.conf", r"^(\[slot\.rootfs.*)$", rf"\1\n{value}").root
+    return fs.append("/etc/rauc/system.conf", f"\n[{setting}]\n{value}\n").root
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_a_bundle_does_not_fit_a_device_when(case: str, pki: Pki, tmp_path: Path) -> None:
+    setting, value, said = SETTINGS[case]
+    results = judge(make(tmp_path, pki.signer, pki.intermediate), configured(pki.root, setting, value))
+    assert [said in finding.what for result in results.values() for finding in result.findings] == [True]
+
+
+@pytest.mark.parametrize("setting", [("keyring", "allowed-signer-cns=Another;Signer"), ("system", "min-bundle-version=1.2.3")])
+def test_a_bundle_fits_a_device_that_asks_for_what_it_is(setting: tuple[str, str], pki: Pki, tmp_path: Path) -> None:
+    results = judge(make(tmp_path, pki.signer, pki.intermediate), configured(pki.root, *setting))
+    assert {result.outcome for result in results.values()} == {Outcome.PASS}
+
+
+def test_a_bundle_of_two_signers_is_found(pki: Pki, tmp_path: Path) -> None:
+    """RAUC takes one signature; openssl writes as many as it is told to."""
+    other = issue("Second", by=pki.intermediate)
+    made = make(tmp_path, pki.signer, pki.intermediate)
+    parts = take_apart(made)
+    signed = Authorities(tmp_path, pki.root, pki.intermediate, pki.signer).sign(parts.manifest, pki.signer, other)
+    made.write_bytes(parts.with_cms(signed).join())
+    assert "the bundle has 2 signatures where RAUC wants one" in findings(made, device(pki.root))
 
 
 def test_without_another_image_the_keyring_inside_the_bundle_counts_and_that_is_said(pki: Pki, tmp_path: Path) -> None:
