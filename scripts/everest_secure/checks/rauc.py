@@ -79,7 +79,7 @@ def device_accepts_only_verified_bundle_formats(root: Root, policy: Parameters, 
 
 @check("RAUC-01", on=Scope.ROOT)
 def update_state_survives_and_slots_come_in_pairs(root: Root, policy: Parameters, note: Notes) -> None:
-    """The status file lies on a mounted, lasting file system; each class that boots has two slots with names of their own."""
+    """The status file lies on a mounted, lasting file system; a class that boots has two slots that RAUC writes, with names of their own."""
     config = present_configuration(root, note)
     if config is None:
         return
@@ -95,9 +95,14 @@ def update_state_survives_and_slots_come_in_pairs(root: Root, policy: Parameters
     else:
         note.saw(f"{config.statusfile} on {mount.what}, mounted on {mount.where} by {mount.path}")
     booted = Counter(slot.bootname for slot in config.slots if slot.bootname)
+    pairs = Counter(slot.slot_class for slot in config.slots if slot.bootname and not slot.readonly)
+    remedy = "Give two slots of the class that boots a bootname each, such as A and B."
     if len(booted) < 2 or max(booted.values()) > 1:
         what = f"{len(booted)} names of slots to boot instead of two, each for one slot"
-        note.finding(what, at=at(root, config.path), remedy="Give two slots of the class that boots a bootname each, such as A and B.")
+        note.finding(what, at=at(root, config.path), remedy=remedy)
+    elif max(pairs.values(), default=0) < 2:
+        what = "no class of slots to boot has two that RAUC writes, so that the system that runs is never updated"
+        note.finding(what, at=at(root, config.path), remedy=remedy)
     devices = Counter(slot.device for slot in config.slots)
     for device in (device for device, count in devices.items() if count > 1):
         note.finding(f"two slots write to {device}", at=at(root, config.path), remedy="Give each slot a partition of its own.")

@@ -51,6 +51,16 @@ MUTATIONS = [
     Mutation("the status is kept in the slots", "RAUC-01", lambda fs: fs.replace(CONF, "^data-directory=.*$", "")),
     Mutation("the status is kept on the read-only root", "RAUC-01", lambda fs: fs.replace(CONF, "=/var/lib/rauc", "=/etc/rauc")),
     Mutation("there is one slot to boot", "RAUC-01", lambda fs: fs.replace(CONF, "^bootname=B$", "")),
+    Mutation(
+        "the slot beside the one to boot is for rescue",
+        "RAUC-01",
+        lambda fs: fs.replace(CONF, r"^\[slot\.rootfs\.1\]$", "[slot.rescue.0]").replace(CONF, "^parent=rootfs.1$", "parent=rescue.0"),
+    ),
+    Mutation(
+        "one of the two slots is never written",
+        "RAUC-01",
+        lambda fs: fs.replace(CONF, r"^(\[slot\.rootfs\.1\])$", r"\1\nreadonly=true"),
+    ),
     Mutation("both slots have one name", "RAUC-01", lambda fs: fs.replace(CONF, "^bootname=B$", "bootname=A")),
     Mutation("two slots share a partition", "RAUC-01", lambda fs: fs.replace(CONF, "rootfs-b", "rootfs-a")),
     Mutation("the keyring holds two authorities", "RAUC-02", lambda fs: fs.append(KEYRING, ROOT.pem)),
@@ -117,6 +127,12 @@ MUTATIONS = [
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
 def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
     check_mutation(mutation)
+
+
+def test_a_slot_for_rescue_beside_two_to_boot_holds() -> None:
+    fs = good_root()
+    fs.append(CONF, "\n[slot.rescue.0]\ndevice=/dev/disk/by-partlabel/rescue\nbootname=R\nreadonly=true\n")
+    assert failing(fs) == {}
 
 
 def test_a_missing_keyring_is_an_error_of_the_device_and_no_pass() -> None:
