@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from everest_secure.bundle.imagetype import TYPES, WITHOUT_FILE, is_told_by_name
 from everest_secure.bundle.verdict import Reason, Why
 from everest_secure.bundle.version import precedence
-from everest_secure.image.manifest import Manifest
+from everest_secure.image.manifest import Manifest, slot_class
 from everest_secure.keyfile import words
 from everest_secure.parse.certificates import common_name, subject
 from everest_secure.text import printable
@@ -147,8 +147,7 @@ def signature_reasons(signed: "SignedData", device: "Device") -> Iterator[Reason
 def policy_reasons(manifest: Manifest, device: "Device") -> Iterator[Reason]:
     """Yield what speaks against a bundle for this device although it is sound: another product, a downgrade, a component that is left out or that it has not."""
     update = manifest.sections.get("update", {})
-    classes = {re.split(r"[./]", name, maxsplit=1)[0] for name in manifest.images}
-    yield from judge(update.get("compatible", ""), update.get("version", ""), classes, device)
+    yield from judge(update.get("compatible", ""), update.get("version", ""), set(map(slot_class, manifest.images)), device)
 
 
 def judge(compatible: str, version: str, classes: set[str], device: "Device") -> Iterator[Reason]:

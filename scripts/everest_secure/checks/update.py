@@ -12,6 +12,7 @@ from everest_secure.checks.deeds import said_by
 from everest_secure.checks.rauc import configuration as rauc_configuration
 from everest_secure.checks.rauc import present_configuration
 from everest_secure.checks.steady import lies_on_the_root
+from everest_secure.image.manifest import slot_class
 from everest_secure.image.tree import Node
 from everest_secure.parse.commands import PREFIXES, program
 from everest_secure.parse.openssl_providers import KEY_PROVIDERS, providers_of
@@ -163,18 +164,17 @@ def everest_marks_a_slot_good_only_after_the_health_check(root: Root, policy: Pa
 
 @check("RAUC-07", on=Scope.ROOT)
 def every_component_has_a_slot(root: Root, policy: Parameters, note: Notes) -> None:
-    """Each component of the policy is a slot class of system.conf."""
+    """Each component of the policy is a class of slots that RAUC writes, or a repository of artifacts."""
     if not policy.update_components:
         raise NotApplicable("the policy lists no component besides root and boot chain ('update_components')")
     config = present_configuration(root, note)
     if config is None:
         return
-    classes = {slot.slot_class for slot in config.slots}
     for component in policy.update_components:
-        if component not in classes:
+        if component not in config.written:
             what = f"there is no slot for '{component}', which the policy lists as a component to update"
             note.finding(what, at=at(root, config.path), remedy=f"Add [slot.{component}.0]; EVEREST_MCU_UPDATE_HANDLER adds that of 'mcu'.")
-    note.saw(f"{config.path}: slot classes {words(classes)}")
+    note.saw(f"{config.path}: slot classes {words(config.written)}")
 
 
 _NONE_DECLARED = "neither the policy's 'update_components' nor system.conf names a component besides root and boot chain"
@@ -189,7 +189,7 @@ def every_component_has_an_image_in_the_bundle(bundle: Bundle, policy: Parameter
     if not wanted:
         raise NotApplicable(_NONE_DECLARED)
     for component in sorted(wanted):
-        image = next((keys for name, keys in manifest.images.items() if name.partition(".")[0] == component), None)
+        image = next((keys for name, keys in manifest.images.items() if slot_class(name) == component), None)
         if image is None:
             what = f"the bundle has no image for '{component}'"
             note.finding(what, at=place, remedy="Add its image; EVEREST_MCU_IMAGE adds that of 'mcu', RAUC_BUNDLE_SLOTS any other.")
@@ -203,9 +203,9 @@ def every_component_has_an_image_in_the_bundle(bundle: Bundle, policy: Parameter
 
 
 def _components(config: RaucConfig) -> Iterator[str]:
-    """Yield the slot classes that are neither booted nor belong to a slot that is."""
+    """Yield the classes of slots that RAUC writes and that are neither booted nor belong to a slot that is."""
     booted = {slot.slot_class for slot in config.slots if slot.bootname}
-    yield from (slot.slot_class for slot in config.slots if slot.slot_class not in booted and not slot.parent)
+    yield from (slot.slot_class for slot in config.slots if slot.slot_class not in booted and not (slot.parent or slot.readonly))
 
 
 @check("RAUC-08", on=Scope.ROOT)

@@ -1,5 +1,6 @@
 """The manifest of a RAUC bundle, a GLib key file (RAUC, `docs/reference.rst`, section "Manifest")."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,11 @@ class Manifest:
     def filenames(self) -> tuple[str, ...]:
         """The image files, each once, in the manifest's order."""
         return tuple(dict.fromkeys(keys["filename"] for keys in self.images.values() if keys.get("filename")))
+
+
+def slot_class(name: str) -> str:
+    """Return the slot class of an image, or the repository of an artifact, by its section's name: `rootfs.VARIANT`, `apps/ARTIFACT`."""
+    return re.split(r"[./]", name, maxsplit=1)[0]
 
 
 def parse_manifest(raw: bytes, name: str) -> Manifest:

@@ -9,6 +9,8 @@ import pytest
 from everest_secure import checks
 from everest_secure.checks.core import Bundle, Root, registered, run_check
 from everest_secure.image.artefact import open_artefact
+from everest_secure.image.manifest import parse_manifest
+from everest_secure.image.raucb import RaucBundle
 from everest_secure.policy.parameters import Parameters
 from everest_secure.result import Outcome
 from support.bundle import incompressible
@@ -161,6 +163,8 @@ def bundle(
     return Bundle(open_artefact(made), (good_root().root,))
 
 
+MANIFEST_OF_AN_ARTIFACT = "[update]\ncompatible=a\n[bundle]\nformat=verity\n[image.apps/meter]\nfilename=meter.img\n"
+"""RAUC knows of artifacts from 1.13 on."""
 HOOKS = "\n[hooks]\nfilename=guard\nhooks=install-check\n"
 IMAGE = "\n[image.mcu]\nfilename=mcu.img\n"
 
@@ -194,6 +198,24 @@ def test_without_components_nothing_is_asked_of_a_bundle(tmp_path: Path) -> None
 
 def test_a_component_of_the_device_is_missing_in_the_bundle(tmp_path: Path) -> None:
     assert outcome("RAUC-07", with_mcu(bundle(tmp_path))) == (Outcome.FAIL, "the bundle has no image for 'mcu'")
+
+
+def test_a_slot_that_rauc_does_not_write_is_no_component(tmp_path: Path) -> None:
+    rescue = MCU.replace("mcu", "rescue") + "readonly=true\n"
+    subject = replace(bundle(tmp_path), roots=(good_root().append(CONF, rescue).root,))
+    assert outcome("RAUC-07", subject)[0] is Outcome.NOT_APPLICABLE
+
+
+def test_a_component_may_be_a_repository_of_artifacts(tmp_path: Path) -> None:
+    fs = good_root().append(CONF, "\n[artifacts.apps]\npath=/var/lib/apps\ntype=files\n")
+    policy = replace(production(), update_components=("apps",))
+    assert outcome("RAUC-07", fs.root, policy)[0] is Outcome.PASS
+    subject = bundle(tmp_path)
+    assert isinstance(subject.artefact.facts, RaucBundle)
+    text = MANIFEST_OF_AN_ARTIFACT
+    facts = replace(subject.artefact.facts, manifest=parse_manifest(text.encode(), "b"))
+    with_artifact = Bundle(replace(subject.artefact, facts=facts), (fs.root,))
+    assert outcome("RAUC-07", with_artifact, policy) == (Outcome.PASS, "")
 
 
 def test_a_component_of_the_policy_is_missing_in_the_bundle(tmp_path: Path) -> None:
