@@ -1,5 +1,6 @@
 """Updates on the device: RAUC-01, RAUC-02, RAUC-04."""
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -21,6 +22,8 @@ from everest_secure.policy.parameters import Parameters
 
 SERVICE_NAME = "de.pengutronix.rauc"
 PURPOSES = ("codesign", "codesign-rauc")
+_HASHED = re.compile(r"[0-9a-f]+\.r?[0-9]+")
+"""By the hash of its subject OpenSSL looks for a certificate or revocation list in a directory, and reads no other file there (X509_LOOKUP_hash_dir(3))."""
 
 
 def configuration(root: Root) -> RaucConfig:
@@ -34,22 +37,29 @@ def configuration(root: Root) -> RaucConfig:
 def keyring(root: Root) -> tuple[tuple[x509.Certificate, ...], str]:
     """Return the trust anchors of the device, from file and directory together (X509_STORE_load_locations), and the path of the first.
 
-    Raises ArtefactError when the configuration names none or they are missing.
+    Raises ArtefactError when the configuration names none, they are missing, or RAUC cannot read them.
     """
-    files = keyring_files(root)
-    found = tuple(each for file in files for each in parse_certificates(root.tree.read(file), f"{root.artefact.name}: {file}"))
+    found: list[x509.Certificate] = []
+    for file in keyring_files(root):
+        where, data = f"{root.artefact.name}: {file}", root.tree.read(file)
+        if data[:1] == b"\x30":
+            raise ArtefactError(f"{where} is a keyring in DER, which RAUC does not load; convert it with `openssl x509 -inform DER`")
+        found += parse_certificates(data, where)
     config = configuration(root)
-    return found, config.keyring or config.keyring_directory
+    return tuple(dict.fromkeys(found)), config.keyring or config.keyring_directory
 
 
 def keyring_files(root: Root) -> tuple[str, ...]:
-    """Return the paths of all files that make the keyring. Raises ArtefactError when the configuration names none."""
+    """Return the paths of all files that make the keyring, in a directory those that `openssl rehash` has named.
+
+    Raises ArtefactError when the configuration names none.
+    """
     config = configuration(root)
     if not config.keyring and not config.keyring_directory:
         raise ArtefactError(f"{root.artefact.name}: {config.path} names no keyring; set 'path' in [keyring]")
     files = [config.keyring] if config.keyring else []
-    files += [node.path for node in root.tree.children(config.keyring_directory) if config.keyring_directory and not node.is_directory]
-    return tuple(files)
+    inside = root.tree.children(config.keyring_directory) if config.keyring_directory else ()
+    return (*files, *(node.path for node in inside if _HASHED.fullmatch(node.name) and not node.is_directory))
 
 
 @check("RAUC-01", on=Scope.ROOT)

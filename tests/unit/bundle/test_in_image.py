@@ -9,7 +9,7 @@ from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.in_image import device_in
 from everest_secure.bundle.judge import Judgement, judge
 from everest_secure.cli.main import main
-from everest_secure.errors import ArtefactError, ExitCode
+from everest_secure.errors import ArtefactError, ExitCode, UserError
 from everest_secure.run import HostTools
 from support import pki as support
 from support.authority import revocation_list
@@ -91,6 +91,42 @@ def test_lists_in_its_keyring_count_when_its_rauc_looks_at_them(tmp_path: Path, 
     assert [each for each in reasons(found) if each != "weak-key"] == why
     assert found.rauc is not None
     assert found.rauc.accepted is (checks == "false")
+
+
+def hashed(pem: str, directory: Path) -> str:
+    """Return the name by which openssl looks for an authority in a directory."""
+    (directory / "hashed.pem").write_text(pem)
+    return f"{tool('openssl', 'x509', '-in', directory / 'hashed.pem', '-noout', '-subject_hash').decode().strip()}.0"
+
+
+KEYRINGS = {
+    "a file in PEM": (("path", "a.pem"), True),
+    "a file in DER": (("path", "a.der"), False),
+    "a directory that openssl rehashed": (("directory", "rehashed"), True),
+    "a directory that nobody rehashed": (("directory", "plain"), False),
+}
+
+
+@pytest.mark.usefixtures("each_rauc")
+@pytest.mark.parametrize("case", KEYRINGS)
+def test_a_keyring_is_what_rauc_reads_of_it(bundle: Path, pem: str, tmp_path: Path, case: str) -> None:
+    (setting, name), trusted = KEYRINGS[case]
+    etc = root(tmp_path / "root", pem) / "etc/rauc"
+    (etc / "a.pem").write_text(pem)
+    tool("openssl", "x509", "-in", etc / "a.pem", "-outform", "DER", "-out", etc / "a.der")
+    for directory in ("plain", "rehashed"):
+        (etc / directory).mkdir()
+        (etc / directory / "a.pem").write_text(pem)
+    (etc / "rehashed" / hashed(pem, tmp_path)).symlink_to("a.pem")
+    text = (etc / "system.conf").read_text()
+    (etc / "system.conf").write_text(text.replace("path=keyring.pem", f"{setting}={name}"))
+    asked = ["rauc", f"--conf={etc}/system.conf", "info", str(bundle)]
+    assert (subprocess.run(asked, capture_output=True, check=False).returncode == 0) is trusted
+    if trusted:
+        assert judged(bundle, tmp_path / "root").accepted
+        return
+    with pytest.raises(UserError):
+        judged(bundle, tmp_path / "root")
 
 
 SIGNERS = {"Another;Signer A": [], "Signer A;": [], "Another": ["newer-rauc"], "signer a": ["newer-rauc"], "": ["newer-rauc"]}

@@ -1,11 +1,12 @@
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from everest_secure.pki.marking import DEVELOPMENT
 from support.authority import issue
 from support.mutation import Mutation, check_mutation, move_behind, sentence
-from support.rootfs import UNITS, failing, good_root, keyring, production
+from support.rootfs import UNITS, RootFs, failing, good_root, keyring, production
 
 CONF = "/etc/rauc/system.conf"
 KEYRING = "/etc/rauc/keyring.pem"
@@ -127,6 +128,24 @@ MUTATIONS = [
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=sentence)
 def test_one_fault_fails_exactly_its_requirement(mutation: Mutation) -> None:
     check_mutation(mutation)
+
+
+def in_directory(name: str) -> RootFs:
+    """Return a root whose keyring is a directory with the one authority."""
+    fs = good_root()
+    fs.replace(CONF, "^path=.*$", "directory=keys").file(f"/etc/rauc/keys/{name}", keyring())
+    return fs.remove(KEYRING)
+
+
+def test_a_directory_that_openssl_rehashed_is_one_authority_and_one_that_nobody_did_is_none() -> None:
+    assert failing(in_directory("release.pem").link("/etc/rauc/keys/0a1b2c3d.0", "release.pem")) == {}
+    assert failing(in_directory("release.pem"))["RAUC-02"] == ("the keyring holds 0 certificates instead of the release authority alone",)
+
+
+def test_a_keyring_that_rauc_cannot_load_is_an_error_and_no_pass() -> None:
+    found = failing(good_root().file(KEYRING, ROOT.certificate.public_bytes(Encoding.DER)))
+    assert set(found) == {"RAUC-02", "RAUC-09"}
+    assert "is a keyring in DER, which RAUC does not load" in found["RAUC-02"][0]
 
 
 def test_a_slot_for_rescue_beside_two_to_boot_holds() -> None:
