@@ -25,8 +25,19 @@ VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,2}(-[0-9A-Za-z.-]{
 """A version that RAUC can compare (semver.org; missing numbers are 0)."""
 MODULE, HEALTH = "Linux_Systemd_Rauc", "VerifyUpdateScriptPath"
 _NO_DEVICE = "/dev/null"
-_CALLERS = ("busctl", "dbus-send", "gdbus")
-_MARKS = re.compile(r"(?<![\w.-])rauc\s[^\n;|&]*\bmark-good\b|\bde\.pengutronix\.rauc\b[^\n]*\bMark\b[^\n]*\bgood\b")
+_CALL = r"\bde\.pengutronix\.rauc\b[^\n]*\bMark\b[^\n]*\bgood\b"
+"""Of RAUC's D-Bus interface (Installer.Mark of rauc-installer.xml)."""
+_MARKING = {
+    "rauc": r"\bmark-good\b",
+    "busctl": _CALL,
+    "dbus-send": _CALL,
+    "gdbus": _CALL,
+    "fw_setenv": r"\bBOOT_\S+_LEFT[\"' =]+[^0\s\"'=;|&]",
+    "grub-editenv": r"\S_OK=1",
+    "barebox-state": r"\bremaining_attempts=[^0]",
+}
+"""What marks a slot good, by program: RAUC, who calls it, and what sets the variables of boot loaders, as RAUC does (its src/bootloaders)."""
+_MARKS = re.compile("|".join((_CALL, *(rf"(?<![\w.-]){name}\s[^\n;|&]*{what}" for name, what in _MARKING.items() if what != _CALL))))
 
 
 @check("RAUC-05", on=Scope.ROOT)
@@ -130,9 +141,9 @@ def _marks_good(root: Root, unit: Unit) -> bool:
 
 
 def _marks(command: tuple[str, ...]) -> bool:
-    """Whether a command marks a slot good: rauc itself, or a call of its D-Bus interface (Installer.Mark of rauc-installer.xml)."""
-    name = program(command)
-    return (name == "rauc" and "mark-good" in command) or (name in _CALLERS and _MARKS.search(" ".join(command)) is not None)
+    """Whether a command, or the one that it runs by its last words, marks a slot good."""
+    tails = ((program(command[at:]), " ".join(command[at + 1 :])) for at in range(len(command)))
+    return any(name in _MARKING and re.search(_MARKING[name], rest) for name, rest in tails)
 
 
 def _waits_for_health(unit: Unit) -> bool:

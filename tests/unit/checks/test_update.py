@@ -67,6 +67,24 @@ MUTATIONS = [
             fs.link(f"{LOCAL}/multi-user.target.wants/everest-boot-entries.service", f"{UNITS}/everest-boot-entries.service"),
         ),
     ),
+    *(
+        Mutation(
+            f"{command} runs at each start",
+            "RAUC-06",
+            lambda fs, command=command: (  # type: ignore[misc] # mypy takes no default of a lambda
+                fs.file(f"{UNITS}/everest-boot-entries.service", f"[Service]\nExecStart={command}\n"),
+                fs.file("/usr/bin/up", f"#!/bin/sh\n{command}\n", mode=0o755),
+                fs.link(f"{LOCAL}/multi-user.target.wants/everest-boot-entries.service", f"{UNITS}/everest-boot-entries.service"),
+            ),
+        )
+        for command in (
+            "/usr/bin/timeout 60 /usr/bin/rauc status mark-good",
+            "/usr/bin/chrt --idle 0 busctl call de.pengutronix.rauc / de.pengutronix.rauc.Installer Mark ss good booted",
+            "/usr/bin/fw_setenv BOOT_A_LEFT 3",
+            "/usr/bin/grub-editenv /boot/grub/grubenv set A_OK=1 A_TRY=0",
+            "/usr/bin/barebox-state -s bootstate.system0.remaining_attempts=3",
+        )
+    ),
     Mutation(
         "encrypted bundles are accepted without a key",
         "RAUC-08",
