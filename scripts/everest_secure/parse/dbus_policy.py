@@ -11,7 +11,9 @@ from everest_secure.parse.xml_text import parse_xml
 
 SYSTEM_CONF = "/usr/share/dbus-1/system.conf"
 MAX_FILES = 1000
-CONTEXTS = ("default", "group", "user", "mandatory")
+AWAY = "away from the console"
+"""The context `at_console="false"`: everybody on a machine whose PAM marks nobody as sitting at it (bus/policy.c of 1.14), as no charger's does."""
+CONTEXTS = ("default", "group", "user", AWAY, "mandatory")
 HARMLESS_INTERFACES = ("org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Peer")
 EVERYONE = "*"
 """Stands for any user that no rule names."""
@@ -22,36 +24,45 @@ class Rule:
     """An `<allow>` or `<deny>` and whom it concerns."""
 
     context: str
-    """`default`, `group`, `user` or `mandatory`."""
+    """One of `CONTEXTS`."""
     principal: str
-    """User or group of the context; empty for `default` and `mandatory`."""
+    """User or group of the context; empty for the others."""
     allow: bool
     attributes: tuple[tuple[str, str], ...]
     path: str
 
     def matches_call_to(self, service: str) -> "bool | None":
-        """Whether a method call to the service matches: None when it depends on interface, member or path."""
+        """Whether a method call to the service matches: None when it depends on interface, member, path or files that are sent along.
+
+        `eavesdrop` says who else gets a message, and `send_requested_reply` which replies pass: neither takes calls out of a rule.
+        """
         given = dict(self.attributes)
-        if any(name.startswith(("receive_", "own", "user", "group")) or name == "eavesdrop" for name in given):
+        if any(name.startswith(("receive_", "own", "user", "group")) for name in given):
             return False
         if not any(name.startswith("send_") for name in given):
             return False
         destination, prefix = given.get("send_destination", "*"), given.get("send_destination_prefix")
         if destination not in ("*", service) or (prefix and not (service == prefix or service.startswith(f"{prefix}."))):
             return False
-        if given.get("send_type", "*") not in ("*", "method_call") or given.get("send_requested_reply") == "true":
+        if given.get("send_type", "*") not in ("*", "method_call"):
             return False
         if given.get("send_broadcast") == "true" or given.get("send_interface") in HARMLESS_INTERFACES:
             return False
-        narrow = [name for name in ("send_interface", "send_member", "send_path", "send_error") if given.get(name, "*") != "*"]
+        narrow = [
+            name
+            for name in ("send_interface", "send_member", "send_path", "send_error", "min_fds", "max_fds")
+            if given.get(name, "*") != "*"
+        ]
         return None if narrow else True
 
 
 def rules_of(element: ElementTree.Element, path: str) -> Iterator[Rule]:
-    """Yield the rules of one `<policy>`; `at_console` is the one context that no current bus has, and is left out."""
-    if "at_console" in element.attrib:
+    """Yield the rules of one `<policy>`; those for users at the console are for nobody, and are left out."""
+    at_console = element.get("at_console")
+    if at_console == "true":
         return
-    context = next((name for name in ("user", "group") if name in element.attrib), element.get("context", "default"))
+    given = next((name for name in ("user", "group") if name in element.attrib), element.get("context", "default"))
+    context = AWAY if at_console == "false" else given
     for child in element:
         if child.tag in ("allow", "deny"):
             yield Rule(context, element.get(context, ""), child.tag == "allow", tuple(sorted(child.attrib.items())), path)

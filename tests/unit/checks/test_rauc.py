@@ -120,6 +120,22 @@ MUTATIONS = [
             '<busconfig><policy context="default"><allow send_destination="de.pengutronix.rauc" send_interface="de.pengutronix.rauc.Installer"/></policy></busconfig>',
         ),
     ),
+    Mutation(
+        "the rule of a session's bus lets everyone call",
+        "RAUC-04",
+        lambda fs: fs.file(
+            "/etc/dbus-1/system.d/zz.conf",
+            '<busconfig><policy context="default"><allow send_destination="*" eavesdrop="true"/></policy></busconfig>',
+        ),
+    ),
+    Mutation(
+        "everyone who does not sit at the charger may call",
+        "RAUC-04",
+        lambda fs: fs.file(
+            "/etc/dbus-1/system.d/zz.conf",
+            '<busconfig><policy at_console="false"><allow send_destination="de.pengutronix.rauc"/></policy></busconfig>',
+        ),
+    ),
     Mutation("nobody but root may call", "RAUC-04", lambda fs: fs.replace(OURS, '<policy user="everest">', '<policy user="nobody-here">')),
     Mutation("the bus has no configuration", "RAUC-04", lambda fs: fs.remove("/usr/share/dbus-1/system.conf")),
 ]
