@@ -16,6 +16,7 @@ from everest_secure.parse.revocation import RevocationList, is_revoked, list_fau
 from everest_secure.policy.parameters import Parameters
 
 _SIGNERS_TIME = "use-bundle-signing-time"
+_SIGNER_AND_ROOT = 2
 
 
 @check("RAUC-09", on=Scope.ROOT)
@@ -84,7 +85,7 @@ def _judge_lists(
 
 @check("RAUC-09", on=Scope.BUNDLE)
 def signers_last_and_none_is_revoked(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """Each certificate of a signature's chain is valid for the days of the policy, and no list of the device's keyring names it."""
+    """Each certificate of a signature's chain lasts for the days of the policy, no list of the device's keyring names it, and its root issued no signer."""
     from everest_secure.parse.cms import verify_signed_data
 
     manifest_of(bundle)  # without a recipient's key the signature is encrypted as well
@@ -94,7 +95,11 @@ def signers_last_and_none_is_revoked(bundle: Bundle, policy: Parameters, note: N
         anchors, _ = keyring(root)
         lists = _lists(root)
         for signature in signed.signatures:
-            chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors).certificates
+            built = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors)
+            chain = built.certificates
+            if built.anchored and len(chain) == _SIGNER_AND_ROOT:
+                what = f"'{subject(chain[0])}' was issued by the root '{subject(chain[1])}' itself, whose key is then at hand for each new signer"
+                note.finding(what, at=place, remedy="Let an intermediate issue signers, and keep the root's key off line.")
             for certificate in chain:
                 days = policy.update_expiry_days
                 _lasts(certificate, days.authority if is_authority(certificate) else days.signer, place, note)

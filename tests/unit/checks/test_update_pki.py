@@ -154,6 +154,12 @@ def test_a_signer_that_ends_within_the_month_is_found(tmp_path: Path) -> None:
     assert "'CN=Signer' ends on" in finding.what
 
 
+def test_a_signer_of_the_root_itself_is_found(tmp_path: Path) -> None:
+    signer = issue("Signer", by=ROOT, days=700, key=SIGNER.key)
+    (finding,) = judged(bundle(tmp_path, signer, device(*GOOD))).findings
+    assert finding.what == "'CN=Signer' was issued by the root 'CN=Release root' itself, whose key is then at hand for each new signer"
+
+
 def test_a_revoked_signer_is_found_even_where_rauc_is_not_asked_for_lists(tmp_path: Path) -> None:
     fs = device(ROOT.pem, revocation_list(MIDDLE, SIGNER), lists=False)
     assert "is revoked" in judged(bundle(tmp_path, SIGNER, fs)).findings[0].what
