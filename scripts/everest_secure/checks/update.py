@@ -53,6 +53,8 @@ def device_refuses_versions_below_its_own_least_one(root: Root, policy: Paramete
         note.finding("the device installs bundles of any version: min-bundle-version is not set", at=place, remedy=remedy)
     elif not VERSION.fullmatch(least):
         note.finding(f"min-bundle-version is '{least}', which is no semantic version", at=place, remedy=remedy)
+    elif not least.strip("0."):
+        note.finding(f"the device installs bundles of any version: none is below min-bundle-version {least}", at=place, remedy=remedy)
     else:
         note.saw(f"{config.path}: min-bundle-version {least}")
     handler = config.file.value("handlers", "pre-install")

@@ -26,6 +26,7 @@ MCU = "\n[slot.mcu.0]\ndevice=/dev/null\ntype=raw\n"
 MUTATIONS = [
     Mutation("no least version is set", "RAUC-05", lambda fs: fs.replace(CONF, "^min-bundle-version=.*$", "")),
     Mutation("the least version is no version", "RAUC-05", lambda fs: fs.replace(CONF, "^(min-bundle-version)=.*$", r"\1=latest")),
+    Mutation("every version is above the least one", "RAUC-05", lambda fs: fs.replace(CONF, "^(min-bundle-version)=.*$", r"\1=0.0.0")),
     Mutation("the handler is missing", "RAUC-05", lambda fs: fs.remove(GUARD)),
     Mutation("the handler cannot be run", "RAUC-05", lambda fs: fs.chmod(GUARD, 0o644)),
     Mutation("the handler is the service user's", "RAUC-05", lambda fs: fs.chown(GUARD, 1500, 1500)),
