@@ -28,7 +28,7 @@ _HASHED = re.compile(r"[0-9a-f]+\.r?[0-9]+")
 
 def configuration(root: Root) -> RaucConfig:
     """Read RAUC's configuration; raises ArtefactError when the root has none."""
-    config = _read(root)
+    config = read_configuration(root)
     if config is None:
         raise ArtefactError(f"{root.artefact.name} has no system.conf of RAUC; install rauc-conf")
     return config
@@ -124,15 +124,15 @@ def _service_commands(root: Root) -> tuple[tuple[str, ...], ...]:
     return tuple(command for command in units_of(root.tree).unit("rauc.service").commands if program(command) == "rauc")
 
 
-def _read(root: Root) -> RaucConfig | None:
-    """Read the configuration that rauc.service names with `--conf`, else the one that RAUC finds."""
+def read_configuration(root: Root) -> RaucConfig | None:
+    """Return the configuration that rauc.service names with `--conf`, else the one that RAUC finds; None when there is none."""
     named = [path for command in _service_commands(root) if (path := (options(command, "--conf", "-c") or ("",))[-1])]
     return parse_rauc_config(root.tree.text(named[-1]), named[-1]) if named else read_rauc_config(root.tree)
 
 
 def present_configuration(root: Root, note: Notes) -> RaucConfig | None:
     """Read RAUC's configuration; a missing one is a finding and None."""
-    config = _read(root)
+    config = read_configuration(root)
     if config is None:
         note.finding("RAUC has no system.conf", at=at(root, "/etc/rauc/system.conf"), remedy="Install rauc-conf of this layer.")
     return config

@@ -10,7 +10,7 @@ from everest_secure.checks.common import at, configuration, started, units_of, w
 from everest_secure.checks.core import Bundle, Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.deeds import said_by
 from everest_secure.checks.rauc import configuration as rauc_configuration
-from everest_secure.checks.rauc import present_configuration
+from everest_secure.checks.rauc import present_configuration, read_configuration
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.image.manifest import slot_class
 from everest_secure.image.tree import Node
@@ -155,6 +155,24 @@ def _waits_for_health(unit: Unit) -> bool:
         return True
     needed = {*unit.words("Unit", "Requires"), *unit.words("Unit", "BindsTo")}
     return any(name.endswith(".service") and name != "rauc.service" for name in needed.intersection(unit.words("Unit", "After")))
+
+
+@check("RAUC-06", on=Scope.ROOT)
+def a_new_slot_is_tried_before_it_is_kept(root: Root, policy: Parameters, note: Notes) -> None:
+    """RAUC tells a boot loader of a new slot, and an EFI firmware to start it once (BootNext), as such a firmware counts no starts."""
+    config = read_configuration(root)
+    if config is None:
+        raise NotApplicable("RAUC has no system.conf")
+    kind = config.file.value("system", "bootloader")
+    if kind in ("", "noop"):
+        what = "RAUC tells no boot loader of a new slot, so that none goes back from one that does not start"
+        place, remedy = at(root, config.path, config.line("system", "bootloader")), "Set bootloader in [system] to the one of the machine."
+        note.finding(what, at=place, remedy=remedy)
+    elif kind == "efi" and not config.file.boolean("system", "efi-use-bootnext", default=True):
+        what = "a new slot is put in front before it has started once, and the firmware does not go back: efi-use-bootnext is off"
+        place = at(root, config.path, config.line("system", "efi-use-bootnext"))
+        note.finding(what, at=place, remedy="Take efi-use-bootnext out of [system]; waive it where the firmware itself changes slots.")
+    note.saw(f"{config.path}: bootloader {kind or '-'}")
 
 
 @check("RAUC-06", on=Scope.ROOT)

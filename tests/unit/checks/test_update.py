@@ -87,6 +87,10 @@ MUTATIONS = [
         )
     ),
     Mutation(
+        "a new slot is put in front at once", "RAUC-06", lambda fs: fs.replace(CONF, "^(bootloader=efi)$", r"\1\nefi-use-bootnext=false")
+    ),
+    Mutation("RAUC tells no boot loader of a new slot", "RAUC-06", lambda fs: fs.replace(CONF, "^bootloader=efi$", "bootloader=noop")),
+    Mutation(
         "encrypted bundles are accepted without a key",
         "RAUC-08",
         lambda fs: fs.replace(CONF, "^bundle-formats=.*$", "bundle-formats=crypt"),
@@ -113,6 +117,13 @@ def test_a_gate_that_marks_by_itself_asks_before(how: str) -> None:
     fs.file(f"{UNITS}/ask.service", "[Service]\nExecStart=/usr/bin/ask\n")
     policy = replace(production(), enabled_units=(*production().enabled_units, "ask.service"))
     assert failing(fs, policy) == {}
+
+
+@pytest.mark.parametrize(
+    "boot_loader", ["bootloader=efi\nefi-use-bootnext=true", "bootloader=uboot", "bootloader=grub\ngrubenv=/boot/efi/grubenv"]
+)
+def test_a_boot_loader_that_goes_back_holds(boot_loader: str) -> None:
+    assert failing(good_root().replace(CONF, "^bootloader=efi$", boot_loader)) == {}
 
 
 def encrypted(fs: RootFs) -> RootFs:
