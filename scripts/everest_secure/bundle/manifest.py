@@ -10,9 +10,9 @@ from everest_secure.bundle.imagetype import is_told_by_name
 NAME_IN_BUNDLE = "manifest.raucm"
 BACKSLASH = "\\"
 SEMANTIC_VERSION = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?", re.ASCII
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?", re.ASCII
 )
-"""semver.org, without its rule on leading zeros of pre-release numbers."""
+"""semver.org, without its rule on leading zeros of pre-release numbers, and without hyphens in a pre-release, which RAUC cannot read."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 """A slot class, a meta section or key: what a manifest's group and key names can hold unescaped."""
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}", re.ASCII)

@@ -1,9 +1,12 @@
-"""Semantic versions, compared as RAUC compares `min-bundle-version` with the version of a bundle (src/utils.c, r_semver_less_equal)."""
+"""Semantic versions, compared as RAUC compares `min-bundle-version` with the version of a bundle (src/utils.c, r_semver_less_equal).
+
+A pre-release with a hyphen in it, as `git describe` makes one, is none for RAUC, which looks for the last hyphen.
+"""
 
 import re
 
 _VERSION = re.compile(
-    r"(0|[1-9]\d{0,17})(?:\.(0|[1-9]\d{0,17}))?(?:\.(0|[1-9]\d{0,17}))?(?:-([0-9A-Za-z.-]{1,256}))?(?:\+[0-9A-Za-z.-]{1,256})?", re.ASCII
+    r"(0|[1-9]\d{0,17})(?:\.(0|[1-9]\d{0,17}))?(?:\.(0|[1-9]\d{0,17}))?(?:-([0-9A-Za-z.]{1,256}))?(?:\+[0-9A-Za-z.-]{1,256})?", re.ASCII
 )
 Precedence = tuple[tuple[int, int, int], bool, tuple[tuple[bool, int, str], ...]]
 

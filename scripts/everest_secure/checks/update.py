@@ -21,8 +21,8 @@ from everest_secure.parse.unit_file import effective
 from everest_secure.parse.units import Unit
 from everest_secure.policy.parameters import Parameters
 
-VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,2}(-[0-9A-Za-z.-]{1,64})?(\+[0-9A-Za-z.-]{1,64})?", re.ASCII)
-"""A version that RAUC can compare (semver.org; missing numbers are 0)."""
+VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,2}(-[0-9A-Za-z.]{1,64})?(\+[0-9A-Za-z.-]{1,64})?", re.ASCII)
+"""A version that RAUC can compare (semver.org without hyphens in pre-releases; missing numbers are 0)."""
 MODULE, HEALTH = "Linux_Systemd_Rauc", "VerifyUpdateScriptPath"
 _NO_DEVICE = "/dev/null"
 _CALL = r"\bde\.pengutronix\.rauc\b[^\n]*\bMark\b[^\n]*\bgood\b"

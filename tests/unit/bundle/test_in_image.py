@@ -8,6 +8,8 @@ import pytest
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.in_image import device_in
 from everest_secure.bundle.judge import Judgement, judge
+from everest_secure.bundle.version import precedence
+from everest_secure.checks.update import VERSION
 from everest_secure.cli.main import main
 from everest_secure.errors import ArtefactError, ExitCode, UserError
 from everest_secure.run import HostTools
@@ -127,6 +129,31 @@ def test_a_keyring_is_what_rauc_reads_of_it(bundle: Path, pem: str, tmp_path: Pa
         return
     with pytest.raises(UserError):
         judged(bundle, tmp_path / "root")
+
+
+VERSIONS = {
+    "1.2.3": True,
+    "1": True,
+    "1.2": True,
+    "1.2.3-rc.1": True,
+    "1.2.3-rc.1+build-7": True,
+    "1.2.3-rc-1": False,
+    "1.2.3-5-gabcdef0": False,  # git describe
+    "1.2.3.4": False,
+    "v1.2.3": False,
+}
+
+
+@pytest.mark.usefixtures("each_rauc")
+@pytest.mark.parametrize("least", VERSIONS)
+def test_a_least_version_is_one_that_rauc_can_read(bundle: Path, pem: str, tmp_path: Path, least: str) -> None:
+    """RAUC takes what stands behind the last hyphen for the pre-release (src/utils.c, r_semver_parse), and before 1.13 knows no least version."""
+    assert (precedence(least) is not None) is VERSIONS[least]
+    assert (VERSION.fullmatch(least) is not None) is VERSIONS[least]
+    etc = root(tmp_path / "root", pem, more=f"min-bundle-version={least}") / "etc/rauc"
+    if version(HostTools()) >= (1, 13):
+        asked = ["rauc", f"--conf={etc}/system.conf", "info", str(bundle)]
+        assert (subprocess.run(asked, capture_output=True, check=False).returncode == 0) is VERSIONS[least]
 
 
 SIGNERS = {"Another;Signer A": [], "Signer A;": [], "Another": ["newer-rauc"], "signer a": ["newer-rauc"], "": ["newer-rauc"]}

@@ -45,12 +45,12 @@ def test_paths_are_relative_to_the_description(good: Description, tmp_path: Path
     assert good.hooks == Hooks(tmp_path / "check.sh", install_check=True)
 
 
-@pytest.mark.parametrize("version", ["1.2.3", "0.0.0", "1.2.3-rc.1", "1.2.3+build.7", "10.20.30-a-b.c+d"])
+@pytest.mark.parametrize("version", ["1.2.3", "0.0.0", "1.2.3-rc.1", "1.2.3+build.7", "10.20.30-a.b.c+d-e"])
 def test_semantic_versions_are_taken(good: Description, version: str) -> None:
     manifest.require_sound(replace(good, version=version))
 
 
-@pytest.mark.parametrize("version", ["1", "1.2", "v1.2.3", "01.2.3", "1.2.3 ", "1.2.3-", "2026-11-22", "1.2.٣"])
+@pytest.mark.parametrize("version", ["1", "1.2", "v1.2.3", "01.2.3", "1.2.3 ", "1.2.3-", "2026-11-22", "1.2.٣", "1.2.3-5-gabcdef0"])
 def test_other_versions_are_refused(good: Description, version: str) -> None:
     with pytest.raises(BundleError, match="no semantic version"):
         manifest.require_sound(replace(good, version=version))
