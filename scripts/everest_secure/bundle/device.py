@@ -14,6 +14,8 @@ from everest_secure.parse.revocation import RevocationList, parse_revocation_lis
 from everest_secure.pki import certificates
 from everest_secure.pki.files import read_bounded
 
+MAX_SIGNATURE = 64 * 1024
+"""Bytes of the signature that RAUC accepts, unless its system.conf says otherwise (`max-bundle-signature-size`)."""
 FORMATS = ("verity", "crypt")
 """Bundle formats of RAUC whose payload is verified block by block (RAUC-01)."""
 
@@ -46,6 +48,8 @@ class Device:
     """Slot classes that the bundle must have an image for (RAUC-07)."""
     signers: tuple[str, ...] | None = None
     """Common names of which a signer has to have one (`allowed-signer-cns` of system.conf); None: any."""
+    signature_bytes: int = MAX_SIGNATURE
+    """Most bytes of a signature; one that is encrypted grows with its recipients."""
     written: frozenset[str] | None = None
     """Classes of the slots that it writes, and its repositories of artifacts; None: any."""
     rsa_bits: int = MIN_RSA_BITS
@@ -96,6 +100,7 @@ def configured(device: Device, config: RaucConfig) -> Device:
         compatible=config.compatible,
         least_version=config.file.value("system", "min-bundle-version"),
         signers=words(signers.value) if signers else None,
+        signature_bytes=config.signature_bytes or MAX_SIGNATURE,
         written=config.written if config.slots else None,
     )
 

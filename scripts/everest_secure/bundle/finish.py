@@ -12,8 +12,10 @@ from everest_secure.bundle.digest import Digest, digest_of
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.publish import publish, sync
+from everest_secure.bundle.rules import size_reasons
 from everest_secure.bundle.signing import Ready, Signer, preflight
 from everest_secure.image import blob, raucb
+from everest_secure.pki import certificates
 from everest_secure.run import Tools
 
 Describe = Callable[[BundleInfo, Digest], releaselog.Line]
@@ -102,6 +104,9 @@ def _encrypted(signed: Path, release: Release) -> Path:
     after = raucb.split_bundle(blob.from_file(final))
     if after is None or not after.encrypted:
         raise BundleError(f"rauc did not encrypt {release.output.name} as it was asked to; check which rauc is installed")
+    for reason in size_reasons(after.cms, release.device):
+        count = sum(len(certificates.load_all(each)) for each in release.recipients)
+        raise BundleError(f"{release.output.name}, encrypted for {count} recipients, would be refused: {reason}")
     if release.device.recipient is not None:
         _require_accepted(final, release.device, release)
     sync(final)

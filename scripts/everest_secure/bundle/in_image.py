@@ -20,7 +20,8 @@ from everest_secure.parse.rauc_conf import RaucConfig
 def device_in(image: Path) -> Iterator[Device]:
     """Yield the device of an image (root, slot, disk, bundle or archive of one); its keyring lies in a file while the block lasts.
 
-    `compatible`, `min-bundle-version`, `bundle-formats`, `check-crl`, `allowed-signer-cns` and the slots are those of its system.conf.
+    `compatible`, `min-bundle-version`, `bundle-formats`, `max-bundle-signature-size`, `check-crl`, `allowed-signer-cns` and the slots are those of
+    its system.conf.
     Raises ArtefactError when the image cannot be read or has no such file, and BundleError when it holds two devices that differ, or one whose RAUC
     does not judge signers as this program does.
     """

@@ -15,7 +15,7 @@ from cryptography import x509
 from everest_secure.bundle.contents import image_reasons
 from everest_secure.bundle.device import Device
 from everest_secure.bundle.errors import BundleError
-from everest_secure.bundle.rules import manifest_reasons, policy_reasons, signature_reasons
+from everest_secure.bundle.rules import manifest_reasons, policy_reasons, signature_reasons, size_reasons
 from everest_secure.bundle.verdict import Reason, Verdict, Why, Word
 from everest_secure.errors import ArtefactError
 from everest_secure.image import blob, raucb
@@ -27,8 +27,6 @@ from everest_secure.parse.chain import Chain, FaultKind, build_chain, chain_faul
 from everest_secure.parse.cms import EncodingError, SignedData, WeakDigestError, verify_signed_data
 from everest_secure.parse.revocation import is_revoked, list_faults
 
-MAX_SIGNATURE = 64 * 1024
-"""Bytes of the signature that RAUC accepts (`max-bundle-signature-size` by default)."""
 _AGAIN = "build or fetch it again"
 
 
@@ -44,9 +42,8 @@ def verify(bundle: Path, *, device: Device, now: datetime, payload: bool = True)
         return Verdict((_reason(Why.LAYOUT, error),))
     if envelope is None:
         return Verdict((Reason(Why.LAYOUT, f"{whole.name} does not end with a signature and its length", _AGAIN),))
-    if len(envelope.cms) > MAX_SIGNATURE:
-        what = f"the signature of {whole.name} has {len(envelope.cms)} bytes, devices accept {MAX_SIGNATURE}"
-        return Verdict((Reason(Why.LAYOUT, what, "leave out certificates that are no part of the chain"),), envelope)
+    if too_large := tuple(size_reasons(envelope.cms, device)):
+        return Verdict(too_large, envelope)
     try:
         cms = _decrypted(envelope, device) if envelope.encrypted else envelope.cms
         content = raucb.signed_content(cms, whole.name)

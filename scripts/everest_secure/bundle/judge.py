@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from everest_secure.bundle import independent, rauc, rules
-from everest_secure.bundle.device import Device
+from everest_secure.bundle.device import MAX_SIGNATURE, Device
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.inspect import BundleInfo, info_of
 from everest_secure.bundle.verdict import PAYLOAD_STAGE, SIGNATURE_STAGE, Reason, Verdict, Why
@@ -74,9 +74,10 @@ def judge(bundle: Path, *, device: Device, now: datetime, tools: Tools | None, p
     Without `payload` they look no further than the signed manifest. With `thorough` rauc reads the payload as well, for which it unpacks it into the directory for temporary files. Raises ArtefactError or
     BundleError when the bundle cannot be judged, and ToolError when there is no rauc.
     """
-    blob.from_file(bundle)  # what is no file is not handed to rauc, which would wait for the other end of a pipe
+    whole = blob.from_file(bundle)  # what is no file is not handed to rauc, which would wait for the other end of a pipe
+    large = int.from_bytes(whole.read(max(0, whole.size - 8), min(8, whole.size)), "big") > MAX_SIGNATURE
     with ThreadPoolExecutor() as threads:  # neither waits for what the other says
-        asked = threads.submit(_ask_rauc, bundle, device, tools, thorough=thorough) if tools else None
+        asked = threads.submit(_ask_rauc, bundle, device, tools, thorough=thorough, large=large) if tools else None
         verdict = independent.verify(bundle, device=device, now=now, payload=payload)
         return Judgement(bundle, device, verdict, asked.result() if asked else None)
 
@@ -91,12 +92,15 @@ def require_accepted(judgement: Judgement) -> BundleInfo:
     return info_of(judgement.independent.manifest, verified=True)
 
 
-def _ask_rauc(bundle: Path, device: Device, tools: Tools, *, thorough: bool) -> RaucVerdict:
+def _ask_rauc(bundle: Path, device: Device, tools: Tools, *, thorough: bool, large: bool) -> RaucVerdict:
+    """Ask rauc, which is told of the device's limit only for a signature that is `large` by its own."""
     with tempfile.TemporaryDirectory(prefix="everest-secure-") as directory:
         work = Path(directory).resolve()
         configuration, keyring = work / "rauc.conf", device.keyring.resolve()
         key = device.recipient.key_file.resolve() if device.recipient else None
-        configuration.write_text(rauc.configuration(formats=device.formats, check_crl=device.check_crl, decryption_key=key))
+        limit = device.signature_bytes if large else 0
+        text = rauc.configuration(formats=device.formats, check_crl=device.check_crl, decryption_key=key, signature_bytes=limit)
+        configuration.write_text(text)
         try:
             said = rauc.info(bundle.resolve(), configuration=configuration, keyring=keyring, key=key, tools=tools)
             if thorough:

@@ -20,10 +20,14 @@ check-purpose=codesign
 """What verification needs. Before 1.15 there is no way but a file to set the purpose, and a file must have a system section."""
 
 
-def configuration(*, formats: Sequence[str] = ("verity",), check_crl: bool = False, decryption_key: Path | None = None) -> str:
-    """Return a system.conf for what is asked of one bundle."""
+def configuration(
+    *, formats: Sequence[str] = ("verity",), check_crl: bool = False, decryption_key: Path | None = None, signature_bytes: int = 0
+) -> str:
+    """Return a system.conf for what is asked of one bundle; older versions of rauc do not know a limit of signatures, and have their own without."""
     text = CONFIGURATION.replace("bundle-formats=verity", f"bundle-formats={' '.join(formats)}")
     text += f"check-crl={'true' if check_crl else 'false'}\n"
+    if signature_bytes:
+        text = text.replace("[system]\n", f"[system]\nmax-bundle-signature-size={signature_bytes}\n", 1)
     return text if decryption_key is None else f"{text}\n[encryption]\nkey={decryption_key}\n"
 
 

@@ -9,11 +9,10 @@ from everest_secure.bundle.device import Device
 from everest_secure.bundle.digest import Digest, tail_of
 from everest_secure.bundle.errors import BundleError
 from everest_secure.bundle.finish import Release, finish, ready_to_sign, require_format, require_recipients
-from everest_secure.bundle.independent import MAX_SIGNATURE
 from everest_secure.bundle.inspect import BundleInfo
 from everest_secure.bundle.judge import Judgement
 from everest_secure.bundle.publish import require_free
-from everest_secure.bundle.rules import policy_reasons
+from everest_secure.bundle.rules import policy_reasons, size_reasons
 from everest_secure.bundle.signing import Signer
 from everest_secure.parse.cms import verify_signed_data
 from everest_secure.pki import certificates
@@ -58,8 +57,8 @@ def resign(source: Source, release: Release, signer: Signer) -> BundleInfo:
     with staging(output, error=BundleError) as work:
         signed = work / output.name
         signature = cms.sign(content, ready)
-        if len(signature) > MAX_SIGNATURE:
-            raise BundleError(f"the signature has {len(signature)} bytes, devices accept {MAX_SIGNATURE}; leave out intermediates")
+        for reason in size_reasons(signature, release.device):
+            raise BundleError(str(reason))
         copy_head(source.path, signed, envelope.payload.size)
         with signed.open("ab") as file:
             file.write(signature + len(signature).to_bytes(8, "big"))

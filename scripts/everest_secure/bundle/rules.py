@@ -132,6 +132,14 @@ def _type(name: str, keys: Mapping[str, str]) -> Iterator[Reason]:
         yield Reason(Why.MANIFEST, f"the image '{shown}' has a file and the type '{WITHOUT_FILE}', which has none", _AGAIN)
 
 
+def size_reasons(cms: bytes, device: "Device") -> Iterator[Reason]:
+    """Yield why a device does not read a signature, which may be encrypted."""
+    if len(cms) > device.signature_bytes:
+        what = f"the signature has {len(cms)} bytes, devices accept {device.signature_bytes}"
+        remedy = "leave out certificates that are no part of the chain, or give devices another max-bundle-signature-size"
+        yield Reason(Why.LAYOUT, what, remedy)
+
+
 def signature_reasons(signed: "SignedData", device: "Device") -> Iterator[Reason]:
     """Yield why a device does not take signatures that hold, whoever issued their certificates: it wants one, and may want a signer of a name."""
     if len(signed.signatures) != 1:

@@ -28,12 +28,16 @@ def signature_chain_and_payload_hold_with_the_keyring_of_the_image(bundle: Bundl
     if facts.tree is None:
         remedy = "give the key of a recipient with --decryption-key" if facts.format == "crypt" else "check a verity bundle"
         raise ArtefactError(f"{bundle.artefact.name} has the format '{facts.format}', whose content only the device can verify; {remedy}")
+    from everest_secure.bundle.rules import size_reasons
     from everest_secure.parse.cms import verify_signed_data
 
     signed = verify_signed_data(facts.cms, bundle.artefact.name)
     for root in devices(bundle):
+        device = _device(root, policy)
+        for reason in size_reasons(facts.cms, device):
+            note.finding(reason.what, at=place, remedy=_sentence(reason.remedy))
         where = "" if bundle.roots else " (the bundle's own, no other image was given)"
-        _judge_chains(signed, _device(root, policy), where, place, note)
+        _judge_chains(signed, device, where, place, note)
     result = facts.verify_payload()
     if result.holds(facts.root_hash):
         note.saw(f"every block of the payload has its digest, root hash {facts.root_hash.hex()}")

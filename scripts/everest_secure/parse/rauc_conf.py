@@ -1,5 +1,6 @@
 """RAUC's system.conf, with the defaults and path rules of RAUC 1.13 to 1.15 (src/config_file.c; docs/reference.rst)."""
 
+import re
 from dataclasses import dataclass
 from posixpath import dirname, join, normpath
 
@@ -44,6 +45,8 @@ class RaucConfig:
     allow_partial_chain: bool
     statusfile: str
     """Absolute path of the central status file, or `per-slot`."""
+    signature_bytes: int
+    """Most bytes of a bundle's signature (`max-bundle-signature-size`); 0 when RAUC's own limit holds."""
     slots: tuple[Slot, ...]
 
     @property
@@ -78,6 +81,7 @@ def parse_rauc_config(text: str, path: str) -> RaucConfig:
         keyring_directory=_absolute(path, file.value("keyring", "directory")),
         allow_partial_chain=file.boolean("keyring", "allow-partial-chain", default=False),
         statusfile=status if status == "per-slot" else _absolute(path, status),
+        signature_bytes=_size(file.get("system", "max-bundle-signature-size"), path),
         slots=tuple(_slot(name, file, path) for name in file.groups if name.startswith("slot.")),
     )
 
@@ -98,6 +102,14 @@ def _formats(entry: Entry | None, path: str) -> frozenset[str]:
         return frozenset(words)
     removed = {word[1:] for word in signed if word[0] == "-"}
     return frozenset(FORMATS) - removed
+
+
+def _size(entry: Entry | None, path: str) -> int:
+    if entry is None:
+        return 0
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", entry.value.strip()):
+        raise ArtefactError(f"{path}:{entry.line} has a value of 'max-bundle-signature-size' that RAUC refuses; give a number of bytes")
+    return int(entry.value)
 
 
 def _slot(name: str, file: KeyFile, path: str) -> Slot:

@@ -19,6 +19,7 @@ from everest_secure.run import HostTools
 from support import pki as support
 from support.bundle import FailingDisk, Workshop
 from support.images import throw_away_signer
+from support.raucs import version
 
 pytestmark = pytest.mark.usefixtures("each_rauc")
 
@@ -82,6 +83,23 @@ def test_it_wants_recipients_and_no_other_format_does(workshop: Workshop, recipi
     with pytest.raises(BundleError, match="leave --recipient out"):
         create(workshop.description(), workshop.release(recipients=(recipient[1],)), workshop.signer())
     assert not workshop.output.exists()
+
+
+def test_so_many_recipients_that_devices_do_not_read_the_signature_are_refused(
+    workshop: Workshop, recipient: tuple[Path, Path], tmp_path: Path
+) -> None:
+    many = tmp_path / "fleet.pem"
+    many.write_text(recipient[1].read_text() * 200)
+    description = replace(workshop.description(), format="crypt")
+    with pytest.raises(
+        BundleError, match=r"encrypted for 200 recipients, would be refused: the signature has [0-9]+ bytes, devices accept"
+    ):
+        create(description, workshop.release(recipients=(many,)), workshop.signer())
+    assert not workshop.output.exists()
+    larger = replace(workshop.device(decryption_key=recipient[0]), signature_bytes=200_000)
+    if version(TOOLS) >= (1, 13):
+        create(description, workshop.release(recipients=(many,), device=larger), workshop.signer())
+        assert judge(workshop.output, device=larger, now=support.now(), tools=TOOLS).accepted
 
 
 def test_it_is_signed_again_for_its_recipients(crypt: Path, workshop: Workshop, recipient: tuple[Path, Path], tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from everest_secure.cli.main import main
 from everest_secure.errors import ArtefactError, ExitCode, UserError
 from everest_secure.run import HostTools
 from support import pki as support
-from support.authority import revocation_list
+from support.authority import issue, revocation_list
 from support.bundle import Workshop
-from support.forgery import authorities, good_bundle
+from support.forgery import authorities, good_bundle, take_apart
 from support.images import gpt_disk, tool
 from support.raucs import version
 
@@ -37,6 +37,11 @@ def root(directory: Path, pem: str, *, compatible: str = "everest-secure-test", 
 def judged(bundle: Path, image: Path) -> Judgement:
     with device_in(image) as device:
         return judge(bundle, device=device, now=support.now(), tools=HostTools())
+
+
+def independently(bundle: Path, image: Path) -> Judgement:
+    with device_in(image) as device:
+        return judge(bundle, device=device, now=support.now(), tools=None)
 
 
 def reasons(found: Judgement) -> list[str]:
@@ -129,6 +134,20 @@ def test_a_keyring_is_what_rauc_reads_of_it(bundle: Path, pem: str, tmp_path: Pa
         return
     with pytest.raises(UserError):
         judged(bundle, tmp_path / "root")
+
+
+@pytest.mark.usefixtures("each_rauc")
+@pytest.mark.parametrize(("setting", "why"), [("", ["layout"]), ("max-bundle-signature-size=200000", [])])
+def test_a_device_may_read_larger_signatures(tmp_path: Path, setting: str, why: list[str]) -> None:
+    """So it has to for an encrypted bundle with many recipients."""
+    pki = authorities(tmp_path)
+    bundle = good_bundle(pki, "update")
+    parts = take_apart(bundle)
+    many = [pki.intermediate, *(issue(f"Authority {number}", authority=True) for number in range(300))]
+    bundle.write_bytes(parts.with_cms(pki.sign(parts.manifest, pki.signer, above=many)).join())
+    image = root(tmp_path / "root", pki.root.pem, compatible="charger", more=setting)
+    found = judged(bundle, image) if version(HostTools()) >= (1, 13) else independently(bundle, image)
+    assert [each for each in reasons(found) if each != "weak-key"] == why
 
 
 VERSIONS = {

@@ -276,6 +276,18 @@ def test_a_bundle_fits_a_device_that_asks_for_what_it_is(setting: tuple[str, str
     assert {result.outcome for result in results.values()} == {Outcome.PASS}
 
 
+def test_a_signature_is_as_large_as_the_device_reads(pki: Pki, tmp_path: Path) -> None:
+    made = make(tmp_path, pki.signer, pki.intermediate)
+    parts = take_apart(made)
+    many = [pki.intermediate, *(issue(f"Authority {number}", authority=True) for number in range(300))]
+    signed = Authorities(tmp_path, pki.root, pki.intermediate, pki.signer).sign(parts.manifest, pki.signer, above=many)
+    assert 65536 < len(signed) < 200_000
+    made.write_bytes(parts.with_cms(signed).join())
+    assert "bytes, devices accept 65536" in findings(made, device(pki.root))
+    results = judge(made, configured(pki.root, "system", "max-bundle-signature-size=200000"))
+    assert {result.outcome for result in results.values()} == {Outcome.PASS}
+
+
 def test_a_bundle_of_two_signers_is_found(pki: Pki, tmp_path: Path) -> None:
     """RAUC takes one signature; openssl writes as many as it is told to."""
     other = issue("Second", by=pki.intermediate)
