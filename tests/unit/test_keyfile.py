@@ -31,13 +31,24 @@ def test_what_glib_refuses_is_refused(text: str) -> None:
         ("bundle-formats=-plain", {"verity", "crypt"}),
         ("bundle-formats=-plain -crypt", {"verity"}),
         ("bundle-formats=verity crypt", {"verity", "crypt"}),
+        ("bundle-formats=verity  crypt", {"verity", "crypt"}),
+        ("bundle-formats=-plain -crypt +plain", {"plain", "verity"}),
     ],
 )
 def test_bundle_formats_have_rauc_s_default(value: str, formats: set[str]) -> None:
     assert config(value).bundle_formats == formats
 
 
-@pytest.mark.parametrize("value", ["bundle-formats=verity -plain", "bundle-formats=zip", "bundle-formats= "])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "bundle-formats=verity -plain",
+        "bundle-formats=zip",
+        "bundle-formats= ",
+        "bundle-formats=-plain -verity -crypt",
+        "bundle-formats=verity\tcrypt",
+    ],
+)
 def test_formats_that_rauc_refuses_are_refused(value: str) -> None:
     with pytest.raises(ArtefactError, match="bundle-formats"):
         config(value)

@@ -91,17 +91,17 @@ def _absolute(path: str, name: str) -> str:
 
 
 def _formats(entry: Entry | None, path: str) -> frozenset[str]:
-    """Words with a sign change the default (all formats), words without replace it; both at once is an error (parse_bundle_formats)."""
+    """Words with a sign change the default (all formats) in their order, words without replace it; both at once is an error (parse_bundle_formats)."""
     if entry is None:
         return frozenset(FORMATS)
-    words = entry.value.split()
+    words = [word for word in entry.value.split(" ") if word]
     signed = [word for word in words if word[0] in "+-"]
-    if any(word.lstrip("+-") not in FORMATS for word in words) or (signed and len(signed) != len(words)) or not words:
+    found = set(FORMATS) if signed else set(words)
+    for word in signed:
+        (found.discard if word[0] == "-" else found.add)(word[1:])
+    if any((word[1:] if word in signed else word) not in FORMATS for word in words) or (signed and len(signed) != len(words)) or not found:
         raise ArtefactError(f"{path}:{entry.line} has a value of 'bundle-formats' that RAUC refuses; list plain, verity or crypt")
-    if not signed:
-        return frozenset(words)
-    removed = {word[1:] for word in signed if word[0] == "-"}
-    return frozenset(FORMATS) - removed
+    return frozenset(found)
 
 
 def _size(entry: Entry | None, path: str) -> int:
