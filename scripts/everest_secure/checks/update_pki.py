@@ -85,7 +85,7 @@ def _judge_lists(
 
 @check("RAUC-09", on=Scope.BUNDLE)
 def signers_last_and_none_is_revoked(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """Each certificate of a signature's chain lasts for the days of the policy, no list of the device's keyring names it, and its root issued no signer."""
+    """Each certificate of a signature's chain is valid for the days of the policy, and no list of the device's keyring names it."""
     from everest_secure.parse.cms import verify_signed_data
 
     manifest_of(bundle)  # without a recipient's key the signature is encrypted as well
@@ -95,11 +95,7 @@ def signers_last_and_none_is_revoked(bundle: Bundle, policy: Parameters, note: N
         anchors, _ = keyring(root)
         lists = _lists(root)
         for signature in signed.signatures:
-            built = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors)
-            chain = built.certificates
-            if built.anchored and len(chain) == _SIGNER_AND_ROOT:
-                what = f"'{subject(chain[0])}' was issued by the root '{subject(chain[1])}' itself, whose key is then at hand for each new signer"
-                note.finding(what, at=place, remedy="Let an intermediate issue signers, and keep the root's key off line.")
+            chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors).certificates
             for certificate in chain:
                 days = policy.update_expiry_days
                 _lasts(certificate, days.authority if is_authority(certificate) else days.signer, place, note)
@@ -110,3 +106,24 @@ def signers_last_and_none_is_revoked(bundle: Bundle, policy: Parameters, note: N
             if _checks_lists(root):
                 _judge_lists(chain[1:], lists, place, policy, note)
             note.saw(f"chain {' < '.join(subject(each) for each in chain)}, {len(lists)} revocation lists of {root.artefact.name}")
+
+
+@check("RAUC-09", on=Scope.BUNDLE)
+def an_intermediate_issued_the_signer(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """No signer hangs from a root of the device's keyring itself, whose key would be at hand for each new one."""
+    from everest_secure.parse.cms import verify_signed_data
+
+    manifest_of(bundle)
+    signed = verify_signed_data(facts_of(bundle).cms, bundle.artefact.name)
+    for root in devices(bundle):
+        anchors, _ = keyring(root)
+        for signature in signed.signatures:
+            chain = build_chain(signature.signer, intermediates=signed.certificates, anchors=anchors)
+            signer, issuer = chain.certificates[0], chain.certificates[-1]
+            if chain.anchored and len(chain.certificates) <= _SIGNER_AND_ROOT:
+                what = (
+                    f"'{subject(signer)}' was issued by the root '{subject(issuer)}' itself, whose key is then at hand for each new signer"
+                )
+                remedy = "Let an intermediate issue signers, and keep the root's key off line."
+                note.finding(what, at=Location(bundle.artefact.name), remedy=remedy)
+            note.saw(f"'{subject(signer)}' below {len(chain.certificates) - 1} authorities")

@@ -104,9 +104,9 @@ def bundle(directory: Path, signer: Pair, *roots: RootFs, middle: Pair = MIDDLE,
     return Bundle(open_artefact(directory / "a.raucb"), tuple(fs.root for fs in roots))
 
 
-def judged(subject: Bundle) -> CheckResult:
+def judged(subject: Bundle, check: str = "signers_last_and_none_is_revoked") -> CheckResult:
     checks.load()
-    (entry,) = [each for each in registered() if each.requirement == "RAUC-09" and each.scope.name == "BUNDLE"]
+    (entry,) = [each for each in registered() if each.function.__name__ == check]
     return run_check(entry, subject, "b", production())
 
 
@@ -134,7 +134,9 @@ BUNDLES = {
 
 @pytest.mark.usefixtures("each_rauc")
 def test_a_bundle_of_a_signer_that_nobody_revoked_lasts(tmp_path: Path) -> None:
-    assert judged(bundle(tmp_path, SIGNER, device(*GOOD))).outcome is Outcome.PASS
+    subject = bundle(tmp_path, SIGNER, device(*GOOD))
+    assert judged(subject).outcome is Outcome.PASS
+    assert judged(subject, "an_intermediate_issued_the_signer").outcome is Outcome.PASS
     assert rauc_accepts(tmp_path, "".join(GOOD))
 
 
@@ -156,7 +158,7 @@ def test_a_signer_that_ends_within_the_month_is_found(tmp_path: Path) -> None:
 
 def test_a_signer_of_the_root_itself_is_found(tmp_path: Path) -> None:
     signer = issue("Signer", by=ROOT, days=700, key=SIGNER.key)
-    (finding,) = judged(bundle(tmp_path, signer, device(*GOOD))).findings
+    (finding,) = judged(bundle(tmp_path, signer, device(*GOOD)), "an_intermediate_issued_the_signer").findings
     assert finding.what == "'CN=Signer' was issued by the root 'CN=Release root' itself, whose key is then at hand for each new signer"
 
 
