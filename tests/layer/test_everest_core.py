@@ -58,6 +58,11 @@ def test_what_everest_says_in_the_journal_has_no_colours(layer: Bench) -> None:
     assert "[%Severity%] %Process%: %Message%" in logging()
 
 
+def test_vulnerabilities_of_everest_are_looked_up_by_the_name_and_version_that_the_database_knows(layer: Bench) -> None:
+    asked = ("CVE_PRODUCT", "CVE_VERSION")
+    assert layer.build("everest-core", variables=asked).variables == dict(zip(asked, ("linuxfoundation:everest", "2026.02.1"), strict=True))
+
+
 def test_the_admin_panel_is_refused(layer: Bench) -> None:
     with pytest.raises(UserError, match="NET-03: the admin panel"):
         layer.build("everest-core", {"PACKAGECONFIG": "admin-panel python tpm2"})
