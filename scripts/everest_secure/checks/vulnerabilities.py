@@ -9,6 +9,8 @@ from everest_secure.parse.build_lists import Vulnerability, VulnerabilityReport,
 from everest_secure.parse.packages import LICENCES, parse_recipes
 from everest_secure.policy.parameters import Parameters
 
+EVEREST = "everest-core"
+"""EVerest's recipe, which the National Vulnerability Database knows as `linuxfoundation:everest`."""
 _OPEN_LISTED = 2000
 """Open vulnerabilities that are listed one by one, so that each can be waived."""
 
@@ -24,8 +26,10 @@ def no_known_vulnerability_is_open(build: Build, policy: Parameters, note: Notes
         note.finding(what, at=Location(build.container.name), remedy="Build with kas/opt/cve.yml, and keep IMAGE.json beside the image.")
         return
     for name, report in found:
+        remedy = (
+            "Build the image again with kas/opt/cve.yml, a database and this layer's CVE_PRODUCT, and keep together what one build left."
+        )
         for what in _of_something_else(build, report):
-            remedy = "Build the image again with kas/opt/cve.yml and a database, and keep together what one build left."
             note.finding(what, at=Location(name), remedy=remedy)
         counted = [each for each in report.issues if each.open and (each.score is None or each.score >= policy.vulnerability_score)]
         remedy = "Update or patch the package, or record a waiver of SUP-02 with this name as 'match'."
@@ -37,10 +41,12 @@ def no_known_vulnerability_is_open(build: Build, policy: Parameters, note: Notes
 
 
 def _of_something_else(build: Build, report: VulnerabilityReport) -> Iterator[str]:
-    """Yield why a report says nothing of this image: it compares nothing, or other recipes or versions than those of the licence manifest."""
+    """Yield why a report says nothing of this image: it compares nothing, EVerest with nothing, or other recipes or versions than the licence manifest's."""
     if not report.recipes:
         yield "the report compares no recipe with the database, as one that is made without a database"
         return
+    if EVEREST in report.without_record:
+        yield f"the report compares {EVEREST} with no record of the database, in which EVerest has another name"
     for root in build.roots:
         recipes = parse_recipes(root.tree.text(LICENCES)) if root.tree.resolve(LICENCES) else {}
         if recipes and not recipes.keys() & report.recipes.keys():

@@ -101,6 +101,8 @@ class VulnerabilityReport:
     recipes: Mapping[str, str]
     """Version of each recipe by name."""
     issues: tuple[Vulnerability, ...]
+    without_record: frozenset[str] = frozenset()
+    """Recipes of whose products the database has no record, as of one that goes by another name there."""
 
 
 def parse_vulnerabilities(text: str, where: str) -> VulnerabilityReport | None:
@@ -118,16 +120,20 @@ def parse_vulnerabilities(text: str, where: str) -> VulnerabilityReport | None:
         return None
     found: list[Vulnerability] = []
     recipes: dict[str, str] = {}
+    without: set[str] = set()
     for package in value["package"]:
         try:
             name, version = str(package["name"]), str(package["version"])
             recipes[name] = _EPOCH.sub("", version, count=1)
             found += (_vulnerability(issue, name, version) for issue in package["issue"])
+            products = [product.get("cvesInRecord") for product in package.get("products") or ()]
+            if products and "Yes" not in products and not package["issue"]:
+                without.add(name)
         except (KeyError, TypeError, AttributeError):
             raise ArtefactError(f"{where} has an entry without name, version, id or status; build it again") from None
         if len(found) > MAX_ISSUES:
             raise ArtefactError(f"{where} lists more than {MAX_ISSUES} vulnerabilities; it is no report on a charger")
-    return VulnerabilityReport(MappingProxyType(recipes), tuple(found))
+    return VulnerabilityReport(MappingProxyType(recipes), tuple(found), frozenset(without))
 
 
 def _vulnerability(issue: dict[str, object], name: str, version: str) -> Vulnerability:

@@ -1,7 +1,9 @@
 """Known vulnerabilities: SUP-02."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,24 @@ def test_a_report_is_of_the_image_that_it_lies_beside(tmp_path: Path, recipe: st
     root = good_root().file(LICENCES, f"PACKAGE NAME: x\nPACKAGE VERSION: {version}\nRECIPE NAME: {recipe}\nLICENSE: MIT\n")
     result = judged("SUP-02", build(tmp_path, root=root, cve=report(issue(1, "Patched"))))
     assert [finding.what for finding in result.findings] == found
+
+
+def compared(in_record: str, *issues: dict[str, Any]) -> str:
+    """Return a report on EVerest whose product the database knows or not, as cve-check.bbclass says it."""
+    text = json.loads(report(*issues, name="everest-core", version="git"))
+    text["package"][0]["products"] = [{"product": "x", "cvesInRecord": "No"}, {"product": "everest", "cvesInRecord": in_record}]
+    return json.dumps(text)
+
+
+def test_a_report_for_which_nobody_knows_everest_is_found(tmp_path: Path) -> None:
+    assert said("SUP-02", build(tmp_path, cve=compared("No"))) == [
+        "the report compares everest-core with no record of the database, in which EVerest has another name"
+    ]
+
+
+@pytest.mark.parametrize("text", [compared("Yes"), compared("No", issue(1, "Ignored")), report(name="everest-core")])
+def test_a_report_that_may_know_everest_holds(tmp_path: Path, text: str) -> None:
+    assert judged("SUP-02", build(tmp_path, cve=text)).outcome is Outcome.PASS
 
 
 def test_an_epoch_in_a_report_is_none_of_the_version(tmp_path: Path) -> None:
