@@ -17,6 +17,8 @@ from everest_secure.parse.private_keys import FoundKey, KeyKind, find_keys
 from everest_secure.policy.parameters import Parameters
 
 READ_ONLY_KINDS = ("squashfs", "erofs")
+_VOLATILE, _VOLATILE_STATE = "systemd.volatile", "state"
+"""Parameter of systemd-volatile-root.service(8), and its value with which the root stays as it is."""
 _SECRET_NAMES = (
     "*.p12",
     "*.pfx",
@@ -55,13 +57,19 @@ def root_file_system_is_mounted_read_only(root: Root, policy: Parameters, note: 
 
 @check("FS-01", on=Scope.BOOT)
 def kernel_command_lines_mount_the_root_read_only(boot: Boot, policy: Parameters, note: Notes) -> None:
-    """No boot entry asks for a writable root."""
+    """No boot entry asks for a writable root, on disk or in memory."""
     for entry in entries_of(boot):
-        place = place_of(entry)
-        if entry.command_line.root_read_only:
-            note.saw(f"{place}: root mounted read-only")
-        else:
+        place, line = place_of(entry), entry.command_line
+        volatile = line.asks_for(_VOLATILE) and line.last(_VOLATILE) != _VOLATILE_STATE
+        if not line.root_read_only:
             note.finding("the kernel command line asks for a writable root ('rw')", at=place, remedy="Take 'rw' out of the command line.")
+        if volatile:
+            what = f"the kernel command line lays memory that can be written over the root: {_VOLATILE}={line.last(_VOLATILE)}"
+            note.finding(
+                what, at=place, remedy="Take the parameter out of the command line; what is written belongs on the data partition."
+            )
+        if line.root_read_only and not volatile:
+            note.saw(f"{place}: root mounted read-only")
 
 
 @check("FS-05", on=Scope.ROOT)

@@ -9,15 +9,17 @@ from everest_secure.image.artefact import Artefact
 from everest_secure.image.hashtree import VerityResult
 from everest_secure.image.verity import Verity
 from everest_secure.parse.boot_entries import BootEntry
-from everest_secure.parse.cmdline import CommandLine
+from everest_secure.parse.cmdline import NO, CommandLine
 from everest_secure.policy.parameters import Parameters
 
 _DATA = "systemd.verity_root_data"
 _LABEL = "PARTLABEL="
 _VERIFIED = ("/dev/mapper/root", "/dev/dm-0", "dissect", "gpt-auto")
 """Values of `root=` with which the device of the root hash is mounted."""
-_SWITCHES = ("systemd.verity", "rd.systemd.verity")
-_NO = ("0", "no", "n", "false", "f", "off")
+_VERIFIED_USR = "/dev/mapper/usr"
+"""Value of `mount.usr=` with which the device of `usrhash=` is mounted on /usr (systemd-fstab-generator(8))."""
+_WEAK = ("ignore-corruption", "check-at-most-once")
+"""Options of veritytab(5) with which a block that was altered is used, at once or when it is read again."""
 
 
 @check("FS-02", on=Scope.BOOT)
@@ -35,8 +37,8 @@ def every_boot_entry_names_the_hash_of_an_intact_root(boot: Boot, policy: Parame
 
 
 def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], results: dict[str, VerityResult], note: Notes) -> None:
-    place = place_of(entry)
-    wanted = entry.command_line.last("roothash")
+    place, line = place_of(entry), entry.command_line.initrd
+    wanted = line.last("roothash")
     if not wanted:
         note.finding(
             "the command line names no root hash", at=place, remedy="Build the root with dm-verity and put 'roothash=' into the UKI."
@@ -50,7 +52,7 @@ def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], result
         )
     for what in _goes_around(entry.command_line):
         note.finding(f"the root hash decides nothing: {what}", at=place, remedy="Take the parameter out of the command line.")
-    label = entry.command_line.last(_DATA) or ""
+    label = line.last(_DATA) or ""
     name = f"{boot.container.name}:{label.removeprefix(_LABEL)}" if label.startswith(_LABEL) else ""
     if name and name not in partitions:
         raise ArtefactError(
@@ -67,13 +69,14 @@ def _judge(boot: Boot, entry: BootEntry, partitions: dict[str, Artefact], result
 
 
 def _goes_around(line: CommandLine) -> Iterator[str]:
-    """Yield what makes systemd mount another root than the verified one, or go on with what is corrupt (systemd-veritysetup-generator(8))."""
-    root = line.last("root")
+    """Yield what makes systemd mount another root or /usr than the verified one, or go on with what is corrupt (systemd-veritysetup-generator(8))."""
+    root, usr = line.last("root"), line.last("mount.usr")
     if root is not None and root not in _VERIFIED:
         yield f"root={root}"
-    for name in _SWITCHES:
-        value = line.last(name)
-        if value is not None and value.lower() in _NO:
-            yield f"{name}={value}"
-    options = (line.last("systemd.verity_root_options") or "").split(",")
-    yield from (f"systemd.verity_root_options={option}" for option in options if option == "ignore-corruption")
+    if usr is not None and usr != _VERIFIED_USR:
+        yield f"mount.usr={usr}"
+    verity = line.initrd.last("systemd.verity")
+    if verity is not None and verity.lower() in NO:
+        yield f"systemd.verity={verity}"
+    options = (line.initrd.last("systemd.verity_root_options") or "").split(",")
+    yield from (f"systemd.verity_root_options={option}" for option in options if option in _WEAK)

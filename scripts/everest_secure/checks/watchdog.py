@@ -8,6 +8,7 @@ from everest_secure.checks.core import Boot, Location, Notes, Root, Scope, check
 from everest_secure.checks.kern import hold_to_rules, kernels, place_of
 from everest_secure.checks.steady import search_path_on_the_root
 from everest_secure.image.tree import Tree
+from everest_secure.parse.cmdline import NO
 from everest_secure.parse.conf_files import places, read_daemon_conf
 from everest_secure.parse.kconfig import KernelConfig
 from everest_secure.parse.kernel_configs import module_directories
@@ -150,8 +151,10 @@ def no_command_line_takes_the_watchdog_away(boot: Boot, policy: Parameters, note
     drivers = {name for root in boot.roots for name in _modules(root.tree)}
     for entry in entries_of(boot):
         for name, value in entry.command_line.parameters:
+            key = name.replace("-", "_")
             refused = name in _REFUSING and drivers.intersection(map(module_name, (value or "").split(",")))
-            if name in _OVERRIDING or refused or (name.endswith(".nowayout") and (value or "").lower() in _OFF):
+            ignored = key == _SERVICES and (value or "yes").lower() in NO
+            if key in _OVERRIDING or refused or ignored or (name.endswith(".nowayout") and (value or "").lower() in _OFF):
                 what = f"the command line holds '{name}{'' if value is None else f'={value}'}', which changes the watchdog"
                 note.finding(what, at=place_of_entry(entry), remedy="Take the parameter out of the command line.")
         note.saw(f"{place_of_entry(entry)}: {len(entry.command_line.parameters)} parameters")
@@ -166,3 +169,5 @@ _OVERRIDING = (
     "systemd.watchdog_pretimeout_governor",
 )
 """kernel-command-line(7): they count before system.conf."""
+_SERVICES = "systemd.service_watchdogs"
+"""With no, systemd passes over WatchdogSec= and over what units say shall be done after a failure or a success, such as a restart (systemd(1))."""
