@@ -35,6 +35,10 @@ def without(option: str) -> Callable[[RootFs], object]:
     return lambda fs: fs.replace(f"{UNITS}/var.mount", f"{option},?", "")
 
 
+def mounted(line: str) -> Callable[[RootFs], object]:
+    return lambda fs: fs.file("/etc/fstab", f"{line} 0 0\n")
+
+
 MUTATIONS = [
     Mutation(
         "a later rule opens a directory of the store to everyone",
@@ -51,6 +55,26 @@ MUTATIONS = [
         "a device below the data partition may hold programs",
         "FS-03",
         lambda fs: fs.file("/etc/fstab", "/dev/x /var/lib/everest ext4 nodev,nosuid 0 0\n"),
+    ),
+    *(
+        Mutation(what, "FS-03", mounted(line))
+        for what, line in {
+            "programs of a device without a hash tree may be run": "PARTLABEL=apps /opt squashfs ro",
+            "programs of a server may be run": "server:/apps /mnt nfs nodev,nosuid",
+            "an overlay runs what lies on the data partition": "overlay /usr/bin overlay lowerdir=/usr/bin,upperdir=/var/o/u,workdir=/var/o/w",
+            "a device is mounted when it is first used": "/dev/x /media ext4 noauto,x-systemd.automount",
+            "a device is mounted with another unit": "/dev/x /media ext4 noauto,x-systemd.wanted-by=multi-user.target",
+            "a bind mount lets programs of the data partition be run": "/var/lib/apps /opt none bind,nosuid,exec",
+        }.items()
+    ),
+    Mutation(
+        "a unit mounts a device when it is first used",
+        "FS-03",
+        lambda fs: (
+            fs.file(f"{UNITS}/opt.mount", "[Mount]\nWhat=/dev/x\nWhere=/opt\n")
+            .file(f"{UNITS}/opt.automount", "[Automount]\nWhere=/opt\n")
+            .link("/etc/systemd/system/local-fs.target.wants/opt.automount", f"{UNITS}/opt.automount")
+        ),
     ),
     Mutation("a device node lies outside /dev", "FS-05", device_node),
     Mutation(
@@ -170,6 +194,20 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
         "every component has a slot",
         "device decrypts bundles with a key in the tpm",
     }
+
+
+def test_what_shows_only_the_root_the_kernel_or_memory_may_be_mounted_anyhow() -> None:
+    lines = (
+        "proc /proc proc defaults",
+        "tmpfs /run/x tmpfs defaults",
+        "/usr/share/x.squashfs /opt squashfs loop,ro",
+        "/usr/share/x /srv none bind,exec",
+        "/var/lib/x /home none bind",
+        "overlay /etc/x overlay lowerdir=/etc/x:/usr/share/x",
+        "/dev/x /mnt ext4 noauto",
+        "/dev/y /boot vfat nodev,nosuid,noexec,noauto,x-systemd.automount",
+    )
+    assert not failing(good_root().file("/etc/fstab", "".join(f"{line} 0 0\n" for line in lines)))
 
 
 def test_a_tpm_key_is_no_secret() -> None:
