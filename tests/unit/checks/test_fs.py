@@ -35,6 +35,10 @@ def without(option: str) -> Callable[[RootFs], object]:
     return lambda fs: fs.replace(f"{UNITS}/var.mount", f"{option},?", "")
 
 
+def holding(text: str) -> Callable[[RootFs], object]:
+    return lambda fs: fs.file("/usr/share/x", text)
+
+
 def mounted(line: str) -> Callable[[RootFs], object]:
     return lambda fs: fs.file("/etc/fstab", f"{line} 0 0\n")
 
@@ -117,6 +121,16 @@ MUTATIONS = [
         "a PKCS#12 store has an innocent name", "FS-06", lambda fs: fs.file("/usr/share/x.bin", bytes.fromhex("308209f102010330820937"))
     ),
     Mutation("a Java key store is there", "FS-06", lambda fs: fs.file("/usr/share/x.bin", bytes.fromhex("feedfeed0000000200000001"))),
+    *(
+        Mutation(f"a {name} key is there", "FS-06", holding(f"[Interface]\n{text}\n"))
+        for name, text in {
+            "WireGuard": "Address = 10.0.0.2\nPrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=",
+            "systemd-networkd": "PrivateKey=yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=",
+            "shared WireGuard": "PresharedKey = FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE=\r",
+            "static OpenVPN": "<tls-auth>\n-----BEGIN OpenVPN Static key V1-----\n6acef03f62675b4b1bbd03e53b187727\n",
+            "client's OpenVPN": "-----BEGIN OpenVPN tls-crypt-v2 client key-----\npkSiXhkT3nTpXDpBvMhE2wRGlPkxjZnM\n",
+        }.items()
+    ),
     Mutation("a list of passwords is there", "FS-06", lambda fs: fs.file("/usr/share/x/LEAF_PASSWORD.txt", "x")),
     Mutation("a source repository is there", "FS-06", lambda fs: fs.file("/usr/share/x/.git/HEAD", "ref: main")),
     Mutation(
@@ -218,6 +232,8 @@ def test_a_tpm_key_is_no_secret() -> None:
 
 def test_a_program_that_only_names_the_header_of_a_key_holds_none() -> None:
     fs = good_root()
+    fs.file("/etc/wireguard/wg0.conf", "PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n#PrivateKey = none\n")
+    fs.file("/usr/sbin/openvpn", Program().content + b"\0-----BEGIN OpenVPN Static key V1-----\0PrivateKey = \0PresharedKey\0")
     fs.file("/usr/lib/libcrypto.so", Program().content + b"\0-----BEGIN PRIVATE KEY-----\0-----BEGIN RSA PRIVATE KEY-----\n\0")
     assert not failing(fs)
 
