@@ -22,7 +22,8 @@ _PROTECTIONS = frozenset(
         "mitigations", "pti", "kpti", "spectre_v2", "spectre_v2_user", "spec_store_bypass_disable", "l1tf", "mds", "tsx_async_abort", "srbds",
         "mmio_stale_data", "retbleed", "spec_rstack_overflow", "gather_data_sampling", "reg_file_data_sampling", "ssbd", "init_on_alloc",
         "init_on_free", "rodata", "randomize_kstack_offset", "hardened_usercopy", "iommu", "intel_iommu", "amd_iommu", "arm_smmu.disable_bypass",
-        "iommu.strict", "module.sig_enforce", "ibt", "page_alloc.shuffle", "ima_appraise", "yama.ptrace_scope",
+        "iommu.strict", "module.sig_enforce", "ibt", "page_alloc.shuffle", "ima_appraise", "yama.ptrace_scope", "spectre_bhi",
+        "indirect_target_selection", "tsa", "vmscape", "cfi",
     ]
 )  # fmt: skip
 """Parameters that are a protection, and weaken the kernel with a value that switches it off."""
@@ -32,6 +33,9 @@ _VALUES = {
     "debugfs": ("on",),
     "vsyscall": ("emulate", "native"),
     "proc_mem.force_override": ("always",),
+    "iomem": ("relaxed",),
+    "hash_pointers": ("never",),
+    "clearcpuid": ("smap", "smep", "umip", "ibt", "pku"),
 }
 """Other values that do, by parameter."""
 
