@@ -18,7 +18,7 @@ def _names(mount: Mount) -> Iterator[str]:
 
 
 def read_mounts(tree: Tree, started: Mapping[str, Start]) -> tuple[Mount, ...]:
-    """Return the mounts of fstab, without those it leaves to hand (`noauto`), and of the mount units among the units that start."""
+    """Return the mounts and swap devices of fstab, without those it leaves to hand (`noauto`), and of the units that start."""
     mounts = [mount for mount in read_fstab(tree) if not mount.forbids("noauto") or _MOUNTED.intersection(_names(mount))]
     for name, start in started.items():
         if name.endswith(".mount"):
@@ -27,6 +27,8 @@ def read_mounts(tree: Tree, started: Mapping[str, Start]) -> tuple[Mount, ...]:
                 kind = start.unit.value("Mount", "Type", "auto")
                 options = tuple(start.unit.value("Mount", "Options", "defaults").split(","))
                 mounts.append(Mount(what.value, where.value, kind, options, where.path, where.line))
+        elif name.endswith(".swap") and (device := start.unit.last("Swap", "What")) is not None:
+            mounts.append(Mount(device.value, "none", "swap", (), device.path, device.line))
     return tuple(mounts)
 
 
