@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from everest_secure.checks.core import Boot, Outcome, registered, run_check
+from everest_secure import checks
+from everest_secure.checks.core import Boot, Bundle, Outcome, Scope, registered, run_check
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.tree import Node, NodeType
 from support.authority import issue
@@ -260,3 +261,28 @@ def test_a_disk_without_any_boot_entry_is_an_error() -> None:
     assert results["FS-01"] is Outcome.ERROR
     assert results["FS-02"] is Outcome.ERROR
     assert results["BOOT-03"] is Outcome.ERROR
+
+
+@pytest.mark.parametrize("scope", [Scope.BOOT, Scope.BUNDLE])
+@pytest.mark.parametrize(
+    ("kind", "path", "content", "outcome"),
+    [
+        ("vfat", "/provisioning.pem", KEY, Outcome.FAIL),
+        ("cpio", "/etc/wireguard/wg0.conf", "PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\n", Outcome.FAIL),
+        ("ext4", "/lib/everest/certs/x.p12", "x", Outcome.FAIL),
+        ("ext4", "/lib/everest/certs/tpm.pem", TPM_KEY, Outcome.PASS),
+        ("cpio", "/usr/lib/libgnutls.so.30", KEY, Outcome.PASS),
+        ("vfat", "/EFI/Linux/a.efi", KEY, Outcome.PASS),
+        ("squashfs", "/root.img", KEY, Outcome.PASS),
+    ],
+)
+def test_a_secret_beside_the_root_is_found_once(scope: Scope, kind: str, path: str, content: str, outcome: Outcome) -> None:
+    """What is opened is judged by itself: the initial RAM disk of a UKI, an image in a bundle."""
+    other = Artefact("artefact:other", kind, tree=RootFs().file(path, content).tree)
+    opened = (Artefact("artefact:other:/EFI/Linux/a.efi", "uki"), Artefact("artefact:root.img", "ext4", tree=good_root().tree))
+    container = Artefact("artefact", "gpt", children=(other, *opened))
+    checks.load()
+    (entry,) = [each for each in registered() if each.requirement == "FS-06" and each.scope is scope]
+    subject = Boot(container, ()) if scope is Scope.BOOT else Bundle(container, ())
+    result = run_check(entry, subject, "artefact", production())
+    assert (result.outcome, len(result.findings)) == (outcome, int(outcome is Outcome.FAIL))
