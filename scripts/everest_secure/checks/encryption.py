@@ -9,7 +9,7 @@ from everest_secure.parse.repart import partitions
 from everest_secure.policy.parameters import Parameters
 
 _DATA = "/var"
-_MAPPED = "/dev/mapper/"
+_MAPPED, _MEMORY = "/dev/mapper/", "/dev/zram"
 _DEVICES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
 _KEYS = ("/etc/cryptsetup-keys.d", "/usr/lib/cryptsetup-keys.d")
 """Where systemd-cryptsetup looks for VOLUME.key by itself (crypttab(5); `/run` is empty in an image)."""
@@ -57,7 +57,7 @@ def nothing_of_the_data_lies_beside_the_encrypted_volume(root: Root, policy: Par
         raise NotApplicable("the data partition is not encrypted")
     for mount in read_mounts(root.tree, started(root)):
         swap = mount.type == "swap"
-        plain = mount.what.startswith(_DEVICES) and not mount.what.startswith(_MAPPED) and "ro" not in mount.options
+        plain = mount.what.startswith(_DEVICES) and not mount.what.startswith((_MAPPED, _MEMORY)) and "ro" not in mount.options
         if plain and "bind" not in mount.options and (swap or f"{mount.where}/".startswith(f"{_DATA}/")):
             what = f"{mount.what} is {'swapped to' if swap else f'mounted on {mount.where}'} and is not encrypted"
             note.finding(what, at=at(root, mount.path, mount.line), remedy="Keep all data on the encrypted volume.")

@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from everest_secure.checks.common import at, entries_of, findings_up_to, place_of, stored_configuration
-from everest_secure.checks.core import Boot, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.common import at, entries_of, findings_up_to, installed_entries, place_of, stored_configuration
+from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.subjects import is_root
 from everest_secure.checks.survey import File
-from everest_secure.image.tree import Node, NodeType, printable
+from everest_secure.image.artefact import Artefact
+from everest_secure.image.tree import Node, NodeType, Tree, printable
 from everest_secure.parse.accounts import read_accounts
+from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.build_paths import find_build_path
 from everest_secure.parse.everest_yaml import Value
 from everest_secure.parse.fstab import read_fstab
@@ -17,6 +20,8 @@ from everest_secure.parse.private_keys import FoundKey, KeyKind, find_keys
 from everest_secure.policy.parameters import Parameters
 
 READ_ONLY_KINDS = ("squashfs", "erofs")
+_VOLATILE, _VOLATILE_STATE = "systemd.volatile", "state"
+"""Parameter of systemd-volatile-root.service(8), and its value with which the root stays as it is."""
 _SECRET_NAMES = (
     "*.p12",
     "*.pfx",
@@ -55,13 +60,29 @@ def root_file_system_is_mounted_read_only(root: Root, policy: Parameters, note: 
 
 @check("FS-01", on=Scope.BOOT)
 def kernel_command_lines_mount_the_root_read_only(boot: Boot, policy: Parameters, note: Notes) -> None:
-    """No boot entry asks for a writable root."""
-    for entry in entries_of(boot):
-        place = place_of(entry)
-        if entry.command_line.root_read_only:
-            note.saw(f"{place}: root mounted read-only")
-        else:
+    """No boot entry asks for a writable root, on disk or in memory."""
+    _judge_entries(entries_of(boot), note)
+
+
+@check("FS-01", on=Scope.BUNDLE)
+def kernel_command_lines_of_a_bundle_mount_the_root_read_only(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the entries that a bundle installs."""
+    _judge_entries(installed_entries(bundle), note)
+
+
+def _judge_entries(entries: Sequence[BootEntry], note: Notes) -> None:
+    for entry in entries:
+        place, line = place_of(entry), entry.command_line
+        volatile = line.asks_for(_VOLATILE) and line.last(_VOLATILE) != _VOLATILE_STATE
+        if not line.root_read_only:
             note.finding("the kernel command line asks for a writable root ('rw')", at=place, remedy="Take 'rw' out of the command line.")
+        if volatile:
+            what = f"the kernel command line lays memory that can be written over the root: {_VOLATILE}={line.last(_VOLATILE)}"
+            note.finding(
+                what, at=place, remedy="Take the parameter out of the command line; what is written belongs on the data partition."
+            )
+        if line.root_read_only and not volatile:
+            note.saw(f"{place}: root mounted read-only")
 
 
 @check("FS-05", on=Scope.ROOT)
@@ -163,14 +184,59 @@ def no_file_holds_a_private_key_or_names_the_build(root: Root, policy: Parameter
 def no_file_is_named_like_a_secret_or_a_repository(root: Root, policy: Parameters, note: Notes) -> None:
     """Names of key stores, password lists and repositories do not occur."""
     nodes = root.tree.nodes()
-    found = []
-    for node in nodes:
-        if node.name in _REPOSITORIES:
-            found.append((f"{printable(node.path)} is a source repository", at(root, node.path)))
-        elif node.is_file and matches(node.name, _SECRET_NAMES):
-            found.append((f"{printable(node.path)} is named like a key store or a list of passwords", at(root, node.path)))
+    found = [(f"{printable(node.path)} {what}", at(root, node.path)) for node in nodes if (what := _secret_by_name(node))]
     findings_up_to(note, found, remedy="Do not install it: name the files that a recipe installs one by one.")
     note.saw(f"names of {len(nodes)} files and directories")
+
+
+def _secret_by_name(node: Node) -> str:
+    """Say what a file or directory is by its name; empty for none that should not be there."""
+    if node.name in _REPOSITORIES:
+        return "is a source repository"
+    return "is named like a key store or a list of passwords" if node.is_file and matches(node.name, _SECRET_NAMES) else ""
+
+
+@check("FS-06", on=Scope.BOOT)
+def no_other_file_system_of_the_disk_holds_a_secret(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """Boot and data partitions and initial RAM disks hold no private key, key store, list of passwords or repository either."""
+    _judge_others(boot.container, policy, note)
+
+
+@check("FS-06", on=Scope.BUNDLE)
+def no_other_file_system_of_a_bundle_holds_a_secret(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of those that a bundle installs."""
+    _judge_others(bundle.artefact, policy, note)
+
+
+def _judge_others(container: Artefact, policy: Parameters, note: Notes) -> None:
+    judged: list[Artefact] = []
+    opened = {artefact.name for artefact in container.walk() if artefact.kind != "unknown"}
+    for artefact in container.walk():
+        tree = artefact.tree
+        if tree is None or is_root(tree) or any(map(artefact.same_content, judged)):
+            continue
+        judged.append(artefact)
+        nodes = tree.nodes()
+        # An image in a bundle, or a UKI on a boot partition, is opened, and what is in it is judged by itself.
+        own = [
+            node
+            for node in nodes
+            if node.is_file and not opened.intersection((f"{artefact.name}:{node.path}", f"{container.name}:{node.path[1:]}"))
+        ]
+        found = [(node, what) for node in nodes if (what := _secret_by_name(node))]
+        found += [
+            (node, f"holds a {key.kind} at byte {key.offset}") for node in tree.by_position(own) for key in _secret_keys(tree, node, policy)
+        ]
+        said = [(f"{printable(node.path)} {what}", Location(artefact.name, printable(node.path))) for node, what in found]
+        findings_up_to(note, said, remedy="Keep secrets out of the image: install certificates only, keys are made on the device.")
+        note.saw(f"{artefact.name}: names of {len(nodes)} files and directories, content of {len(own)} files")
+    if not judged:
+        raise NotApplicable(f"{container.name} has no file system that is read besides roots")
+
+
+def _secret_keys(tree: Tree, node: Node, policy: Parameters) -> Iterator[FoundKey]:
+    if not matches(node.path, policy.published_keys):
+        yield from (key for key in find_keys(tree.blob(node)) if key.kind is not KeyKind.TPM)
 
 
 _PASSWORD = re.compile(r"(?:.*_)?(?:password|passwd|passphrase|secret)(?:_.*)?", re.IGNORECASE)

@@ -1,9 +1,10 @@
 """What reaches the journal: LOG-02. A journal that is kept is of no use when the services whose events matter write elsewhere."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from everest_secure.checks.common import at, entries_of, place_of, units_of
-from everest_secure.checks.core import Boot, Notes, Root, Scope, check
+from everest_secure.checks.common import at, entries_of, installed_entries, place_of, units_of
+from everest_secure.checks.core import Boot, Bundle, Notes, Root, Scope, check
+from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.conf_files import read_daemon_conf
 from everest_secure.parse.journald_conf import LEVELS, level
 from everest_secure.parse.unit_file import Assignment
@@ -79,7 +80,17 @@ def _left_out(unit: Unit) -> Iterator[tuple[str, Assignment]]:
 @check("LOG-02", on=Scope.BOOT)
 def no_command_line_keeps_entries_from_the_journal(boot: Boot, policy: Parameters, note: Notes) -> None:
     """No boot entry sends the output of services elsewhere, or has journald keep less."""
-    for entry in entries_of(boot):
+    _judge_entries(entries_of(boot), note)
+
+
+@check("LOG-02", on=Scope.BUNDLE)
+def no_command_line_of_a_bundle_keeps_entries_from_the_journal(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the entries that a bundle installs."""
+    _judge_entries(installed_entries(bundle), note)
+
+
+def _judge_entries(entries: Sequence[BootEntry], note: Notes) -> None:
+    for entry in entries:
         for name in _ON_COMMAND_LINE:
             value = entry.command_line.last(name)
             if value is not None and value not in _JOURNAL and not keeps_level(value):

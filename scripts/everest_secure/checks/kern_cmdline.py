@@ -1,7 +1,10 @@
 """What a kernel's command line takes away of its hardening: KERN-01."""
 
-from everest_secure.checks.common import entries_of, place_of
-from everest_secure.checks.core import Boot, Notes, Scope, check
+from collections.abc import Sequence
+
+from everest_secure.checks.common import entries_of, installed_entries, place_of
+from everest_secure.checks.core import Boot, Bundle, Notes, Scope, check
+from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.cmdline import CommandLine
 from everest_secure.policy.parameters import Parameters
 
@@ -19,7 +22,8 @@ _PROTECTIONS = frozenset(
         "mitigations", "pti", "kpti", "spectre_v2", "spectre_v2_user", "spec_store_bypass_disable", "l1tf", "mds", "tsx_async_abort", "srbds",
         "mmio_stale_data", "retbleed", "spec_rstack_overflow", "gather_data_sampling", "reg_file_data_sampling", "ssbd", "init_on_alloc",
         "init_on_free", "rodata", "randomize_kstack_offset", "hardened_usercopy", "iommu", "intel_iommu", "amd_iommu", "arm_smmu.disable_bypass",
-        "iommu.strict", "module.sig_enforce", "ibt", "page_alloc.shuffle", "ima_appraise", "yama.ptrace_scope",
+        "iommu.strict", "module.sig_enforce", "ibt", "page_alloc.shuffle", "ima_appraise", "yama.ptrace_scope", "spectre_bhi",
+        "indirect_target_selection", "tsa", "vmscape", "cfi",
     ]
 )  # fmt: skip
 """Parameters that are a protection, and weaken the kernel with a value that switches it off."""
@@ -29,6 +33,9 @@ _VALUES = {
     "debugfs": ("on",),
     "vsyscall": ("emulate", "native"),
     "proc_mem.force_override": ("always",),
+    "iomem": ("relaxed",),
+    "hash_pointers": ("never",),
+    "clearcpuid": ("smap", "smep", "umip", "ibt", "pku"),
 }
 """Other values that do, by parameter."""
 
@@ -36,7 +43,17 @@ _VALUES = {
 @check("KERN-01", on=Scope.BOOT)
 def no_command_line_takes_hardening_away(boot: Boot, policy: Parameters, note: Notes) -> None:
     """No boot entry switches off a protection that the kernel was configured with."""
-    for entry in entries_of(boot):
+    _judge(entries_of(boot), note)
+
+
+@check("KERN-01", on=Scope.BUNDLE)
+def no_command_line_of_a_bundle_takes_hardening_away(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the entries that a bundle installs."""
+    _judge(installed_entries(bundle), note)
+
+
+def _judge(entries: Sequence[BootEntry], note: Notes) -> None:
+    for entry in entries:
         place = place_of(entry)
         for said in weakening(entry.command_line):
             note.finding(f"the command line weakens the kernel: {said}", at=place, remedy="Take the parameter out of the command line.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from everest_secure.checks.core import Boot, Location, Notes, Scope, check
+from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Scope, check
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.blob import Blob
@@ -38,31 +38,48 @@ _QUIET = "Build U-Boot with CONFIG_BOOTDELAY=-2 (everest-secure.cfg), and let it
 @check("BOOT-02", on=Scope.BOOT)
 def the_boot_loader_has_no_menu_editor_or_console(boot: Boot, policy: Parameters, note: Notes) -> None:
     """Firmware starts UKIs itself, or the loader in between neither waits for a key nor lets the command line be changed."""
-    programs = fits = 0
-    seen_u_boot = seen_grub = False
-    grub = [part.name for part in boot.container.walk() if isinstance(part.facts, EfiProgram) and loaders.is_grub(part.facts)]
-    for artefact in boot.container.walk():
-        if isinstance(artefact.facts, Uki):
-            programs += 1
-        elif isinstance(artefact.facts, Fit):
-            fits += 1
-        if artefact.tree is not None and artefact.kind != INITRAMFS:
-            seen_grub |= loaders.grub_settings in _judge_files(artefact, artefact.tree, note)
-            seen_u_boot |= _judge_initial_environment(artefact, artefact.tree, note)
-        if isinstance(artefact.facts, EfiProgram) and loaders.is_systemd_boot(artefact.facts):
-            _judge_systemd_boot(boot.container, artefact, note)
-    for name, blob in _where_u_boot_may_be(boot.container):
-        seen_u_boot |= _judge_u_boot(name, blob, note)
-    _judge_saved(boot.container, note)
+    fits, _, seen_u_boot = _judge(boot.container, note)
     if fits and not seen_u_boot:
         raise ArtefactError(
             f"{boot.container.name} starts a FIT and holds no U-Boot in which its boot delay can be read; "
             f"put U-Boot on the disk, or its environment into the image as {_INITIAL[0]}"
         )
+
+
+@check("BOOT-02", on=Scope.BUNDLE)
+def the_boot_loader_of_a_bundle_has_no_menu_editor_or_console(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the boot loaders that a bundle installs; a FIT may be started by the U-Boot that is there."""
+    _, others, seen_u_boot = _judge(bundle.artefact, note)
+    if not others and not seen_u_boot:
+        raise NotApplicable("the bundle brings no boot loader, and no UKI that firmware starts")
+
+
+def _judge(container: Artefact, note: Notes) -> tuple[int, int, bool]:
+    """Judge all loaders; returns how many FITs there are, how many UKIs and loaders of EFI, and whether there is a U-Boot."""
+    programs = fits = menus = 0
+    seen_u_boot = seen_grub = False
+    grub = [part.name for part in container.walk() if isinstance(part.facts, EfiProgram) and loaders.is_grub(part.facts)]
+    for artefact in container.walk():
+        if isinstance(artefact.facts, Uki):
+            programs += 1
+        elif isinstance(artefact.facts, Fit):
+            fits += 1
+        if artefact.tree is not None and artefact.kind != INITRAMFS:
+            judged = _judge_files(artefact, artefact.tree, note)
+            seen_grub |= loaders.grub_settings in judged
+            menus += len(judged)
+            seen_u_boot |= _judge_initial_environment(artefact, artefact.tree, note)
+        if isinstance(artefact.facts, EfiProgram) and loaders.is_systemd_boot(artefact.facts):
+            _judge_systemd_boot(container, artefact, note)
+            menus += 1
+    for name, blob in _where_u_boot_may_be(container):
+        seen_u_boot |= _judge_u_boot(name, blob, note)
+    _judge_saved(container, note)
     if grub and not seen_grub:
         raise ArtefactError(f"{grub[0]} is GRUB, and no grub.cfg was found; boot a UKI without it, or put its configuration on the disk")
     if programs:
         note.saw(f"{programs} unified kernel images, which firmware starts without menu or editor")
+    return fits, programs + menus, seen_u_boot
 
 
 def _judge_files(artefact: Artefact, tree: Tree, note: Notes) -> list[Judge]:

@@ -1,6 +1,6 @@
 """Services, network, access: NET-01, NET-03, NET-04, NET-06, NET-07."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from everest_secure.checks.common import (
@@ -10,6 +10,7 @@ from everest_secure.checks.common import (
     entries_of,
     executes,
     findings_up_to,
+    installed_entries,
     option,
     options,
     place_of,
@@ -18,10 +19,11 @@ from everest_secure.checks.common import (
     units_of,
     words,
 )
-from everest_secure.checks.core import Boot, Notes, Root, Scope, check
+from everest_secure.checks.core import Boot, Bundle, Notes, Root, Scope, check
 from everest_secure.checks.installed import forbidden, package_evidence
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.errors import ArtefactError
+from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.commands import program
 from everest_secure.parse.environment import read_environment
 from everest_secure.parse.generated import OF_SYSTEMD, generators
@@ -245,7 +247,17 @@ def _offers_login(start: Start) -> bool:
 @check("NET-07", on=Scope.BOOT)
 def command_lines_open_no_shell(boot: Boot, policy: Parameters, note: Notes) -> None:
     """No boot entry asks for a debug shell, another init or a rescue target."""
-    for entry in entries_of(boot):
+    _judge_entries(entries_of(boot), note)
+
+
+@check("NET-07", on=Scope.BUNDLE)
+def command_lines_of_a_bundle_open_no_shell(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the entries that a bundle installs."""
+    _judge_entries(installed_entries(bundle), note)
+
+
+def _judge_entries(entries: Sequence[BootEntry], note: Notes) -> None:
+    for entry in entries:
         place = place_of(entry)
         line = entry.command_line
         opened = [name for name in _SHELL_PARAMETERS if line.has(name)]

@@ -1,5 +1,6 @@
 """State on the data partition: FS-03, CERT-01."""
 
+import re
 from collections.abc import Iterator
 from itertools import product
 
@@ -10,12 +11,16 @@ from everest_secure.checks.store import judge_directory
 from everest_secure.image.tree import Node
 from everest_secure.parse.everest_config import EverestConfig, Module
 from everest_secure.parse.evse_security import certificate_store
+from everest_secure.parse.fstab import Mount
 from everest_secure.parse.mounts import VOLATILE, lasting, mount_of, read_mounts
 from everest_secure.parse.tmpfiles import Directory, read_directories
 from everest_secure.policy.parameters import Parameters
 
 _BINDS = frozenset(("bind", "rbind"))
 """Bind mounts keep the options of what they show."""
+_SOURCE = re.compile("[/=:]")
+"""Of a device, a file or a server, which the name of a file system that the kernel makes has not."""
+_BESIDE = "Mount it with nodev,nosuid,noexec: programs belong into the verified root, what is written onto the data partition."
 OPTIONS = ("nodev", "nosuid", "noexec")
 _WRITTEN: dict[str, dict[str, str]] = {
     "OCPP": {
@@ -38,20 +43,35 @@ _WRITTEN["OCPPmulti"] = _WRITTEN["OCPP201"]
 
 @check("FS-03", on=Scope.ROOT)
 def data_partition_is_mounted_without_programs_or_devices(root: Root, policy: Parameters, note: Notes) -> None:
-    """/var is a mount of its own that lasts, and it and every device mounted below it have options that keep what is there from being run."""
+    """/var is a mount of its own that lasts, and it and whatever else is mounted beside the verified root have options that keep what is there from being run."""
     mounts = read_mounts(root.tree, started(root))
     mount = mount_of("/var", mounts)
     remedy = "Install everest-state: var.mount with Options=nodev,nosuid,noexec."
     if mount is None or mount.where != "/var" or lasting("/var", mounts) is None:
         note.finding("no data partition is mounted on /var", at=at(root, mount.path if mount else ""), remedy=remedy)
         return
-    below = [
-        each for each in mounts if each.where.startswith("/var/") and each.type not in VOLATILE and not _BINDS.intersection(each.options)
-    ]
-    for each, option in product([mount, *below], OPTIONS):
-        if not each.forbids(option):
-            note.finding(f"{each.where} is mounted without {option}", at=at(root, each.path, each.line), remedy=remedy)
-    note.saw(f"{mount.path}:{mount.line}: {mount.what} on /var, {','.join(mount.options)}")
+    for each, option in product([each for each in mounts if each.where != "/" and not _shows_the_root(each, mounts)], OPTIONS):
+        if not _forbids(each, option):
+            place = at(root, each.path, each.line)
+            note.finding(f"{each.where} is mounted without {option}", at=place, remedy=remedy if each is mount else _BESIDE)
+    note.saw(f"{mount.path}:{mount.line}: {mount.what} on /var, {','.join(mount.options)}; {len(mounts)} mounts")
+
+
+def _shows_the_root(mount: Mount, mounts: tuple[Mount, ...]) -> bool:
+    """Whether a mount brings nothing but what the kernel makes, memory that is empty at first, or what lies on the root.
+
+    What others write shows an overlay too, whose own options alone count, and not those of the mount that its upper directory lies on.
+    """
+    if mount.type == "overlay":
+        return not any(option.startswith("upperdir=") for option in mount.options)
+    if mount.type in (*VOLATILE, "swap") or not _SOURCE.search(mount.what):
+        return True
+    return mount.what.startswith("/") and not mount.what.startswith("/dev/") and mount_of(mount.what, mounts) is None
+
+
+def _forbids(mount: Mount, option: str) -> bool:
+    """Whether a mount has an option; a bind mount has it from what it shows, unless it says the opposite."""
+    return mount.forbids(option) or (bool(_BINDS.intersection(mount.options)) and option.removeprefix("no") not in mount.options)
 
 
 @check("FS-03", on=Scope.ROOT)

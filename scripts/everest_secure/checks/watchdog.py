@@ -1,13 +1,16 @@
 """A charger that hangs restarts: BOOT-05."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from everest_secure.checks.common import at, entries_of, units_of, words
+from everest_secure.checks.common import at, entries_of, installed_entries, units_of, words
 from everest_secure.checks.common import place_of as place_of_entry
-from everest_secure.checks.core import Boot, Location, Notes, Root, Scope, check
+from everest_secure.checks.core import Boot, Bundle, Location, Notes, Root, Scope, check
 from everest_secure.checks.kern import hold_to_rules, kernels, place_of
 from everest_secure.checks.steady import search_path_on_the_root
+from everest_secure.checks.subjects import roots_in
 from everest_secure.image.tree import Tree
+from everest_secure.parse.boot_entries import BootEntry
+from everest_secure.parse.cmdline import NO
 from everest_secure.parse.conf_files import places, read_daemon_conf
 from everest_secure.parse.kconfig import KernelConfig
 from everest_secure.parse.kernel_configs import module_directories
@@ -147,11 +150,23 @@ def no_parameter_lets_a_watchdog_be_stopped(root: Root, policy: Parameters, note
 @check("BOOT-05", on=Scope.BOOT)
 def no_command_line_takes_the_watchdog_away(boot: Boot, policy: Parameters, note: Notes) -> None:
     """No boot entry has parameters that stop the watchdog, or put others in the place of system.conf's."""
-    drivers = {name for root in boot.roots for name in _modules(root.tree)}
-    for entry in entries_of(boot):
+    _judge_entries(entries_of(boot), boot.roots, note)
+
+
+@check("BOOT-05", on=Scope.BUNDLE)
+def no_command_line_of_a_bundle_takes_the_watchdog_away(bundle: Bundle, policy: Parameters, note: Notes) -> None:
+    """The same of the entries that a bundle installs."""
+    _judge_entries(installed_entries(bundle), tuple(roots_in(bundle.artefact)), note)
+
+
+def _judge_entries(entries: Sequence[BootEntry], roots: Sequence[Root], note: Notes) -> None:
+    drivers = {name for root in roots for name in _modules(root.tree)}
+    for entry in entries:
         for name, value in entry.command_line.parameters:
+            key = name.replace("-", "_")
             refused = name in _REFUSING and drivers.intersection(map(module_name, (value or "").split(",")))
-            if name in _OVERRIDING or refused or (name.endswith(".nowayout") and (value or "").lower() in _OFF):
+            ignored = key == _SERVICES and (value or "yes").lower() in NO
+            if key in _OVERRIDING or refused or ignored or (name.endswith(".nowayout") and (value or "").lower() in _OFF):
                 what = f"the command line holds '{name}{'' if value is None else f'={value}'}', which changes the watchdog"
                 note.finding(what, at=place_of_entry(entry), remedy="Take the parameter out of the command line.")
         note.saw(f"{place_of_entry(entry)}: {len(entry.command_line.parameters)} parameters")
@@ -166,3 +181,5 @@ _OVERRIDING = (
     "systemd.watchdog_pretimeout_governor",
 )
 """kernel-command-line(7): they count before system.conf."""
+_SERVICES = "systemd.service_watchdogs"
+"""With no, systemd passes over WatchdogSec= and over what units say shall be done after a failure or a success, such as a restart (systemd(1))."""

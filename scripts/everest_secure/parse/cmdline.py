@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+NO = ("0", "no", "n", "false", "f", "off")
+"""What systemd takes for no, in upper or lower case (parse_boolean())."""
 _END = ("--", None)
 """Where the kernel stops: what follows it hands to init (kernel/params.c, parse_args). systemd reads that like the rest."""
 
@@ -30,6 +32,16 @@ class CommandLine:
     def kernel(self) -> "CommandLine":
         """The parameters that the kernel reads: those before `--`."""
         return CommandLine(self.parameters[: self.parameters.index(_END)]) if _END in self.parameters else self
+
+    @property
+    def initrd(self) -> "CommandLine":
+        """The parameters as systemd reads most of them in an initrd: those with `rd.` are for it alone, and it takes that off (PROC_CMDLINE_STRIP_RD_PREFIX)."""
+        return CommandLine(tuple((name.removeprefix("rd."), value) for name, value in self.parameters))
+
+    def asks_for(self, name: str) -> bool:
+        """Whether a switch of systemd's is on: the parameter is there, and its last value does not say no."""
+        value = self.last(name)
+        return value is not None and value.lower() not in NO
 
     @property
     def closed(self) -> bool:

@@ -1,6 +1,6 @@
 """What a booted root mounts where: fstab and the mount units that start."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from everest_secure.image.tree import Tree
 from everest_secure.parse.fstab import Mount, read_fstab
@@ -9,10 +9,17 @@ from everest_secure.parse.unit_graph import Start
 VOLATILE = ("tmpfs", "ramfs", "overlay")
 """Types of file systems whose content is gone after a reboot; an overlay's is wherever its upper directory lies, which is not followed."""
 
+_MOUNTED = frozenset(("x-systemd.automount", "comment=systemd.automount", "x-systemd.wanted-by", "x-systemd.required-by"))
+"""Options with which systemd-fstab-generator has a file system mounted in spite of `noauto`: when it is first used, or with another unit (systemd.mount(5))."""
+
+
+def _names(mount: Mount) -> Iterator[str]:
+    yield from (option if option.startswith("comment=") else option.partition("=")[0] for option in mount.options)
+
 
 def read_mounts(tree: Tree, started: Mapping[str, Start]) -> tuple[Mount, ...]:
-    """Return the mounts of fstab, without those it leaves to hand (`noauto`), and of the mount units among the units that start."""
-    mounts = [mount for mount in read_fstab(tree) if "noauto" not in mount.options]
+    """Return the mounts and swap devices of fstab, without those it leaves to hand (`noauto`), and of the units that start."""
+    mounts = [mount for mount in read_fstab(tree) if not mount.forbids("noauto") or _MOUNTED.intersection(_names(mount))]
     for name, start in started.items():
         if name.endswith(".mount"):
             what, where = start.unit.last("Mount", "What"), start.unit.last("Mount", "Where")
@@ -20,6 +27,8 @@ def read_mounts(tree: Tree, started: Mapping[str, Start]) -> tuple[Mount, ...]:
                 kind = start.unit.value("Mount", "Type", "auto")
                 options = tuple(start.unit.value("Mount", "Options", "defaults").split(","))
                 mounts.append(Mount(what.value, where.value, kind, options, where.path, where.line))
+        elif name.endswith(".swap") and (device := start.unit.last("Swap", "What")) is not None:
+            mounts.append(Mount(device.value, "none", "swap", (), device.path, device.line))
     return tuple(mounts)
 
 

@@ -10,7 +10,12 @@ from everest_secure.image.streams import deflate_library
 from everest_secure.parse.literals import occurrence_of
 from everest_secure.parse.pieces import CHUNK, OVERLAP, first_piece, pieces
 
-_PEM = re.compile(rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----(?:\\n|\s)+(?=[A-Za-z0-9+/]{16}|[A-Z][A-Za-z-]+: )")
+_TEXT = re.compile(
+    rb"-----BEGIN (?P<label>(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----(?:\\n|\s)+(?=[A-Za-z0-9+/]{16}|[A-Z][A-Za-z-]+: )"
+    rb"|(?P<openvpn>-----BEGIN OpenVPN (?:Static key V1|tls-crypt-v2 (?:client|server) key)-----)(?:\\n|\s)+(?=[A-Za-z0-9+/]{16})"
+    rb"|^[ \t]*(?P<wireguard>PrivateKey|PresharedKey)[ \t]*=[ \t]*[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=[ \t\r]*$",  # wg(8), systemd.netdev(5)
+    re.MULTILINE,
+)
 _PKCS12 = re.compile(rb"\A\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x80)\x02\x01\x03\x30", re.DOTALL)
 _PUTTY = re.compile(rb"\APuTTY-User-Key-File-\d: ")
 _LENGTH = rb"(?:[\x00-\x7f]|\x81.|\x82..|\x83...)"
@@ -25,7 +30,7 @@ _DER = re.compile(
 )
 _BINARY = frozenset((b"\xfe", b"\xce", b"\x30", b"P"))
 """First bytes of what `magic_key` and `is_der_key` know."""
-_names_a_key = occurrence_of(b"PRIVATE KEY")
+_names_a_key = occurrence_of(b"PRIVATE KEY", b"BEGIN OpenVPN", b"PrivateKey", b"PresharedKey")
 _GZIP = b"\x1f\x8b\x08"
 MAX_INFLATED = 256 << 20
 """Bytes of one compressed file that are looked at."""
@@ -41,6 +46,8 @@ class KeyKind(StrEnum):
     PKCS12 = "PKCS#12 store"
     JKS = "Java key store"
     PUTTY = "PuTTY private key"
+    OPENVPN = "OpenVPN key"
+    WIREGUARD = "WireGuard key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ def _compressed_keys(blob: Blob) -> Iterator[FoundKey]:
     seen, start, last = b"", 0, -1
     for piece in _inflated(blob):
         window = seen + piece
-        for key in pem_keys(window):
+        for key in text_keys(window):
             if start + key.offset > last:
                 last = start + key.offset
                 yield FoundKey(key.kind, last)
@@ -100,14 +107,19 @@ def _inflated(blob: Blob) -> Iterator[bytes]:
                 data, inflater = inflater.unused_data, library.decompressobj(wbits=31)
 
 
-def pem_keys(content: bytes) -> Iterator[FoundKey]:
-    """Yield every PEM private key: a header followed by base64 or header fields, so that a program that only names the header is none."""
+def text_keys(content: bytes) -> Iterator[FoundKey]:
+    """Yield every private key in text: a header followed by base64 or header fields, so that a program that only names the header is none; a setting of WireGuard's."""
     if not _names_a_key(content):
         return
-    for found in _PEM.finditer(content):
-        label = found["label"].decode("ascii")
-        kind = KeyKind.TPM if label == "TSS2 PRIVATE KEY" else KeyKind.OPENPGP if label.startswith("PGP") else KeyKind.PEM
-        yield FoundKey(kind, found.start())
+    for found in _TEXT.finditer(content):
+        yield FoundKey(_kind(found), found.start())
+
+
+def _kind(found: re.Match[bytes]) -> KeyKind:
+    if found["wireguard"] or found["openvpn"]:
+        return KeyKind.WIREGUARD if found["wireguard"] else KeyKind.OPENVPN
+    label = found["label"]
+    return KeyKind.TPM if label == b"TSS2 PRIVATE KEY" else KeyKind.OPENPGP if label.startswith(b"PGP") else KeyKind.PEM
 
 
 def find_keys(blob: Blob, first: bytes | None = None) -> Iterator[FoundKey]:
@@ -129,7 +141,7 @@ def find_keys(blob: Blob, first: bytes | None = None) -> Iterator[FoundKey]:
         return
     last = -1
     for offset, content in pieces(blob, piece):
-        for key in pem_keys(content):
+        for key in text_keys(content):
             if offset + key.offset > last:
                 last = offset + key.offset
                 yield FoundKey(key.kind, last)

@@ -93,6 +93,8 @@ def _pulled(unit: Unit, units: Units) -> Iterator[tuple[str, str, str]]:
         yield unit.value("Socket", "Service", default), f"activated by {unit.name}", unit.path
     elif kind in ("timer", "path"):
         yield unit.value(kind.capitalize(), "Unit", f"{stem}.service"), f"activated by {unit.name}", unit.path
+    elif kind == "automount":
+        yield f"{stem}.mount", f"activated by {unit.name}", unit.path
 
 
 def _started_by_command(unit: Unit) -> Iterator[str]:

@@ -9,6 +9,7 @@ from everest_secure import checks
 from everest_secure.checks.core import Boot, Bundle, Outcome, Scope, registered, run_check
 from everest_secure.checks.subjects import find_subjects
 from everest_secure.image.artefact import Artefact, open_artefact
+from everest_secure.image.verity import Verity
 from everest_secure.parse.boot_entries import boot_entries
 from everest_secure.result import CheckResult
 from support.flat_image import fit_key, signed_fit
@@ -122,6 +123,20 @@ def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple
         (GOOD + " systemd.verity=no", {"FS-02"}),
         (GOOD + " rd.systemd.verity=0", {"FS-02"}),
         (GOOD + " systemd.verity_root_options=ignore-corruption", {"FS-02"}),
+        (GOOD + " systemd.verity_root_options=hash-offset=4096,check-at-most-once", {"FS-02"}),
+        (GOOD + " rd.systemd.verity_root_options=ignore-corruption", {"FS-02"}),
+        (GOOD + " rd.roothash=" + "00" * 32, {"FS-02"}),
+        (GOOD + " mount.usr=PARTLABEL=usr mount.usrfstype=ext4", {"FS-02"}),
+        (GOOD + " systemd.volatile=overlay", {"FS-01"}),
+        (GOOD + " systemd.volatile", {"FS-01"}),
+        (GOOD + " rd.systemd.break=pre-mount", {"BOOT-03"}),
+        (GOOD + " systemd.crash_shell", {"BOOT-03"}),
+        (GOOD + " systemd.confirm-spawn=/dev/ttyS0", {"BOOT-03"}),
+        (GOOD + " systemd.mount-extra=PARTLABEL=apps:/opt:ext4", {"BOOT-03"}),
+        (GOOD + " rd.systemd.import_credentials=yes", {"BOOT-03"}),
+        (GOOD + " systemd.service_watchdogs=off", {"BOOT-05"}),
+        (GOOD + " systemd.watchdog-device=/dev/null", {"BOOT-05"}),
+        (GOOD + " systemd.volatile=no systemd.crash_shell=no systemd.service_watchdogs rd.systemd.verity=yes", set()),
         (GOOD + " systemd.mask=everest-firewall.service", {"BOOT-03"}),
         (GOOD + " systemd.set_credential=passwd.plaintext-password.root:x", {"BOOT-03"}),
     ],
@@ -215,3 +230,46 @@ def test_command_lines_that_a_bundle_installs_are_judged_as_those_of_a_disk(tmp_
     assert [finding.at.artefact for finding in run_check(entry, Bundle(bundle, ()), "update.raucb", production()).findings] == ["b.efi"]
     nothing = run_check(entry, Bundle(Artefact("update.raucb", "rauc-bundle"), ()), "update.raucb", production())
     assert nothing.outcome is Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("more", "requirements"),
+    [
+        ("", set()),
+        (" rw", {"FS-01"}),
+        (" roothash=" + "00" * 32, {"FS-02"}),
+        (" root=PARTLABEL=rootfs-b", {"FS-02"}),
+        (" mitigations=off", {"KERN-01"}),
+        (" systemd.watchdog_device=/dev/null", {"BOOT-05"}),
+        (" emergency", {"NET-07"}),
+        (" usbcore.authorized_default=1", {"NET-08"}),
+        (" systemd.journald.max_level_store=emerg", {"LOG-02"}),
+        (" systemd.mask=everest-firewall.service", {"BOOT-03"}),
+    ],
+)
+def test_what_a_bundle_would_start_is_held_to_what_a_disk_starts(
+    slot: tuple[Path, str], tmp_path: Path, more: str, requirements: set[str]
+) -> None:
+    line = (GOOD + more).format(hash=slot[1]).encode()
+    uki = signed_program(unified_kernel(tmp_path / "a.efi", {".cmdline": line, ".linux": b"kernel"}, stub=silent_stub(tmp_path)))
+    bundle = Bundle(Artefact("update.raucb", "rauc-bundle", children=(open_artefact(uki), open_artefact(slot[0]))), ())
+    checks.load()
+    on_command_lines = {"FS-01", "FS-02", "KERN-01", "BOOT-05", "NET-07", "NET-08", "LOG-02", "BOOT-03"}
+    entries = [each for each in registered() if each.scope is Scope.BUNDLE and each.requirement in on_command_lines]
+    outcomes = [(each.requirement, run_check(each, bundle, "update.raucb", production()).outcome) for each in entries]
+    assert {requirement for requirement, outcome in outcomes if outcome is Outcome.PASS} >= on_command_lines - requirements
+    assert {requirement for requirement, outcome in outcomes if outcome is Outcome.FAIL} == requirements
+
+
+@pytest.mark.parametrize(
+    ("offset", "requirements"), [("{offset}", set()), ("4096", {"FS-02"}), ("4096,superblock=no", set()), ("", {"FS-02"})]
+)
+def test_a_hash_tree_that_is_looked_for_elsewhere_lets_no_root_open(
+    slot: tuple[Path, str], tmp_path: Path, offset: str, requirements: set[str]
+) -> None:
+    begins = open_artefact(slot[0]).facts
+    assert isinstance(begins, Verity)
+    line = GOOD + " systemd.verity_root_hash=PARTLABEL=rootfs-a"
+    if offset:
+        line += f" systemd.verity_root_options=panic-on-corruption,hash-offset={offset.format(offset=begins.hash_offset)}"
+    assert broken(disk(tmp_path, slot, line)) == requirements

@@ -14,7 +14,7 @@ from everest_secure.result import CheckResult
 from support.images import tool
 from support.mutation import Mutation
 from support.reference import require
-from support.rootfs import UNITS, RootFs, good_root, layer, production
+from support.rootfs import UNITS, RootFs, failing, good_root, layer, production
 
 CRYPTTAB = "/etc/crypttab"
 DEFINITION = "/usr/lib/repart.d/50-data.conf"
@@ -71,6 +71,17 @@ def test_an_encryption_that_does_not_protect_is_found(mutation: Mutation) -> Non
     mutation.apply(fs)
     result = judged(fs)
     assert (result.outcome, len(result.findings)) == (Outcome.FAIL, 1)
+
+
+@pytest.mark.parametrize(
+    ("device", "found"), [("/dev/mmcblk0p7", True), ("PARTLABEL=swap", True), ("/dev/zram0", False), ("/dev/mapper/swap", False)]
+)
+def test_memory_is_swapped_to_no_device_that_is_not_encrypted(device: str, *, found: bool) -> None:
+    unit = encrypted().file(f"{UNITS}/dev-swap.swap", f"[Swap]\nWhat={device}\n")
+    unit.link("/etc/systemd/system/swap.target.wants/dev-swap.swap", f"{UNITS}/dev-swap.swap")
+    unit.file(f"{UNITS}/swap.target", "[Unit]\n").link("/etc/systemd/system/sysinit.target.wants/swap.target", f"{UNITS}/swap.target")
+    fstab = encrypted().file("/etc/fstab", f"{device} none swap defaults 0 0\n")
+    assert ["FS-04" in failing(fs) for fs in (unit, fstab)] == [found, found]
 
 
 @pytest.fixture(scope="module")

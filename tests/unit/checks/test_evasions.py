@@ -269,14 +269,25 @@ def test_a_root_whose_usr_is_not_merged_holds_as_well() -> None:
 @pytest.mark.parametrize(
     "parameter",
     ["mitigations=off", "nokaslr", "init_on_alloc=0", "intel_iommu=off", "iommu=pt", "iommu.passthrough=1", "lsm=yama,landlock", "rodata=off",
-     "module.sig_enforce=0", "mitigations=auto,off", "vsyscall=native", "kgdboc=ttyS0", "debugfs=on", "randomize-kstack-offset=0"],
+     "module.sig_enforce=0", "mitigations=auto,off", "vsyscall=native", "kgdboc=ttyS0", "debugfs=on", "randomize-kstack-offset=0", "spectre_bhi=off",
+     "indirect_target_selection=off", "tsa=off", "vmscape=off", "cfi=off", "iomem=relaxed", "hash_pointers=never", "clearcpuid=rdseed,smep"],
 )  # fmt: skip
 def test_a_parameter_that_takes_hardening_away_is_found(parameter: str) -> None:
     assert weakening(parse_cmdline(f"ro quiet {parameter} lockdown=integrity")) == [parameter]
 
 
 @pytest.mark.parametrize(
-    "parameter", ["mitigations=auto,nosmt", "init_on_alloc=1", "iommu=force", "lsm=lockdown,yama", "vsyscall=none", "pti=on"]
+    "parameter",
+    [
+        "mitigations=auto,nosmt",
+        "init_on_alloc=1",
+        "iommu=force",
+        "lsm=lockdown,yama",
+        "vsyscall=none",
+        "pti=on",
+        "clearcpuid=rdrand",
+        "cfi=kcfi",
+    ],
 )
 def test_a_parameter_that_hardens_is_left_alone(parameter: str) -> None:
     assert weakening(parse_cmdline(parameter)) == []

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from everest_secure.checks.core import Boot, Outcome, registered, run_check
+from everest_secure import checks
+from everest_secure.checks.core import Boot, Bundle, Outcome, Scope, registered, run_check
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.tree import Node, NodeType
 from support.authority import issue
@@ -35,6 +36,14 @@ def without(option: str) -> Callable[[RootFs], object]:
     return lambda fs: fs.replace(f"{UNITS}/var.mount", f"{option},?", "")
 
 
+def holding(text: str) -> Callable[[RootFs], object]:
+    return lambda fs: fs.file("/usr/share/x", text)
+
+
+def mounted(line: str) -> Callable[[RootFs], object]:
+    return lambda fs: fs.file("/etc/fstab", f"{line} 0 0\n")
+
+
 MUTATIONS = [
     Mutation(
         "a later rule opens a directory of the store to everyone",
@@ -51,6 +60,26 @@ MUTATIONS = [
         "a device below the data partition may hold programs",
         "FS-03",
         lambda fs: fs.file("/etc/fstab", "/dev/x /var/lib/everest ext4 nodev,nosuid 0 0\n"),
+    ),
+    *(
+        Mutation(what, "FS-03", mounted(line))
+        for what, line in {
+            "programs of a device without a hash tree may be run": "PARTLABEL=apps /opt squashfs ro",
+            "programs of a server may be run": "server:/apps /mnt nfs nodev,nosuid",
+            "an overlay runs what lies on the data partition": "overlay /usr/bin overlay lowerdir=/usr/bin,upperdir=/var/o/u,workdir=/var/o/w",
+            "a device is mounted when it is first used": "/dev/x /media ext4 noauto,x-systemd.automount",
+            "a device is mounted with another unit": "/dev/x /media ext4 noauto,x-systemd.wanted-by=multi-user.target",
+            "a bind mount lets programs of the data partition be run": "/var/lib/apps /opt none bind,nosuid,exec",
+        }.items()
+    ),
+    Mutation(
+        "a unit mounts a device when it is first used",
+        "FS-03",
+        lambda fs: (
+            fs.file(f"{UNITS}/opt.mount", "[Mount]\nWhat=/dev/x\nWhere=/opt\n")
+            .file(f"{UNITS}/opt.automount", "[Automount]\nWhere=/opt\n")
+            .link("/etc/systemd/system/local-fs.target.wants/opt.automount", f"{UNITS}/opt.automount")
+        ),
     ),
     Mutation("a device node lies outside /dev", "FS-05", device_node),
     Mutation(
@@ -93,6 +122,16 @@ MUTATIONS = [
         "a PKCS#12 store has an innocent name", "FS-06", lambda fs: fs.file("/usr/share/x.bin", bytes.fromhex("308209f102010330820937"))
     ),
     Mutation("a Java key store is there", "FS-06", lambda fs: fs.file("/usr/share/x.bin", bytes.fromhex("feedfeed0000000200000001"))),
+    *(
+        Mutation(f"a {name} key is there", "FS-06", holding(f"[Interface]\n{text}\n"))
+        for name, text in {
+            "WireGuard": "Address = 10.0.0.2\nPrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=",
+            "systemd-networkd": "PrivateKey=yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=",
+            "shared WireGuard": "PresharedKey = FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE=\r",
+            "static OpenVPN": "<tls-auth>\n-----BEGIN OpenVPN Static key V1-----\n6acef03f62675b4b1bbd03e53b187727\n",
+            "client's OpenVPN": "-----BEGIN OpenVPN tls-crypt-v2 client key-----\npkSiXhkT3nTpXDpBvMhE2wRGlPkxjZnM\n",
+        }.items()
+    ),
     Mutation("a list of passwords is there", "FS-06", lambda fs: fs.file("/usr/share/x/LEAF_PASSWORD.txt", "x")),
     Mutation("a source repository is there", "FS-06", lambda fs: fs.file("/usr/share/x/.git/HEAD", "ref: main")),
     Mutation(
@@ -172,6 +211,20 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
     }
 
 
+def test_what_shows_only_the_root_the_kernel_or_memory_may_be_mounted_anyhow() -> None:
+    lines = (
+        "proc /proc proc defaults",
+        "tmpfs /run/x tmpfs defaults",
+        "/usr/share/x.squashfs /opt squashfs loop,ro",
+        "/usr/share/x /srv none bind,exec",
+        "/var/lib/x /home none bind",
+        "overlay /etc/x overlay lowerdir=/etc/x:/usr/share/x",
+        "/dev/x /mnt ext4 noauto",
+        "/dev/y /boot vfat nodev,nosuid,noexec,noauto,x-systemd.automount",
+    )
+    assert not failing(good_root().file("/etc/fstab", "".join(f"{line} 0 0\n" for line in lines)))
+
+
 def test_a_tpm_key_is_no_secret() -> None:
     fs = good_root()
     fs.file("/usr/share/tpm.pem", TPM_KEY)
@@ -180,6 +233,8 @@ def test_a_tpm_key_is_no_secret() -> None:
 
 def test_a_program_that_only_names_the_header_of_a_key_holds_none() -> None:
     fs = good_root()
+    fs.file("/etc/wireguard/wg0.conf", "PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n#PrivateKey = none\n")
+    fs.file("/usr/sbin/openvpn", Program().content + b"\0-----BEGIN OpenVPN Static key V1-----\0PrivateKey = \0PresharedKey\0")
     fs.file("/usr/lib/libcrypto.so", Program().content + b"\0-----BEGIN PRIVATE KEY-----\0-----BEGIN RSA PRIVATE KEY-----\n\0")
     assert not failing(fs)
 
@@ -206,3 +261,28 @@ def test_a_disk_without_any_boot_entry_is_an_error() -> None:
     assert results["FS-01"] is Outcome.ERROR
     assert results["FS-02"] is Outcome.ERROR
     assert results["BOOT-03"] is Outcome.ERROR
+
+
+@pytest.mark.parametrize("scope", [Scope.BOOT, Scope.BUNDLE])
+@pytest.mark.parametrize(
+    ("kind", "path", "content", "outcome"),
+    [
+        ("vfat", "/provisioning.pem", KEY, Outcome.FAIL),
+        ("cpio", "/etc/wireguard/wg0.conf", "PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\n", Outcome.FAIL),
+        ("ext4", "/lib/everest/certs/x.p12", "x", Outcome.FAIL),
+        ("ext4", "/lib/everest/certs/tpm.pem", TPM_KEY, Outcome.PASS),
+        ("cpio", "/usr/lib/libgnutls.so.30", KEY, Outcome.PASS),
+        ("vfat", "/EFI/Linux/a.efi", KEY, Outcome.PASS),
+        ("squashfs", "/root.img", KEY, Outcome.PASS),
+    ],
+)
+def test_a_secret_beside_the_root_is_found_once(scope: Scope, kind: str, path: str, content: str, outcome: Outcome) -> None:
+    """What is opened is judged by itself: the initial RAM disk of a UKI, an image in a bundle."""
+    other = Artefact("artefact:other", kind, tree=RootFs().file(path, content).tree)
+    opened = (Artefact("artefact:other:/EFI/Linux/a.efi", "uki"), Artefact("artefact:root.img", "ext4", tree=good_root().tree))
+    container = Artefact("artefact", "gpt", children=(other, *opened))
+    checks.load()
+    (entry,) = [each for each in registered() if each.requirement == "FS-06" and each.scope is scope]
+    subject = Boot(container, ()) if scope is Scope.BOOT else Bundle(container, ())
+    result = run_check(entry, subject, "artefact", production())
+    assert (result.outcome, len(result.findings)) == (outcome, int(outcome is Outcome.FAIL))

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from everest_secure import checks
-from everest_secure.checks.core import Outcome, Root, Scope, registered, run_check
+from everest_secure.checks.core import Boot, Bundle, Outcome, Root, Scope, registered, run_check
 from everest_secure.checks.kern_opinion import PROGRAM, in_a_sentence, second_opinion
 from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.image.companions import Companion, CompanionKind
@@ -160,3 +160,27 @@ def test_kernel_hardening_checker_is_heard_where_it_is_installed() -> None:
 )
 def test_the_verdicts_of_kernel_hardening_checker_are_summed_up_in_a_sentence(output: bytes, expected: str) -> None:
     assert in_a_sentence(output) == expected
+
+
+@pytest.mark.parametrize("scope", [Scope.BOOT, Scope.BUNDLE])
+@pytest.mark.parametrize(
+    ("version", "modules", "outcome"),
+    [
+        ("6.6.144", True, Outcome.PASS),
+        ("6.6.143", True, Outcome.FAIL),
+        ("6.6.143", False, Outcome.PASS),
+        ("", True, Outcome.PASS),
+        (None, True, Outcome.NOT_APPLICABLE),
+    ],
+)
+def test_a_kernel_of_another_build_finds_no_modules_and_has_not_the_judged_configuration(
+    tmp_path: Path, scope: Scope, version: str | None, *, modules: bool, outcome: Outcome
+) -> None:
+    checks.load()
+    (entry,) = [each for each in registered() if each.requirement == "KERN-02" and each.scope is scope]
+    fs = good_root() if modules else good_root().remove("/usr/lib/modules")
+    sections = {".linux": b"kernel"} | ({".uname": version.encode()} if version else {})
+    ukis = () if version is None else (open_artefact(unified_kernel(tmp_path / "a.efi", sections)),)
+    container = Artefact("artefact", "gpt", children=(*ukis, fs.root.artefact))
+    subject = Boot(container, (fs.root,)) if scope is Scope.BOOT else Bundle(container, ())
+    assert run_check(entry, subject, "artefact", production()).outcome is outcome

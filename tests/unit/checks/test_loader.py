@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from everest_secure import checks
-from everest_secure.checks.core import Boot, Outcome, Root, registered, run_check
+from everest_secure.checks.core import Boot, Bundle, Outcome, Root, Scope, registered, run_check
 from everest_secure.image.artefact import Artefact, open_artefact
 from everest_secure.result import CheckResult
 from support.flat_image import signed_fit
@@ -22,7 +22,7 @@ U_BOOT = (
 
 def judged(container: Artefact, *roots: RootFs) -> CheckResult:
     checks.load()
-    (entry,) = [each for each in registered() if each.requirement == "BOOT-02"]
+    (entry,) = [each for each in registered() if each.requirement == "BOOT-02" and each.scope is Scope.BOOT]
     inside = tuple(Artefact("disk:rootfs-a", "squashfs", tree=fs.tree) for fs in roots)
     whole = Artefact("disk", container.kind, container.blob, facts=container.facts, children=(*container.children, *inside))
     return run_check(entry, Boot(whole, tuple(Root(each, each.tree, whole) for each in inside if each.tree)), "disk", production())
@@ -154,3 +154,28 @@ def test_a_fit_without_any_u_boot_to_look_at_is_an_error_and_never_a_pass(tmp_pa
 
 def test_a_disk_that_nothing_boots_is_an_error_and_never_a_pass(tmp_path: Path) -> None:
     assert judged(disk(tmp_path, {"a": b"x"})).outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize(
+    ("files", "outcome", "findings"),
+    [
+        ({"EFI/Linux/a.efi": "uki"}, Outcome.PASS, 0),
+        ({"EFI/Linux/a.efi": "uki", "EFI/BOOT/BOOTX64.EFI": "systemd-boot"}, Outcome.FAIL, 1),
+        ({"extlinux/extlinux.conf": b"PROMPT 1\n"}, Outcome.FAIL, 1),
+        ({"u-boot.bin": U_BOOT % b"3"}, Outcome.FAIL, 1),
+        ({"u-boot.bin": U_BOOT % b"-2"}, Outcome.PASS, 0),
+        ({"a": b"x"}, Outcome.NOT_APPLICABLE, 0),
+    ],
+)
+def test_a_loader_that_a_bundle_installs_is_held_to_the_same(
+    tmp_path: Path, files: Mapping[str, bytes | str], outcome: Outcome, findings: int
+) -> None:
+    if "systemd-boot" in files.values() and not SYSTEMD_BOOT.is_file():
+        pytest.skip("systemd-boot-efi is not installed")
+    programs = {"uki": uki(tmp_path), "systemd-boot": SYSTEMD_BOOT.read_bytes() if SYSTEMD_BOOT.is_file() else b""}
+    image = open_artefact(fat(tmp_path, {name: programs[each] if isinstance(each, str) else each for name, each in files.items()}))
+    fit = open_artefact(signed_fit(tmp_path / "fit", None))
+    checks.load()
+    (entry,) = [each for each in registered() if each.requirement == "BOOT-02" and each.scope is Scope.BUNDLE]
+    result = run_check(entry, Bundle(Artefact("update.raucb", "rauc-bundle", children=(image, fit)), ()), "update.raucb", production())
+    assert (result.outcome, len(result.findings)) == (outcome, findings)

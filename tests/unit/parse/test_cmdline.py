@@ -50,3 +50,16 @@ def test_the_kernel_reads_nothing_behind_two_dashes_and_systemd_does() -> None:
 )
 def test_a_line_is_closed_when_it_ends_with_its_only_two_dashes(text: str, *, expected: bool) -> None:
     assert parse_cmdline(text).closed is expected
+
+
+def test_what_is_for_the_initrd_counts_there_alone() -> None:
+    line = parse_cmdline("systemd.verity=yes rd.systemd.verity=no rd.break")
+    assert (line.last("systemd.verity"), line.initrd.last("systemd.verity")) == ("yes", "no")
+    assert not line.has("break")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("", False), ("a.b", True), ("a.b=Yes", True), ("a-b a.b=yes a.b=Off", False), ("a.b=overlay", True)]
+)
+def test_a_switch_is_on_unless_its_last_value_says_no(text: str, *, expected: bool) -> None:
+    assert parse_cmdline(text).asks_for("a.b") is expected

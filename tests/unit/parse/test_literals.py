@@ -42,3 +42,9 @@ def test_a_word_is_found_among_its_own_pieces_as_python_finds_it(before: list[by
     content = b"".join(before)
     for word in WORDS:
         assert occurrence_of(word)(content) == (word in content)
+
+
+@pytest.mark.usefixtures("missing")
+def test_one_of_several_words_is_enough() -> None:
+    occurs = occurrence_of(*WORDS)
+    assert [occurs(each) for each in (b"x/work", b"PRIVATE KEYx", b"PRIVATE work")] == [True, True, False]
