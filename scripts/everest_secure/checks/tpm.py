@@ -16,8 +16,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.parse.accounts import GROUP, read_accounts
 from everest_secure.parse.commands import program
 from everest_secure.parse.device_nodes import node_access, open_to_others
-from everest_secure.parse.environment import read_environment
-from everest_secure.parse.openssl_cnf import read_openssl_config
+from everest_secure.parse.openssl_cnf import openssl_config_of
 from everest_secure.parse.private_keys import KeyKind
 from everest_secure.parse.program_text import holds, libraries, texts_like
 from everest_secure.parse.tmpfiles import read_changes
@@ -150,7 +149,7 @@ def the_tpm_is_used_where_it_is_asked_for_alone(root: Root, policy: Parameters, 
     if root.tree.resolve(POLICY) is None:
         note.finding(f"{POLICY} does not exist", at=at(root, POLICY), remedy="Install the package everest-openssl-policy.")
         return
-    config = read_openssl_config(root.tree, POLICY, environment=read_environment(root.tree, service(root)))
+    config = openssl_config_of(root.tree, POLICY, service(root))
     for path in config.includes:
         lies_on_the_root(root, path, note)
     providers, query = config.providers(), config.default_properties()
