@@ -26,7 +26,7 @@ def service_uses_the_openssl_policy(root: Root, policy: Parameters, note: Notes)
     if unit is None:
         return
     remedy = f"Set Environment=OPENSSL_CONF={POLICY} in the service's drop-in."
-    for path in environment_files(unit):
+    for path in environment_files(root.tree, unit):
         lies_on_the_root(root, path, note)
     environment = read_environment(root.tree, unit)
     if "SSLKEYLOGFILE" in environment:

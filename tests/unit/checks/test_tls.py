@@ -16,6 +16,27 @@ MUTATIONS = [
         ),
     ),
     Mutation(
+        "one of several files of variables has the keys of sessions written down",
+        "TLS-02",
+        lambda fs: (
+            fs.append(DROP_IN, "[Service]\nEnvironmentFile=-/etc/default/everest.d/*.env\n"),
+            fs.file("/etc/default/everest.d/debug.env", "SSLKEYLOGFILE=/var/log/everest/keys\n"),
+        ),
+    ),
+    Mutation(
+        "one of several files of variables leads to the data partition",
+        "TLS-02",
+        lambda fs: (
+            fs.append(DROP_IN, "[Service]\nEnvironmentFile=-/etc/default/everest.d/*.env\n"),
+            fs.link("/etc/default/everest.d/own.env", "/var/lib/everest/own.env"),
+        ),
+    ),
+    Mutation(
+        "all services have the keys of their sessions written down",
+        "TLS-02",
+        lambda fs: fs.file("/etc/systemd/system.conf.d/debug.conf", "[Manager]\nDefaultEnvironment=SSLKEYLOGFILE=/var/log/keys\n"),
+    ),
+    Mutation(
         "variables come from the data partition",
         "TLS-02",
         lambda fs: fs.append(DROP_IN, "[Service]\nEnvironmentFile=-/var/lib/everest/env\n"),
@@ -91,6 +112,11 @@ def test_a_stricter_policy_file_holds_too() -> None:
     fs.replace(POLICY, "TLSv1.2", "TLSv1.3")
     fs.replace(POLICY, "^CipherString = .*$", "CipherString = @SECLEVEL=3:ECDHE-ECDSA-AES256-GCM-SHA384")
     assert not failing(fs)
+
+
+def test_the_policy_file_may_be_that_of_all_services() -> None:
+    fs = good_root().replace(DROP_IN, "^Environment=OPENSSL_CONF=.*$", "")
+    assert not failing(fs.file("/usr/lib/systemd/system.conf.d/tls.conf", f"[Manager]\nDefaultEnvironment=OPENSSL_CONF={POLICY}\n"))
 
 
 def test_bounds_for_datagrams_beside_those_for_tls_hold() -> None:
