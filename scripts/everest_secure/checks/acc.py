@@ -237,11 +237,12 @@ def _judge_exceptions(root: Root, unit: Unit, note: Notes) -> None:
     if unit.unconfined:
         what = f"{SERVICE} runs a command with the prefix '+', to which none of its restrictions applies"
         note.finding(what, at=place, remedy="Take '+' from the command.")
-    for word in unit.words("Service", "ReadWritePaths"):
-        path = word.lstrip("-+")
+    for path in unit.writable:
         if _is_checked(path) and not path.startswith(STORE):
             what = f"{SERVICE} may write {path}, which is not on the data partition"
-            note.finding(what, at=place, remedy="Name only directories of the data partition in ReadWritePaths=.")
+            note.finding(
+                what, at=place, remedy="Name only directories of the data partition in ReadWritePaths=, and no ConfigurationDirectory=."
+            )
     for device in unit.words("Service", "DeviceAllow"):
         if "/" not in device and not device.startswith(("char-", "block-")):
             continue

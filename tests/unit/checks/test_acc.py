@@ -38,6 +38,11 @@ MUTATIONS = [
         "a command goes around the restrictions", "ACC-05", lambda fs: fs.replace(f"{UNITS}/everest.service", "^ExecStart=", "ExecStart=+")
     ),
     Mutation("the service may write the root", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nReadWritePaths=-/etc\n")),
+    Mutation(
+        "the service has a directory of the root for itself",
+        "ACC-05",
+        lambda fs: fs.append(DROP_IN, "[Service]\nConfigurationDirectory=everest\n"),
+    ),
     Mutation("the service may open the memory", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nDeviceAllow=/dev/mem rw\n")),
     Mutation("the service may open every disk", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nDeviceAllow=block-* rwm\n")),
     Mutation("the service has another root", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nRootDirectory=/opt\n")),
