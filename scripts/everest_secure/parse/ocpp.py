@@ -66,7 +66,7 @@ class Ocpp:
     path: str
     """File or directory that it lies in."""
     switches: Mapping[str, Setting]
-    """Settings of section `Internal` or component `InternalCtrlr` that are set, by name."""
+    """Settings of section `Internal` or component `InternalCtrlr` that are set, by name, and `DisableSecurityEventNotifications`."""
     urls: tuple[Setting, ...]
     """Where the CSMS is, of each connection that may be used."""
     profiles: tuple[Setting, ...]
@@ -109,6 +109,7 @@ DEFAULTS: Mapping[str, Value] = {
     "AllowMFRootCertInstallWithUnsecureConnection": True,
     "SupportedCiphers12": ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-GCM-SHA384"],
     "SupportedCiphers13": ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"],
+    "DisableSecurityEventNotifications": False,
     "LogMessages": True,
     "LogMessagesFormat": ["log", "html", "session_logging", "security"],
     "LogRotation": False,

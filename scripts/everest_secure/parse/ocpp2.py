@@ -25,6 +25,8 @@ _NAMES = (
     "ISO15118Ctrlr.CountryName",
     "ISO15118Ctrlr.OrganizationName",
 )
+EVENTS = "OCPP16LegacyCtrlr.DisableSecurityEventNotifications"
+"""Of the charge points the one of OCPP 1.6 alone reads it."""
 _PROFILES = "InternalCtrlr.NetworkConnectionProfiles"
 _SLOTS, _SLOT = "NetworkConfiguration", "NetworkConfiguration_"
 _PASSWORDS = ("BasicAuthPassword", "ApnPassword", "VpnPassword", "VpnKey", "SimPin")
@@ -60,7 +62,7 @@ def read_ocpp2(tree: Tree, module: Module, written: Variables | None = None) -> 
         module=module,
         version="2",
         path=path,
-        switches={name.removeprefix("InternalCtrlr."): each for name, each in found.items() if name.startswith("InternalCtrlr.")},
+        switches={name.partition(".")[2]: each for name, each in found.items() if name.startswith("InternalCtrlr.") or name == EVENTS},
         urls=(*(entry["ocppCsmsUrl"] for entry in listed), *(get(f"{slot}.OcppCsmsUrl") for slot in slots)),
         profiles=(
             get("SecurityCtrlr.SecurityProfile"),

@@ -46,6 +46,7 @@ MUTATIONS = [
         "OCPP-01",
         lambda fs: version_16(fs).file("/var/lib/everest/ocpp16/user_config.json", '{"Internal": {"UseSslDefaultVerifyPaths": true}}'),
     ),
+    Mutation("1.6 tells the CSMS of no security events", "LOG-03", key("Security", "DisableSecurityEventNotifications", True)),
     Mutation("the limits of 1.6 are swapped", "OCPP-02", swapped),
     Mutation("the store length of 1.6 is not set", "OCPP-02", key("Security", "CertificateStoreMaxLength", None)),
 ]
