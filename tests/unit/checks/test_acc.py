@@ -65,6 +65,26 @@ MUTATIONS = [
     ),
     Mutation("the configuration is a link to the data partition", "ACC-06", lambda fs: move_behind(fs, CONFIG)),
     Mutation(
+        "user-config is a link to the data partition, and nothing is there yet",
+        "ACC-06",
+        lambda fs: fs.link("/etc/everest/user-config", "/var/lib/everest/user-config"),
+    ),
+    Mutation(
+        "user-config is a mount of its own",
+        "ACC-06",
+        lambda fs: fs.directory("/etc/everest/user-config").file(
+            "/etc/fstab", "/var/lib/everest/user-config /etc/everest/user-config none bind,nodev,nosuid,noexec 0 0\n"
+        ),
+    ),
+    Mutation(
+        "a file lies in user-config beside the file that the configuration is a link to",
+        "ACC-06",
+        lambda fs: (
+            fs.file("/usr/share/charger/ac.yaml", fs.nodes[CONFIG][1]).link(CONFIG, "/usr/share/charger/ac.yaml"),
+            fs.file("/usr/share/charger/user-config/ac.yaml", "active_modules: {}\n"),
+        ),
+    ),
+    Mutation(
         "a file lies in user-config beside a configuration elsewhere",
         "ACC-06",
         lambda fs: (
