@@ -51,9 +51,9 @@ class Setting:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Return a list of words, which OCPP 1.6 writes as one and 2.x with commas or colons."""
-        items = self.value if isinstance(self.value, list) else self.text.replace(":", ",").split(",")
-        return tuple(str(item).strip() for item in items if str(item).strip())
+        """Return a list of words, which OCPP 1.6 writes as one and 2.x with commas or colons; OpenSSL takes spaces and semicolons for these too."""
+        items = self.value if isinstance(self.value, list) else [self.text]
+        return tuple(word for item in items for word in re.split(r"[:,;\s]+", str(item)) if word)
 
 
 @dataclass(frozen=True, slots=True)

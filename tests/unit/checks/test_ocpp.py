@@ -57,6 +57,11 @@ MUTATIONS = [
         "OCPP-01",
         variable("InternalCtrlr", "SupportedCiphers12", f"ECDHE-RSA-AES128-GCM-SHA256:{RSA}"),
     ),
+    Mutation(
+        "a suite of 2.x has no forward secrecy, between spaces",
+        "OCPP-01",
+        variable("InternalCtrlr", "SupportedCiphers12", f"ECDHE-RSA-AES128-GCM-SHA256 {RSA} ECDHE-ECDSA-AES128-GCM-SHA256"),
+    ),
     Mutation("suites of 2.x are left to libocpp", "OCPP-01", variable("InternalCtrlr", "SupportedCiphers12", None)),
     Mutation("suites of 2.x are left to OpenSSL", "OCPP-01", variable("InternalCtrlr", "SupportedCiphers12", "")),
     Mutation("a suite of TLS 1.3 does not encrypt", "OCPP-01", variable("InternalCtrlr", "SupportedCiphers13", "TLS_SHA256_SHA256")),
