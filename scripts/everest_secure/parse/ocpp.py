@@ -131,8 +131,12 @@ def read_json(tree: Tree, path: str) -> tuple[Value, Mapping[str, int]]:
 
     Raises ArtefactError when the file is missing, larger than 1 MiB or no JSON.
     """
-    text = tree.read(path, MAX_BYTES).decode("utf-8", errors="replace")
-    return parse_json(text, f"{tree.name}: {printable(path)}"), _lines(text)
+    where = f"{tree.name}: {printable(path)}"
+    try:
+        text = tree.read(path, MAX_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ArtefactError(f"{where} is no UTF-8, so that OCPP does not start with it; save it in that encoding") from None
+    return parse_json(text, where), _lines(text)
 
 
 def _lines(text: str) -> Mapping[str, int]:

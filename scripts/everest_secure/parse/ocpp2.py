@@ -114,6 +114,7 @@ def _components(tree: Tree, directory: str) -> dict[_Key, tuple[dict[str, Value]
 
 
 def _variables(component: Mapping[str, Value], path: str, lines: Mapping[str, int]) -> Iterator[tuple[str, Setting]]:
+    seen: set[str] = set()
     for each in mapping(component.get("properties"), f"{path}: properties").values():
         variable = mapping(each, f"{path}: properties")
         if "instance" in variable:
@@ -124,6 +125,11 @@ def _variables(component: Mapping[str, Value], path: str, lines: Mapping[str, in
             if attribute.get("type", "Actual") != "Actual":
                 continue
             name, value = str(variable.get("variable_name")), attribute.get("value")
+            if name in seen:
+                raise ArtefactError(
+                    f"{printable(path)} has the variable '{printable(name)}' twice, and which one counts is not certain; remove one"
+                )
+            seen.add(name)
             if value is None and "type" in attribute:
                 value = variable.get("default")
             yield name, Setting(value, path, lines.get(name, 0), writable=attribute.get("mutability", "ReadWrite") != "ReadOnly")
