@@ -25,6 +25,7 @@ VALUES = {
         "1h", "1week", "1h 30min", "1h30m", "5", "", "soon", "infinity", "infinite", "0", "+5", "-5", ".5h", "5.h", "1.5h", "5 parsecs", "5 H", "1M", "1 month", "5,5",
         "1h;", "2years", "3µs", "99999999999999999999", "1.5.5h",
     ),
+    "ReadKMsg": ("yes", "no", "y", "F", "ON", "off", "0", "1", "2", "", "nein", "no "),
     "RateLimitIntervalSec": ("30s", "0", "", "infinity", "1min 5s", "soon", "-1", "1e3"),
     "RateLimitBurst": ("2000", "0x10", "0X10", "010", "0b11", "0o17", "09", "", "-1", "-0", "+5", "4294967295", "4294967296", "1K", "2 000", "infinity", "0x", "1.0"),
 }  # fmt: skip
@@ -48,7 +49,7 @@ def test_what_journald_cannot_read_changes_nothing_and_nothing_else_does_not(tmp
         if (found := re.search(r"journald\.conf:(\d+): ", said))
     }
     theirs = {line for number, line in enumerate(lines, start=2) if number in refused}
-    unread = (JournaldConf(None, None, None, None), RateLimit())
+    unread = (JournaldConf(None, None, None, None, None), RateLimit())
     assert {line for line in lines if ours({"journald.conf": f"[Journal]\n{line[0]}={line[1]}\n"}) == unread} == theirs
     assert 0 < len(theirs) < len(lines)
 

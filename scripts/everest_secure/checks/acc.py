@@ -5,7 +5,7 @@ from itertools import accumulate
 
 from everest_secure.checks.common import SERVICE, at, configuration, option, present_service, started, words
 from everest_secure.checks.core import Notes, Root, Scope, check
-from everest_secure.checks.steady import lies_on_the_root
+from everest_secure.checks.steady import lies_on_the_root, real_path
 from everest_secure.parse.accounts import GROUP, GSHADOW, PASSWD, SHADOW, read_accounts
 from everest_secure.parse.capability import ALL as ALL_CAPABILITIES
 from everest_secure.parse.commands import program
@@ -237,11 +237,12 @@ def _judge_exceptions(root: Root, unit: Unit, note: Notes) -> None:
     if unit.unconfined:
         what = f"{SERVICE} runs a command with the prefix '+', to which none of its restrictions applies"
         note.finding(what, at=place, remedy="Take '+' from the command.")
-    for word in unit.words("Service", "ReadWritePaths"):
-        path = word.lstrip("-+")
+    for path in unit.writable:
         if _is_checked(path) and not path.startswith(STORE):
             what = f"{SERVICE} may write {path}, which is not on the data partition"
-            note.finding(what, at=place, remedy="Name only directories of the data partition in ReadWritePaths=.")
+            note.finding(
+                what, at=place, remedy="Name only directories of the data partition in ReadWritePaths=, and no ConfigurationDirectory=."
+            )
     for device in unit.words("Service", "DeviceAllow"):
         if "/" not in device and not device.startswith(("char-", "block-")):
             continue
@@ -264,7 +265,10 @@ def _is_checked(path: str) -> bool:
 
 @check("ACC-06", on=Scope.ROOT)
 def service_user_cannot_change_its_own_privileges(root: Root, policy: Parameters, note: Notes) -> None:
-    """Neither the configuration, a directory above it nor the user-config beside it (config.cpp of EVerest) may be written by the service user."""
+    """Neither the configuration, a directory above it nor the user-config beside it may be written by the service user.
+
+    Beside it is where the file itself lies, whatever links lead to it (filesystem.cpp of EVerest, assert_file(); config.cpp).
+    """
     config, accounts = configuration(root, note), read_accounts(root.tree)
     if config is None:
         return
@@ -275,9 +279,11 @@ def service_user_cannot_change_its_own_privileges(root: Root, policy: Parameters
     }
     remedy = "Let root own it, mode 0644 for files and 0755 for directories."
     lies_on_the_root(root, config.path, note)
-    above = config.path.rpartition("/")[0]
-    user_config = f"{above}/user-config"
-    for path in (config.path, *accumulate(f"/{part}" for part in above.split("/") if part), user_config):
+    real = real_path(root, config.path)
+    user_config = f"{real.rpartition('/')[0]}/user-config"
+    lies_on_the_root(root, user_config, note)
+    above = [each for path in (config.path, real) for each in accumulate(f"/{part}" for part in path.split("/") if part)]
+    for path in dict.fromkeys((*above, user_config)):
         node = root.tree.resolve(path)
         if node is None:
             continue

@@ -27,6 +27,8 @@ from everest_secure.pki.marking import is_development
 from everest_secure.policy.parameters import Parameters
 
 EXTENSIONS = (".pem", ".der", ".crt", ".cer")
+_READ = (".pem", ".der")
+"""Those that EVerest looks into, in this case alone, for PEM in both (x509_bundle.hpp, is_certificate_file())."""
 DER = b"\x30"
 """First byte of a certificate in DER."""
 _ORDER = "Write the leaf first, then each issuer in turn, without the root."
@@ -108,6 +110,9 @@ def roots_and_chains_are_in_files_of_their_own(root: Root, policy: Parameters, n
         if each.der:
             what = Reason.UNREADABLE.said("the certificate is in DER, which EVerest does not read (x509_bundle.cpp)")
             note.finding(what, at=each.file.at, remedy="Put it there in PEM.")
+        elif not each.file.path.endswith(_READ):
+            what = Reason.UNREADABLE.said("EVerest does not read the file, whose name does not end in .pem (x509_bundle.hpp)")
+            note.finding(what, at=each.file.at, remedy="Let its name end in .pem, or take the file out.")
         if each.authorities:
             for certificate in each.certificates:
                 if wrong := _root_fault(certificate):

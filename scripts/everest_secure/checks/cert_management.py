@@ -1,5 +1,7 @@
 """Certificates made, installed, removed: CERT-05 to CERT-08; the command that makes keys: TPM-06."""
 
+from collections.abc import Iterable
+
 from everest_secure.checks.common import at, configuration, findings_up_to, present_service, words
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.ocpp import ocpp_configurations, place
@@ -21,6 +23,7 @@ _UNSECURED = ("AllowCSMSRootCertInstallWithUnsecureConnection", "AllowMFRootCert
 _OF_REQUESTS = ("CountryName", "OrganizationName", "CpoName", "SubjectCountry", "SubjectOrganization")
 _PROTECTED = {"strict": ("/",), "full": ("/usr/", "/etc/", "/boot/", "/efi/")}
 """What a service cannot write with a value of ProtectSystem=, of what a store could lie in (systemd.exec(5))."""
+_DENYING = ("ReadOnlyPaths", "InaccessiblePaths")
 MIB = 1 << 20
 
 
@@ -101,13 +104,22 @@ def everest_may_write_the_certificate_store(root: Root, policy: Parameters, note
     config, unit = configuration(root, note), present_service(root, note)
     if unit is None or config is None:
         return
-    writable = [word.lstrip("-+") for word in unit.words("Service", "ReadWritePaths")]
     protected = _PROTECTED.get(unit.value("Service", "ProtectSystem").lower(), ())
+    denied = [word.lstrip("-+") for key in _DENYING for word in unit.words("Service", key)]
     for directory in certificate_store(config).directories:
-        if directory.startswith(protected) and not any(f"{directory}/".startswith(f"{path.rstrip('/')}/") for path in writable):
+        allowed, denying = _deepest(directory, unit.writable), _deepest(directory, denied)
+        if denying and len(denying) >= len(allowed):
+            what = f"EVerest may not write {directory}: the service denies itself {denying}"
+            note.finding(what, at=at(root, unit.path), remedy=f"Take {denying} out of {' and '.join(f'{key}=' for key in _DENYING)}.")
+        elif not allowed and directory.startswith(protected):
             what = f"EVerest may not write {directory}: the service protects the system and names it in no ReadWritePaths="
             note.finding(what, at=at(root, unit.path), remedy=f"Add {directory} to ReadWritePaths= in the service's drop-in.")
         note.saw(f"{unit.path}: {directory}")
+
+
+def _deepest(directory: str, paths: Iterable[str]) -> str:
+    """Return the deepest of the paths that hold a directory, whose rule counts; empty when there is none (systemd's namespace.c)."""
+    return max((path for path in paths if f"{directory}/".startswith(f"{path.rstrip('/')}/")), key=len, default="")
 
 
 def _connection_faults(config: EverestConfig, ocpp: Ocpp) -> list[tuple[str, int]]:

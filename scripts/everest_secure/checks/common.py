@@ -133,12 +133,15 @@ def manager_commands(root: Root) -> tuple[tuple[str, ...], ...]:
 def _config_path(root: Root) -> str:
     """Return the path of EVerest's configuration: what a command that starts the manager names, else any other command of the service.
 
-    The manager takes every unambiguous beginning of `--config` (Boost.Program_options, allow_guessing), and of a name in `.json` the `.yaml` beside
-    it, if there is one (yaml_loader.cpp, load_yaml_content).
+    The manager takes every unambiguous beginning of `--config` (Boost.Program_options, allow_guessing), of a name in `.json` the `.yaml` beside
+    it, if there is one (yaml_loader.cpp, load_yaml_content), and what is no file for the name of one in /etc/everest, without its ending
+    (runtime.cpp, init_config_file()).
     """
     commands = (*manager_commands(root), *service(root).commands)
     named = [path for command in commands if (path := option(command, *CONFIG_OPTIONS))]
     path = named[0] if named else CONFIG
+    short = f"{CONFIG.rpartition('/')[0]}/{path}.yaml"
+    path = short if root.tree.resolve(path) is None and root.tree.resolve(short) else path
     return f"{path[:-5]}.yaml" if path.endswith(".json") and root.tree.resolve(f"{path[:-5]}.yaml") else path
 
 

@@ -6,14 +6,17 @@ from fnmatch import fnmatchcase
 from posixpath import dirname, join, normpath
 
 from everest_secure.checks.activation import never
-from everest_secure.checks.common import at, started, units_of
-from everest_secure.checks.core import Notes, Root, Scope, check
+from everest_secure.checks.common import at, configuration, started, units_of
+from everest_secure.checks.core import NotApplicable, Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
 from everest_secure.checks.journal_sources import keeps_level
+from everest_secure.checks.ocpp import ocpp_configurations, place
 from everest_secure.checks.steady import lies_on_the_root, search_path_on_the_root
 from everest_secure.parse.conf_files import places
+from everest_secure.parse.everest_config import Module
 from everest_secure.parse.journald_conf import read_journald_conf
 from everest_secure.parse.mounts import lasting, read_mounts
+from everest_secure.parse.ocpp_multi import speaks_16
 from everest_secure.parse.timespan import seconds
 from everest_secure.parse.tmpfiles import Link, age_seconds, read_ages, read_links, read_removals
 from everest_secure.parse.unit_file import Assignment
@@ -124,3 +127,26 @@ def security_events_are_watched(root: Root, policy: Parameters, note: Notes) -> 
         start = started(root).get(name)
         if start is not None:
             note.saw(f"{start.path}: {name}, {start.reason}")
+
+
+@check("LOG-03", on=Scope.ROOT)
+def the_csms_is_told_of_security_events(root: Root, policy: Parameters, note: Notes) -> None:
+    """OCPP 1.6 may leave security events in its log; 2.x always reports them. Of a configuration that is missing OCPP-01 tells."""
+    missing = Notes()
+    config = configuration(root, missing)
+    if config is not None and not any(map(_speaks_16, config.modules)):
+        note.saw(f"{config.path}: no module speaks OCPP 1.6")
+        return
+    found = [ocpp for _, ocpp in ocpp_configurations(root, missing) if _speaks_16(ocpp.module)]
+    if not found:
+        raise NotApplicable("the configuration of OCPP 1.6 is missing, of which OCPP-01 tells")
+    for ocpp in found:
+        silent = ocpp.switch("DisableSecurityEventNotifications")
+        if silent.on:
+            what = "the CSMS is told of no security event: DisableSecurityEventNotifications is true"
+            note.finding(what, at=place(root, silent), remedy="Set DisableSecurityEventNotifications to false.")
+        note.saw(f"{ocpp.path}: DisableSecurityEventNotifications is {silent.shown}")
+
+
+def _speaks_16(module: Module) -> bool:
+    return module.type == "OCPP" or (module.type == "OCPPmulti" and speaks_16(module))

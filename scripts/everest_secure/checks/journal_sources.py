@@ -6,8 +6,8 @@ from everest_secure.checks.common import at, entries_of, installed_entries, plac
 from everest_secure.checks.core import Boot, Bundle, Notes, Root, Scope, check
 from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.conf_files import read_daemon_conf
-from everest_secure.parse.journald_conf import LEVELS, level
-from everest_secure.parse.unit_file import Assignment
+from everest_secure.parse.journald_conf import LEVELS, level, read_journald_conf
+from everest_secure.parse.unit_file import Assignment, boolean
 from everest_secure.parse.units import Unit
 from everest_secure.policy.parameters import Parameters
 
@@ -20,6 +20,8 @@ _FILES = ("fd:", "file:", "append:", "truncate:")
 _STREAMS = ("StandardOutput", "StandardError")
 """By default the journal, and whatever the first is (systemd-system.conf(5), DefaultStandardOutput= and DefaultStandardError=)."""
 _REMEDY = "Take the line out: the journal is systemd's default."
+_SYSLOG = "systemd-journald-dev-log.socket"
+"""The socket behind syslog(3), by which PAM and others say who failed to log in."""
 _ON_COMMAND_LINE = ("systemd.default_standard_output", "systemd.default_standard_error", "systemd.journald.max_level_store")
 """They count before system.conf and journald.conf (kernel-command-line(7), systemd-journald.service(8))."""
 
@@ -75,6 +77,20 @@ def _left_out(unit: Unit) -> Iterator[tuple[str, Assignment]]:
         line = unit.last("Service", key)
         if line is not None:
             yield f"{what}: {key}={line.value}", line
+
+
+@check("LOG-02", on=Scope.ROOT)
+def what_kernel_and_logins_say_reaches_the_journal(root: Root, policy: Parameters, note: Notes) -> None:
+    """Journald reads the kernel's messages, packets that the firewall refuses among them, and what programs say by syslog(3)."""
+    line = read_journald_conf(root.tree).read_kmsg
+    if line is not None and not boolean(line.value):
+        what = f"what the kernel says, refused packets too, does not reach the journal: ReadKMsg={line.value}"
+        note.finding(what, at=at(root, line.path, line.line), remedy="Take the line out: journald reads the kernel's messages by default.")
+    syslog = units_of(root.tree).unit(_SYSLOG)
+    if syslog.masked:
+        what = f"what programs say by syslog(3), failed logins too, does not reach the journal: {_SYSLOG} is masked"
+        note.finding(what, at=at(root, syslog.path), remedy="Unmask it; a syslog daemon gets the messages by ForwardToSyslog=.")
+    note.saw(f"ReadKMsg={line.value if line else 'yes'}")
 
 
 @check("LOG-02", on=Scope.BOOT)

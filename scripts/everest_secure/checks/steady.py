@@ -13,9 +13,9 @@ _MAX_LINKS = 16
 
 
 def hidden_by(root: Root, path: str) -> str:
-    """Return the mount point under which the file that `path` leads to lies; empty when it lies on the root file system."""
+    """Return the mount point under which the file that `path` leads to lies, be it there or not; empty when it lies on the root file system."""
     node = root.tree.resolve(path)
-    real = node.path if node else path
+    real = node.path if node else real_path(root, path)
     for place in API:
         if real.startswith(f"{place}/"):
             return place

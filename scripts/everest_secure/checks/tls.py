@@ -7,7 +7,7 @@ from everest_secure.checks.core import Location, Notes, Root, Scope, check
 from everest_secure.checks.deeds import said_by
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.parse.environment import environment_files, read_environment
-from everest_secure.parse.openssl_cnf import Value, read_openssl_config
+from everest_secure.parse.openssl_cnf import Value, openssl_config_of
 from everest_secure.policy.parameters import Parameters
 
 POLICY = "/etc/everest/openssl.cnf"
@@ -26,7 +26,7 @@ def service_uses_the_openssl_policy(root: Root, policy: Parameters, note: Notes)
     if unit is None:
         return
     remedy = f"Set Environment=OPENSSL_CONF={POLICY} in the service's drop-in."
-    for path in environment_files(unit):
+    for path in environment_files(root.tree, unit):
         lies_on_the_root(root, path, note)
     environment = read_environment(root.tree, unit)
     if "SSLKEYLOGFILE" in environment:
@@ -57,7 +57,7 @@ def openssl_policy_allows_only_strong_tls(root: Root, policy: Parameters, note: 
         note.finding(f"{POLICY} does not exist", at=at(root, POLICY), remedy="Install the package everest-openssl-policy.")
         return
     lies_on_the_root(root, POLICY, note)
-    config = read_openssl_config(root.tree, POLICY, environment=read_environment(root.tree, service(root)))
+    config = openssl_config_of(root.tree, POLICY, service(root))
     for path in config.includes:
         lies_on_the_root(root, path, note)
     commands = config.tls_defaults()
@@ -65,6 +65,10 @@ def openssl_policy_allows_only_strong_tls(root: Root, policy: Parameters, note: 
         what = "the file sets no TLS defaults: openssl_conf, ssl_conf or system_default leads nowhere"
         note.finding(what, at=at(root, POLICY), remedy="Name a section with 'system_default' as in config(5).")
         return
+    end = config.ends_before_tls()
+    if end is not None:
+        what = f"OpenSSL may end at '{end[0]} = {end[1].value[:64]}', and nothing of the TLS defaults counts then"
+        note.finding(what, at=_place(root, end[1]), remedy="Put 'ssl_conf' in front of the other modules, and mend what it names.")
     lowest = commands.get("minprotocol")
     if lowest is None or lowest.value not in _VERSIONS[_VERSIONS.index(policy.tls_min_protocol) :]:
         what = f"TLS versions from {lowest.value if lowest else 'the oldest'} on are allowed"
@@ -74,7 +78,7 @@ def openssl_policy_allows_only_strong_tls(root: Root, policy: Parameters, note: 
             what = f"'{name}' sets protocol versions besides MinProtocol"
             note.finding(what, at=_place(root, commands[name]), remedy="Use MinProtocol alone.")
     unsafe = (
-        [word for word in commands["options"].value.split(",") if word.strip().lower().startswith("unsafe")]
+        [word for word in commands["options"].value.split(",") if word.strip().removeprefix("+").lower().startswith("unsafe")]
         if "options" in commands
         else []
     )
@@ -94,12 +98,13 @@ def _compare(root: Root, note: Notes, found: Value | None, allowed: tuple[str, .
     if found is None:
         note.finding(f"{name} is not set, so OpenSSL's own default counts", at=_place(root, None), remedy=remedy)
         return
-    suites = [word for word in found.value.replace(",", ":").replace(" ", ":").split(":") if word and not word.startswith("@SECLEVEL=")]
+    listed = [word for word in re.split("[:, ;]", found.value) if word]
+    suites = [word for word in listed if not word.startswith("@SECLEVEL=")]
     extra = set(suites) - set(allowed)
     if extra or not suites:
         what = f"{name} allows {words(extra)}" if extra else f"{name} is empty"
         note.finding(what, at=_place(root, found), remedy=remedy)
-    if any(word in ("@SECLEVEL=0", "@SECLEVEL=1") for word in found.value.split(":")):
+    if any(word in ("@SECLEVEL=0", "@SECLEVEL=1") for word in listed):
         note.finding(f"{name} lowers the security level", at=_place(root, found), remedy="Leave @SECLEVEL at 2 or higher.")
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from everest_secure.checks.common import at, options, service, started
+from everest_secure.checks.common import SERVICE, at, options, service, started
 from everest_secure.checks.core import Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
 from everest_secure.checks.installed import installed, place_of_package
@@ -15,9 +15,9 @@ from everest_secure.checks.tls import POLICY
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.accounts import GROUP, read_accounts
 from everest_secure.parse.commands import program
-from everest_secure.parse.device_nodes import node_access, open_to_others
+from everest_secure.parse.device_nodes import commands_on, node_access, open_to_others
 from everest_secure.parse.environment import read_environment
-from everest_secure.parse.openssl_cnf import read_openssl_config
+from everest_secure.parse.openssl_cnf import openssl_config_of
 from everest_secure.parse.private_keys import KeyKind
 from everest_secure.parse.program_text import holds, libraries, texts_like
 from everest_secure.parse.tmpfiles import read_changes
@@ -28,6 +28,11 @@ PACKAGE, PROVIDER = "tpm2-openssl", "ossl-modules/tpm2.so"
 GROUP_OF_TPM = "tss"
 DEVICE, SUBSYSTEM = "tpmrm0", "tpmrm"
 """The device node of the kernel's resource manager, and the class that it belongs to (drivers/char/tpm/tpm-chip.c)."""
+_NODES = {DEVICE: SUBSYSTEM, "tpm0": "tpm"}
+"""Both nodes of a TPM: by the second a program has it for itself, with every key in it."""
+_TCTI = "TPM2OPENSSL_TCTI"
+"""By what the provider reaches the TPM; without it by the first of tpm2-tss's TCTIs that works, tabrmd before the device."""
+_REACHING = re.compile(rf"(?:libtss2-tcti-)?(?:tabrmd(?:\.so[.0-9]*)?(?::.*)?|device(?:\.so[.0-9]*)?:/dev/{DEVICE})")
 TCTIS = {"libtss2-tcti-device.so": "tpm2-abrmd", "libtss2-tcti-tabrmd.so": "programs that use the TPM"}
 _VERSION = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?:[-~+][0-9A-Za-z.+~-]*)?")
 _OPENS = re.compile(r"\b(?:chmod|chown|chgrp|setfacl)\b[^\n;|&]*/dev/tpm")
@@ -89,9 +94,14 @@ def everest_reaches_the_tpm(root: Root, policy: Parameters, note: Notes) -> None
         note.finding(what, at=where, remedy=f"Install tpm2-tss with its udev rule, which gives it to {GROUP_OF_TPM} with mode 0660.")
     else:
         note.saw(f"{where}: /dev/{DEVICE} {access.group} {access.mode:04o}")
-    for each in open_to_others(root.tree, kernel=DEVICE, subsystem=SUBSYSTEM):
-        what = f"a rule may give /dev/{DEVICE} the mode {each.mode:04o}"
-        note.finding(what, at=at(root, each.path, each.line), remedy="Take the rule out: nobody but the group needs the TPM.")
+    for kernel, subsystem in _NODES.items():
+        for each in open_to_others(root.tree, kernel=kernel, subsystem=subsystem):
+            what = f"a rule may give /dev/{kernel} the mode {each.mode:04o}"
+            note.finding(what, at=at(root, each.path, each.line), remedy="Take the rule out: nobody but the group needs the TPM.")
+        for command, path, line in commands_on(root.tree, kernel=kernel, subsystem=subsystem):
+            if _OPENS.search(command):
+                what = f"a rule changes who may open /dev/{kernel} by a command"
+                note.finding(what, at=at(root, path, line), remedy="Set GROUP= and MODE= in the rule, or take it out.")
     for change in read_changes(root.tree, f"/dev/{DEVICE}"):
         what = f"systemd-tmpfiles gives /dev/{DEVICE} to {change.user}:{change.group} with mode {change.mode:04o}"
         note.finding(what, at=at(root, change.source, change.line), remedy="Take the line out: udev's rule decides over the device.")
@@ -101,6 +111,14 @@ def everest_reaches_the_tpm(root: Root, policy: Parameters, note: Notes) -> None
         what = f"the user '{policy.service_user.name}' is not in the group {GROUP_OF_TPM}"
         note.finding(what, at=at(root, GROUP), remedy="Install the package everest-user.")
     _resource_manager(root, note)
+    _way(root, note)
+
+
+def _way(root: Root, note: Notes) -> None:
+    tcti = read_environment(root.tree, service(root)).get(_TCTI)
+    if tcti and not _REACHING.fullmatch(tcti):
+        what = f"{SERVICE} reaches the TPM by {tcti[:64]}, which is no resource manager: new keys are silently made in files"
+        note.finding(what, at=at(root, service(root).path), remedy=f"Take {_TCTI} out of the unit, or set it to tabrmd.")
 
 
 def _resource_manager(root: Root, note: Notes) -> None:
@@ -150,7 +168,7 @@ def the_tpm_is_used_where_it_is_asked_for_alone(root: Root, policy: Parameters, 
     if root.tree.resolve(POLICY) is None:
         note.finding(f"{POLICY} does not exist", at=at(root, POLICY), remedy="Install the package everest-openssl-policy.")
         return
-    config = read_openssl_config(root.tree, POLICY, environment=read_environment(root.tree, service(root)))
+    config = openssl_config_of(root.tree, POLICY, service(root))
     for path in config.includes:
         lies_on_the_root(root, path, note)
     providers, query = config.providers(), config.default_properties()

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from everest_secure.image.tree import Tree
-from everest_secure.parse.udev_rules import MATCHING, rules
+from everest_secure.parse.udev_rules import MATCHING, RUNNING, Keys, rules
+
+_NODE = re.compile(r"\$(?:devnode|tempnode)\b|%N|/dev/(?:%k|%D|\$kernel\b|\$name\b)")
+"""What udev puts the path of the device's node in the place of (udev(7), "substitutions")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,26 @@ def node_access(tree: Tree, *, kernel: str, subsystem: str) -> NodeAccess:
 
 def open_to_others(tree: Tree, *, kernel: str, subsystem: str) -> Iterator[NodeAccess]:
     """Yield the rules that may be for a device, whatever else they ask for, and let everyone open it."""
-    device = {"KERNEL": kernel, "SUBSYSTEM": subsystem, "ACTION": "add"}
-    for path, number, keys in rules(tree):
-        asked = [(key, operator, value) for key, operator, value in keys if operator in MATCHING and key in device]
-        if not any(key in ("KERNEL", "SUBSYSTEM") for key, _, _ in asked) or not all(_holds(device, *each) for each in asked):
-            continue
+    for path, number, keys in _rules_for(tree, kernel, subsystem):
         for key, operator, value in keys:
             if key == "MODE" and operator not in MATCHING and re.fullmatch("[0-7]{1,5}", value) and int(value, 8) & 0o007:
                 yield NodeAccess("", int(value, 8), path, number)
+
+
+def commands_on(tree: Tree, *, kernel: str, subsystem: str) -> Iterator[tuple[str, str, int]]:
+    """Yield each command that a rule which may be for a device runs, with the node in its place, and the rule's path and line."""
+    for path, number, keys in _rules_for(tree, kernel, subsystem):
+        for key, _, value in keys:
+            if RUNNING.fullmatch(key):
+                yield _NODE.sub(f"/dev/{kernel}", value), path, number
+
+
+def _rules_for(tree: Tree, kernel: str, subsystem: str) -> Iterator[tuple[str, int, Keys]]:
+    device = {"KERNEL": kernel, "SUBSYSTEM": subsystem, "ACTION": "add"}
+    for path, number, keys in rules(tree):
+        asked = [(key, operator, value) for key, operator, value in keys if operator in MATCHING and key in device]
+        if any(key in ("KERNEL", "SUBSYSTEM") for key, _, _ in asked) and all(_holds(device, *each) for each in asked):
+            yield path, number, keys
 
 
 def _holds(device: Mapping[str, str], key: str, operator: str, value: str) -> bool:

@@ -1,38 +1,82 @@
-"""Environment of a service: `Environment=`, files, and what is taken out again (systemd.exec(5), "Environment")."""
+"""Environment of a service: that of all services, `Environment=`, files, and what is taken out again (systemd.exec(5), "Environment")."""
 
-import shlex
+import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
-from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
+from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.parse.unit_file import words
 from everest_secure.parse.units import Unit
 
+_IGNORED = re.compile(r"\s*(?:[#;](?:\\.|[^\\\n\r])*\s*)*", re.DOTALL)
+_KEY = re.compile(r"[^=\n\r]*")
+_QUOTED = re.compile(r"[ \t]*(?:'([^']*)(?:'|\Z)|\"((?:\\.|[^\"\\])*)(?:\"|\Z))", re.DOTALL)
+_PLAIN = re.compile(r"[ \t]*((?:\\.|[^\\\n\r])*)", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WILDCARDS = re.compile(r"[*?\[]")
 
-def environment_files(unit: Unit) -> tuple[str, ...]:
-    """Return the paths of `EnvironmentFile=`, without the `-` of those that may be missing."""
-    return tuple(word.removeprefix("-") for word in unit.words("Service", "EnvironmentFile"))
+
+def environment_files(tree: Tree, unit: Unit) -> tuple[str, ...]:
+    """Return the paths of `EnvironmentFile=`, without the `-` of those that may be missing; a name with wildcards stands for files of its directory.
+
+    One that no file has is returned as it is written.
+    """
+    return tuple(path for word in unit.words("Service", "EnvironmentFile") for path in _matching(tree, word.removeprefix("-")))
 
 
-def parse_environment_file(text: str, path: str) -> Mapping[str, str]:
-    """Parse a file of `NAME=value` lines; quotes as in a shell, the last value of a name counts (load_env_file)."""
+def _matching(tree: Tree, path: str) -> list[str]:
+    directory, _, pattern = path.rpartition("/")
+    if not _WILDCARDS.search(pattern):
+        return [path]
+    names = (node.name for node in tree.children(directory) if fnmatchcase(node.name, pattern))
+    return [f"{directory}/{name}" for name in names if pattern.startswith(".") or not name.startswith(".")] or [path]
+
+
+def parse_environment_file(text: str) -> Mapping[str, str]:
+    """Parse a file of `NAME=value` lines; the last value of a name counts, and what is no name of a variable is left out.
+
+    Quotes are some only at the beginning of a value, behind one another, and may go on over lines (src/basic/env-file.c, parse_env_file_internal()).
+    """
     found: dict[str, str] = {}
-    for number, line in enumerate(text.replace("\\\n", "").split("\n"), start=1):
-        name, equals, value = line.strip().partition("=")
-        if not equals or name.startswith(("#", ";")):
+    at = 0
+    while at < len(text):
+        at = _end(_IGNORED, text, at)
+        end = _end(_KEY, text, at)
+        name, at = text[at:end].strip(), end
+        if text[at : at + 1] != "=":
+            at += 1
             continue
-        try:
-            found[name.strip()] = " ".join(shlex.split(value))
-        except ValueError:
-            raise ArtefactError(f"{path}:{number} has a quote that is never closed; write each variable on one line") from None
+        value, at = _value(text, at + 1)
+        if _NAME.fullmatch(name):
+            found[name] = value
     return found
 
 
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
+
+
+def _value(text: str, at: int) -> tuple[str, int]:
+    value = ""
+    while quoted := _QUOTED.match(text, at):
+        value += quoted[1] if quoted[2] is None else re.sub(r"\\(?:([\"\\`$])|\n)", r"\1", quoted[2])
+        at = quoted.end()
+    plain = _PLAIN.match(text, at)
+    return (value + re.sub(r"\\(?:\n|(.))", r"\1", plain[1].rstrip()), plain.end()) if plain else (value, at)
+
+
 def read_environment(tree: Tree, unit: Unit) -> Mapping[str, str]:
-    """Return the variables: files override `Environment=`, and `UnsetEnvironment=` has the last word. A missing file sets nothing."""
-    found = dict(unit.environment)
-    for path in environment_files(unit):
+    """Return the variables: `DefaultEnvironment=` of all services, then those of the unit, which files override; `UnsetEnvironment=` has the last word.
+
+    A missing file sets nothing.
+    """
+    lines = [each for each in read_daemon_conf(tree, "system.conf") if (each.section, each.key) == ("Manager", "DefaultEnvironment")]
+    found = dict(word.partition("=")[::2] for word in words(lines)) | unit.environment
+    for path in environment_files(tree, unit):
         if tree.resolve(path):
-            found.update(parse_environment_file(tree.text(path), path))
+            found.update(parse_environment_file(tree.text(path)))
     for word in unit.words("Service", "UnsetEnvironment"):
         name, equals, value = word.partition("=")
         if not equals or found.get(name) == value:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import read_daemon_conf
 from everest_secure.parse.timespan import seconds
-from everest_secure.parse.unit_file import Assignment
+from everest_secure.parse.unit_file import Assignment, is_boolean
 from everest_secure.parse.unsigned import unsigned
 
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
@@ -30,6 +30,8 @@ class JournaldConf:
     """`MaxLevelStore=`; without one everything is kept."""
     max_retention: Assignment | None
     """`MaxRetentionSec=`; without one the size alone decides."""
+    read_kmsg: Assignment | None
+    """`ReadKMsg=`; without one the kernel's messages are kept too."""
 
     @property
     def bytes(self) -> int | None:
@@ -61,6 +63,7 @@ _READABLE: Mapping[str, Callable[[str], bool]] = {
     "Storage": lambda text: text in ("none", "volatile", "persistent", "auto"),
     "SystemMaxUse": lambda text: size(text) is not None,
     "MaxLevelStore": lambda text: level(text) is not None,
+    "ReadKMsg": is_boolean,
     "MaxRetentionSec": lambda text: text == "infinity" or seconds(text) is not None,
 }
 
@@ -69,4 +72,6 @@ def read_journald_conf(tree: Tree) -> JournaldConf:
     """Read journald.conf with its drop-ins; of a key the last value that journald can read counts, and nothing is none of them."""
     lines = (each for each in read_daemon_conf(tree, "journald.conf") if each.section == "Journal")
     last = {each.key: each for each in lines if each.key in _READABLE and _READABLE[each.key](each.value)}
-    return JournaldConf(last.get("Storage"), last.get("SystemMaxUse"), last.get("MaxLevelStore"), last.get("MaxRetentionSec"))
+    return JournaldConf(
+        last.get("Storage"), last.get("SystemMaxUse"), last.get("MaxLevelStore"), last.get("MaxRetentionSec"), last.get("ReadKMsg")
+    )

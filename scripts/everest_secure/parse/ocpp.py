@@ -51,9 +51,9 @@ class Setting:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Return a list of words, which OCPP 1.6 writes as one and 2.x with commas or colons."""
-        items = self.value if isinstance(self.value, list) else self.text.replace(":", ",").split(",")
-        return tuple(str(item).strip() for item in items if str(item).strip())
+        """Return a list of words, which OCPP 1.6 writes as one and 2.x with commas or colons; OpenSSL takes spaces and semicolons for these too."""
+        items = self.value if isinstance(self.value, list) else [self.text]
+        return tuple(word for item in items for word in re.split(r"[:,;\s]+", str(item)) if word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Ocpp:
     path: str
     """File or directory that it lies in."""
     switches: Mapping[str, Setting]
-    """Settings of section `Internal` or component `InternalCtrlr` that are set, by name."""
+    """Settings of section `Internal` or component `InternalCtrlr` that are set, by name, and `DisableSecurityEventNotifications`."""
     urls: tuple[Setting, ...]
     """Where the CSMS is, of each connection that may be used."""
     profiles: tuple[Setting, ...]
@@ -109,6 +109,7 @@ DEFAULTS: Mapping[str, Value] = {
     "AllowMFRootCertInstallWithUnsecureConnection": True,
     "SupportedCiphers12": ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-GCM-SHA384"],
     "SupportedCiphers13": ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"],
+    "DisableSecurityEventNotifications": False,
     "LogMessages": True,
     "LogMessagesFormat": ["log", "html", "session_logging", "security"],
     "LogRotation": False,
@@ -130,8 +131,12 @@ def read_json(tree: Tree, path: str) -> tuple[Value, Mapping[str, int]]:
 
     Raises ArtefactError when the file is missing, larger than 1 MiB or no JSON.
     """
-    text = tree.read(path, MAX_BYTES).decode("utf-8", errors="replace")
-    return parse_json(text, f"{tree.name}: {printable(path)}"), _lines(text)
+    where = f"{tree.name}: {printable(path)}"
+    try:
+        text = tree.read(path, MAX_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ArtefactError(f"{where} is no UTF-8, so that OCPP does not start with it; save it in that encoding") from None
+    return parse_json(text, where), _lines(text)
 
 
 def _lines(text: str) -> Mapping[str, int]:

@@ -18,6 +18,7 @@ _NAMES = (
 )
 SCHEMAS = f"{SHARE}/OCPP/profile_schemas"
 """libocpp's JSON Schemas, one for each section, without which OCPP 1.6 does not start (charge_point_configuration.cpp)."""
+EVENTS = "Security.DisableSecurityEventNotifications"
 _SECTIONS = ("Internal", "Core", "Security")
 """Those that a configuration must have."""
 
@@ -63,7 +64,7 @@ def read_ocpp16(tree: Tree, module: Module) -> Ocpp:
         module=module,
         version="1.6",
         path=path,
-        switches={name.removeprefix("Internal."): each for name, each in found.items() if name.startswith("Internal.")},
+        switches={name.partition(".")[2]: each for name, each in found.items() if name.startswith("Internal.") or name == EVENTS},
         urls=(get("Internal.CentralSystemURI"),),
         profiles=(get("Security.SecurityProfile"),),
         passwords=(get("Security.AuthorizationKey"),) if get("Security.AuthorizationKey").value is not None else (),

@@ -25,6 +25,8 @@ _NAMES = (
     "ISO15118Ctrlr.CountryName",
     "ISO15118Ctrlr.OrganizationName",
 )
+EVENTS = "OCPP16LegacyCtrlr.DisableSecurityEventNotifications"
+"""Of the charge points the one of OCPP 1.6 alone reads it."""
 _PROFILES = "InternalCtrlr.NetworkConnectionProfiles"
 _SLOTS, _SLOT = "NetworkConfiguration", "NetworkConfiguration_"
 _PASSWORDS = ("BasicAuthPassword", "ApnPassword", "VpnPassword", "VpnKey", "SimPin")
@@ -60,7 +62,7 @@ def read_ocpp2(tree: Tree, module: Module, written: Variables | None = None) -> 
         module=module,
         version="2",
         path=path,
-        switches={name.removeprefix("InternalCtrlr."): each for name, each in found.items() if name.startswith("InternalCtrlr.")},
+        switches={name.partition(".")[2]: each for name, each in found.items() if name.startswith("InternalCtrlr.") or name == EVENTS},
         urls=(*(entry["ocppCsmsUrl"] for entry in listed), *(get(f"{slot}.OcppCsmsUrl") for slot in slots)),
         profiles=(
             get("SecurityCtrlr.SecurityProfile"),
@@ -112,6 +114,7 @@ def _components(tree: Tree, directory: str) -> dict[_Key, tuple[dict[str, Value]
 
 
 def _variables(component: Mapping[str, Value], path: str, lines: Mapping[str, int]) -> Iterator[tuple[str, Setting]]:
+    seen: set[str] = set()
     for each in mapping(component.get("properties"), f"{path}: properties").values():
         variable = mapping(each, f"{path}: properties")
         if "instance" in variable:
@@ -122,6 +125,11 @@ def _variables(component: Mapping[str, Value], path: str, lines: Mapping[str, in
             if attribute.get("type", "Actual") != "Actual":
                 continue
             name, value = str(variable.get("variable_name")), attribute.get("value")
+            if name in seen:
+                raise ArtefactError(
+                    f"{printable(path)} has the variable '{printable(name)}' twice, and which one counts is not certain; remove one"
+                )
+            seen.add(name)
             if value is None and "type" in attribute:
                 value = variable.get("default")
             yield name, Setting(value, path, lines.get(name, 0), writable=attribute.get("mutability", "ReadWrite") != "ReadOnly")

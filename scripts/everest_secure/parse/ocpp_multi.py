@@ -25,6 +25,7 @@ _VARIABLES: Mapping[str, str] = {
     "Internal.SeccLeafSubjectCountry": "ISO15118Ctrlr.CountryName",
     "Internal.SeccLeafSubjectOrganization": "ISO15118Ctrlr.OrganizationName",
     "Security.CpoName": "SecurityCtrlr.OrganizationName",
+    ocpp16.EVENTS: ocpp2.EVENTS,
     "Security.CertificateSignedMaxChainSize": "SecurityCtrlr.MaxCertificateChainSize",
 }
 """Keys of OCPP 1.6 that any check asks for, and their variables (known_keys.cpp). Which of them the CSMS may change is fixed in libocpp."""
@@ -35,7 +36,7 @@ _OF_THE_SLOT: Mapping[str, str] = {
     "Internal.ChargePointId": "Identity",
 }
 _CUSTOM_SCHEMA = f"{ocpp16.SCHEMAS}/Custom.json"
-_DEFAULT_PROFILE = 0
+_DEFAULTS_OF_SECURITY = {"Security.SecurityProfile": 0, ocpp16.EVENTS: False}
 
 
 def configuration_paths(module: Module) -> Iterator[str]:
@@ -43,7 +44,7 @@ def configuration_paths(module: Module) -> Iterator[str]:
     yield ocpp2.configuration_path(module)
     if _migrates(module):
         yield ocpp16.configuration_path(module)
-    if _speaks_16(module) and (path := mappings_path(module)):
+    if speaks_16(module) and (path := mappings_path(module)):
         yield path
 
 
@@ -52,7 +53,7 @@ def read_ocpp_multi(tree: Tree, module: Module) -> Iterator[Ocpp]:
 
     Raises ArtefactError as the readers of both do, and for mappings that libocpp refuses.
     """
-    if _speaks_16(module) and mappings_path(module):
+    if speaks_16(module) and mappings_path(module):
         read_mappings(tree, module)
     if not _migrates(module) or _mode(module) == "Prefer2":
         yield ocpp2.read_ocpp2(tree, module)
@@ -64,18 +65,19 @@ def _mode(module: Module) -> str:
     return str(module.config.get("Mode", "Only2"))
 
 
-def _speaks_16(module: Module) -> bool:
+def speaks_16(module: Module) -> bool:
+    """Whether a module of OCPPmulti may speak OCPP 1.6."""
     return _mode(module) != "Only2"
 
 
 def _migrates(module: Module) -> bool:
-    return _speaks_16(module) and module.config.get("EnableLegacyConfigMigration") is True
+    return speaks_16(module) and module.config.get("EnableLegacyConfigMigration") is True
 
 
 def _migrated(tree: Tree, module: Module) -> Mapping[str, Setting]:
     """Return the variables that the file of OCPP 1.6 sets, whether a component has them or not; of two that set the same the later one counts."""
     found, path = ocpp16.read_settings(tree, module), ocpp16.configuration_path(module)
-    defaults = {f"Internal.{name}": value for name, value in DEFAULTS.items()} | {"Security.SecurityProfile": _DEFAULT_PROFILE}
+    defaults = {f"Internal.{name}": value for name, value in DEFAULTS.items()} | _DEFAULTS_OF_SECURITY
     given = {key: unset(path, value) for key, value in defaults.items()} | found
     slot = module.config.get("Ocpp16NetworkConfigSlot", 1)
     written = {variable: given[key] for key, variable in _VARIABLES.items() if key in given}

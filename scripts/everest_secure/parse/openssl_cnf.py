@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from posixpath import dirname, join
+from dataclasses import dataclass, field, replace
+from posixpath import join
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
+from everest_secure.parse.environment import read_environment
+from everest_secure.parse.units import Unit
 
 MAX_INCLUDES = 64
 MAX_VALUE = 65536
@@ -14,6 +16,12 @@ MAX_VALUE = 65536
 _NAME = re.compile(r"[A-Za-z0-9_.;!%^&*|~?/+\-@ ]*")
 _VARIABLE = re.compile(r"(?:(\w+)::)?(\w+)", re.ASCII)
 _CLOSING = {"{": "}", "(": ")"}
+_MODULES = ("alg_section", "oid_section", "providers", "random", "ssl_conf", "stbl_section")
+"""Modules that every OpenSSL 3 has, and that load nothing without which they fail, as `engines` do."""
+_QUERIES = ("default_properties", "fips_mode")
+"""All that a section of algorithms may hold (evp_cnf.c)."""
+_VERSIONS = ("minprotocol", "maxprotocol")
+_ON = ("1", "yes", "true", "on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +50,39 @@ class OpensslConfig:
 
         `openssl_conf` names the section whose `ssl_conf` names the section whose `system_default` names the section of SSL_CONF_cmd(3)
         commands. A module's name ends at its last dot, and of several `ssl_conf` the last replaces the others (conf_mod.c, module_find();
-        conf_ssl.c, ssl_module_init()); of a command the prefix up to the first dot is dropped. Empty when a link of that chain is missing.
+        conf_ssl.c, ssl_module_init()); of a command the prefix up to the first dot is dropped. What several `Options` say adds up, and of
+        bounds TLS passes over those of DTLS (ssl_conf.c, min_max_proto()). Empty when a link of that chain is missing.
         """
         named = self._module("ssl_conf")
         ssl = named[-1] if named else None
         default = self.sections.get(ssl.value, {}).get("system_default") if ssl else None
-        commands = self.sections.get(default.value, {}) if default else {}
-        return {name.partition(".")[2].lower() if "." in name else name.lower(): value for name, value in commands.items()}
+        found: dict[str, Value] = {}
+        for full, value in (self.sections.get(default.value, {}) if default else {}).items():
+            name = (full.partition(".")[2] if "." in full else full).lower()
+            if name == "options" and name in found:
+                found[name] = replace(value, value=f"{found[name].value},{value.value}")
+            elif name not in _VERSIONS or not value.value.startswith("DTLS"):
+                found[name] = value
+        return found
+
+    def ends_before_tls(self) -> tuple[str, Value] | None:
+        """Return the module at which OpenSSL may end, so that it never comes to the TLS defaults, or loses them; None when there is none.
+
+        It goes through the modules in their order and ends, without a word, at the first that fails (conf_mod.c, CONF_modules_load()).
+        """
+        modules = list(self._modules.items())
+        last = max((number for number, (name, _) in enumerate(modules) if _module_name(name) == "ssl_conf"), default=-1)
+        return next(((name, value) for name, value in modules[: last + 1] if self._may_fail(_module_name(name), value.value)), None)
+
+    def _may_fail(self, module: str, section: str) -> bool:
+        entries = self.sections.get(section)
+        if entries is None or module not in _MODULES:
+            return True
+        if module == "ssl_conf":
+            return not entries or not all(self.sections.get(each.value) for each in entries.values())
+        if module == "providers":
+            return any(each.value not in self.sections for each in entries.values())
+        return module == "alg_section" and not entries.keys() <= set(_QUERIES)
 
     def providers(self) -> tuple["Provider", ...]:
         """Return the providers of the sections that `providers` names (provider_conf_load() in crypto/provider_conf.c)."""
@@ -67,9 +101,16 @@ class OpensslConfig:
 
     def _module(self, module: str) -> list[Value]:
         """Return the sections that are given to a module of OpenSSL's; a module's name ends at its last dot (conf_mod.c, module_find())."""
+        return [value for name, value in self._modules.items() if _module_name(name) == module]
+
+    @property
+    def _modules(self) -> Mapping[str, Value]:
         init = self.sections.get("default", {}).get("openssl_conf")
-        modules = self.sections.get(init.value, {}) if init else {}
-        return [value for name, value in modules.items() if name == module or name.rpartition(".")[0] == module]
+        return self.sections.get(init.value, {}) if init else {}
+
+
+def _module_name(name: str) -> str:
+    return name.rpartition(".")[0] or name
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +124,7 @@ class Provider:
     @property
     def active(self) -> bool:
         """Whether every program loads it at once, with any OpenSSL."""
-        return self.activate is not None and self.activate.lower() in ("1", "yes", "true", "on")
+        return self.activate is not None and self.activate.lower() in _ON
 
     @property
     def may_be_active(self) -> bool:
@@ -92,13 +133,16 @@ class Provider:
 
 
 Include = Callable[[str], list[tuple[str, str]]]
-"""Gives path and text of the files that an `.include` argument stands for."""
+"""Gives path and text of the files that the path of an `.include` stands for."""
 
 
 @dataclass
 class _Reader:
     include: Include
     environment: Mapping[str, str]
+    directory: str
+    """Where the program runs: relative paths are below it, if neither environment nor a pragma names another directory."""
+    pragmas: dict[str, str] = field(default_factory=dict)
     sections: dict[str, dict[str, Value]] = field(default_factory=lambda: {"default": {}})
     section: str = "default"
     includes: list[str] = field(default_factory=list)
@@ -110,7 +154,8 @@ class _Reader:
             elif line.startswith(".include"):
                 self._include(line.removeprefix(".include"), path, number)
             elif line.startswith(".pragma"):
-                continue
+                name, _, value = line.removeprefix(".pragma").strip().removeprefix("=").partition(":")
+                self.pragmas[name.strip()] = value.strip()
             else:
                 self._assign(line, path, number)
 
@@ -125,8 +170,13 @@ class _Reader:
         if len(self.includes) == MAX_INCLUDES:
             raise ArtefactError(f"{path}:{number} includes more than {MAX_INCLUDES} files; it is taken for a loop")
         argument = self._expand(argument.strip().removeprefix("=").strip(), path, number)
-        self.includes.append(join(self.environment.get("OPENSSL_CONF_INCLUDE", "") or dirname(path), argument))
-        for name, text in self.include(argument):
+        named = self.environment.get("OPENSSL_CONF_INCLUDE") or self.pragmas.get("includedir", "")
+        if not join(named, argument).startswith("/") and self.pragmas.get("abspath", "").lower() in _ON:
+            raise ArtefactError(
+                f"{path}:{number} includes a relative path, which '.pragma abspath' forbids; OpenSSL refuses the whole file"
+            )
+        self.includes.append(join(self.directory, named, argument))
+        for name, text in self.include(self.includes[-1]):
             self.read(text, name)
 
     def _assign(self, line: str, path: str, number: int) -> None:
@@ -215,19 +265,21 @@ def _without_comment(line: str) -> str:
     return line
 
 
-def parse_openssl_config(text: str, path: str, *, include: Include, environment: Mapping[str, str]) -> OpensslConfig:
+def parse_openssl_config(text: str, path: str, *, include: Include, environment: Mapping[str, str], directory: str = "/") -> OpensslConfig:
     """Parse a configuration; raises ArtefactError where OpenSSL would refuse it."""
-    reader = _Reader(include, environment)
+    reader = _Reader(include, environment, directory)
     reader.read(text, path)
     return OpensslConfig(reader.sections, tuple(reader.includes))
 
 
-def read_openssl_config(tree: Tree, path: str, *, environment: Mapping[str, str]) -> OpensslConfig:
-    """Read a configuration with its includes: files, or the *.cnf and *.conf of a directory. A missing include is skipped, as OpenSSL does."""
+def read_openssl_config(tree: Tree, path: str, *, environment: Mapping[str, str], directory: str = "/") -> OpensslConfig:
+    """Read a configuration with its includes: files, or the *.cnf and *.conf of a directory. A missing include is skipped, as OpenSSL does.
+
+    `directory` is the working directory of the program, `/` of a service that names none.
+    """
 
     def include(name: str) -> list[tuple[str, str]]:
-        base = environment.get("OPENSSL_CONF_INCLUDE", "")
-        node = tree.resolve(join(base or path.rsplit("/", 1)[0], name))
+        node = tree.resolve(name)
         if node is None:
             return []
         files = (
@@ -237,4 +289,10 @@ def read_openssl_config(tree: Tree, path: str, *, environment: Mapping[str, str]
         )
         return [(file, tree.text(file)) for file in files]
 
-    return parse_openssl_config(tree.text(path), path, include=include, environment=environment)
+    return parse_openssl_config(tree.text(path), path, include=include, environment=environment, directory=directory)
+
+
+def openssl_config_of(tree: Tree, path: str, unit: Unit) -> OpensslConfig:
+    """Read a configuration as the programs of a unit do, with its environment and in its working directory."""
+    directory = unit.value("Service", "WorkingDirectory").removeprefix("-")
+    return read_openssl_config(tree, path, environment=read_environment(tree, unit), directory=join("/", directory))

@@ -2,7 +2,7 @@
 
 from everest_secure.image.tree import Tree
 from everest_secure.parse.environment import read_environment
-from everest_secure.parse.openssl_cnf import read_openssl_config
+from everest_secure.parse.openssl_cnf import openssl_config_of
 from everest_secure.parse.units import Unit
 
 DEFAULT = "/etc/ssl/openssl.cnf"
@@ -12,9 +12,8 @@ KEY_PROVIDERS = frozenset(["tpm2", "pkcs11"])
 
 def providers_of(tree: Tree, unit: Unit) -> tuple[frozenset[str], str]:
     """Return the providers that a unit's programs load, and the path of the configuration, which `OPENSSL_CONF` names if it is not the usual one."""
-    environment = read_environment(tree, unit)
-    path = environment.get("OPENSSL_CONF", DEFAULT)
+    path = read_environment(tree, unit).get("OPENSSL_CONF", DEFAULT)
     if tree.resolve(path) is None:
         return frozenset(), path
-    config = read_openssl_config(tree, path, environment=environment)
+    config = openssl_config_of(tree, path, unit)
     return frozenset(each.identity for each in config.providers() if each.active), path

@@ -9,6 +9,7 @@ from everest_secure.parse.unit_words import split_words
 
 _NAMES_OF_UNITS = ("Unit", "Install")
 _TRUE = frozenset(("1", "yes", "y", "true", "t", "on"))
+_FALSE = frozenset(("0", "no", "n", "false", "f", "off"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,11 @@ def words(assignments: Iterable[Assignment]) -> tuple[str, ...]:
 def boolean(value: str) -> bool:
     """Return whether systemd takes the value for true (parse_boolean)."""
     return value.lower() in _TRUE
+
+
+def is_boolean(value: str) -> bool:
+    """Return whether systemd takes the value for true or false; a line with any other changes nothing."""
+    return value.lower() in _TRUE | _FALSE
 
 
 def octal(value: str, default: int) -> int:

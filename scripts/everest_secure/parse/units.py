@@ -23,6 +23,14 @@ TYPES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".automo
 MAX_ALIASES = 20
 _STARTING = ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost")
 _ENDING = ("ExecReload", "ExecStop", "ExecStopPost")
+_DIRECTORIES = {
+    "RuntimeDirectory": "/run",
+    "StateDirectory": "/var/lib",
+    "CacheDirectory": "/var/cache",
+    "LogsDirectory": "/var/log",
+    "ConfigurationDirectory": "/etc",
+}
+"""What relative names of these keys are below, of services of the system (systemd.exec(5))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,15 @@ class Unit:
         if key == "TemporaryFileSystem":
             return tuple(("", target) for target, *_ in parts)
         return tuple((source, rest[0] if rest and rest[0] else source) for source, *rest in parts)
+
+    @property
+    def writable(self) -> tuple[str, ...]:
+        """Paths that `ProtectSystem=` leaves writable: those of ReadWritePaths=, and the service's own directories (systemd.exec(5))."""
+        own = [(base, word.split(":")) for key, base in _DIRECTORIES.items() for word in self.words("Service", key)]
+        return (
+            *(word.lstrip("-+") for word in self.words("Service", "ReadWritePaths")),
+            *(f"{base}/{name}" for base, (name, *rest) in own if "ro" not in rest[1:]),
+        )
 
     @property
     def environment(self) -> dict[str, str]:

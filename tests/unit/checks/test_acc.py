@@ -38,6 +38,11 @@ MUTATIONS = [
         "a command goes around the restrictions", "ACC-05", lambda fs: fs.replace(f"{UNITS}/everest.service", "^ExecStart=", "ExecStart=+")
     ),
     Mutation("the service may write the root", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nReadWritePaths=-/etc\n")),
+    Mutation(
+        "the service has a directory of the root for itself",
+        "ACC-05",
+        lambda fs: fs.append(DROP_IN, "[Service]\nConfigurationDirectory=everest\n"),
+    ),
     Mutation("the service may open the memory", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nDeviceAllow=/dev/mem rw\n")),
     Mutation("the service may open every disk", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nDeviceAllow=block-* rwm\n")),
     Mutation("the service has another root", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nRootDirectory=/opt\n")),
@@ -59,6 +64,26 @@ MUTATIONS = [
         lambda fs: fs.file(CONFIG, fs.nodes[CONFIG][1], xattrs={"system.posix_acl_access": ACL}),
     ),
     Mutation("the configuration is a link to the data partition", "ACC-06", lambda fs: move_behind(fs, CONFIG)),
+    Mutation(
+        "user-config is a link to the data partition, and nothing is there yet",
+        "ACC-06",
+        lambda fs: fs.link("/etc/everest/user-config", "/var/lib/everest/user-config"),
+    ),
+    Mutation(
+        "user-config is a mount of its own",
+        "ACC-06",
+        lambda fs: fs.directory("/etc/everest/user-config").file(
+            "/etc/fstab", "/var/lib/everest/user-config /etc/everest/user-config none bind,nodev,nosuid,noexec 0 0\n"
+        ),
+    ),
+    Mutation(
+        "a file lies in user-config beside the file that the configuration is a link to",
+        "ACC-06",
+        lambda fs: (
+            fs.file("/usr/share/charger/ac.yaml", fs.nodes[CONFIG][1]).link(CONFIG, "/usr/share/charger/ac.yaml"),
+            fs.file("/usr/share/charger/user-config/ac.yaml", "active_modules: {}\n"),
+        ),
+    ),
     Mutation(
         "a file lies in user-config beside a configuration elsewhere",
         "ACC-06",

@@ -75,6 +75,16 @@ MUTATIONS = [
         "CERT-03",
         lambda fs: fs.file(f"{STORE}/ca/v2g/V2G_ROOT_CA.pem", ROOT.certificate.public_bytes(Encoding.DER)),
     ),
+    Mutation(
+        "a chain has a name that EVerest overlooks",
+        "CERT-03",
+        lambda fs: fs.file(f"{STORE}/client/cso/CPO_CERT_CHAIN.crt", LEAF.pem + SUB2.pem + SUB1.pem),
+    ),
+    Mutation(
+        "a root has a name that EVerest overlooks",
+        "CERT-03",
+        lambda fs: bundle_and_chain(fs.file(f"{STORE}/ca/mo/MO_ROOT_CA.PEM", OTHER.pem), ROOT.pem, LEAF.pem, SUB2.pem, SUB1.pem),
+    ),
     Mutation("a leaf is there without its chain", "CERT-03", lambda fs: bundle_and_chain(fs, ROOT.pem, LEAF.pem)),
     Mutation("a chain holds its root", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB2.pem, SUB1.pem, ROOT.pem)),
     Mutation("a chain is in the wrong order", "CERT-03", lambda fs: chain(fs, LEAF.pem, SUB1.pem, SUB2.pem)),

@@ -68,6 +68,16 @@ MUTATIONS = [
         lambda fs: fs.replace(DROP_IN, "(ReadWritePaths=.*) /etc/everest/certs", r"\1"),
     ),
     Mutation(
+        "the service denies itself to write the store",
+        "CERT-07",
+        lambda fs: fs.append(DROP_IN, "[Service]\nReadOnlyPaths=-/etc/everest/certs\n"),
+    ),
+    Mutation(
+        "the service denies itself to see the store's keys",
+        "CERT-07",
+        lambda fs: fs.append(DROP_IN, "[Service]\nInaccessiblePaths=/etc/everest/certs/client\n"),
+    ),
+    Mutation(
         "chains lie where roots do",
         "CERT-07",
         lambda fs: fs.replace(CONFIG, "module: EvseSecurity", "module: EvseSecurity\n    config_module:\n      v2g_ca_bundle: client/cso"),
@@ -144,6 +154,23 @@ def test_the_partition_of_a_disk_counts_before_what_would_be_made() -> None:
 def test_a_service_that_protects_etc_alone_needs_the_store_named_too() -> None:
     fs = good_root().replace(DROP_IN, "^ReadWritePaths=.*$", "").replace(DROP_IN, "^ProtectSystem=.*$", "ProtectSystem=full")
     assert "CERT-07" in failing(fs)
+
+
+def test_a_store_in_the_service_s_own_directory_is_writable() -> None:
+    keys = ("csms_leaf_cert_directory", "csms_leaf_key_directory", "secc_leaf_cert_directory", "secc_leaf_key_directory")
+    paths = {each: f"/var/lib/charger/{each}" for each in keys}
+    paths |= {each: f"/var/lib/charger/{each}.pem" for each in ("csms_ca_bundle", "mf_ca_bundle", "mo_ca_bundle", "v2g_ca_bundle")}
+    moved = "".join(f"\n      {key}: {path}" for key, path in paths.items())
+    fs = good_root().replace(CONFIG, "module: EvseSecurity", f"module: EvseSecurity\n    config_module:{moved}")
+    assert "CERT-07" in failing(fs)
+    fs.append(DROP_IN, "[Service]\nStateDirectory=charger:everest-charger\n")
+    assert "CERT-07" not in failing(fs)
+    fs.append(DROP_IN, "[Service]\nStateDirectory=\nStateDirectory=charger::ro\n")
+    assert "CERT-07" in failing(fs)
+
+
+def test_a_directory_around_the_store_that_is_read_only_leaves_it_writable() -> None:
+    assert not failing(good_root().append(DROP_IN, "[Service]\nReadOnlyPaths=/etc/everest\n"))
 
 
 def test_a_service_without_the_sandbox_writes_everywhere() -> None:

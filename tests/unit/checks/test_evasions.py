@@ -249,6 +249,12 @@ def test_a_module_of_the_kernel_under_a_name_of_the_policy_is_not_taken_for_a_wa
     assert failing(good_root().file("/etc/modprobe.d/x.conf", "options i6300esb nowayout=1 heartbeat=30\n")) == {}
 
 
+def test_a_configuration_may_be_named_without_directory_and_ending() -> None:
+    fs = good_root().replace(f"{UNITS}/everest.service", "/etc/everest/config.yaml", "config")
+    assert not failing(fs)
+    assert "LOG-01" in failing(fs.replace("/etc/everest/config.yaml", "session_logging: true", "session_logging: false"))
+
+
 def test_a_configuration_may_be_tried_before_the_manager_starts() -> None:
     trial = "[Service]\nExecStartPre=/usr/bin/manager --check --conf /etc/everest/config.yaml\n"
     assert failing(good_root().file(f"{LOCAL}/everest.service.d/x.conf", trial)) == {}

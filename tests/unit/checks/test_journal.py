@@ -43,6 +43,12 @@ MUTATIONS = [
     dropped("the journal is kept if somebody made a directory for it", "Storage=auto"),
     ours("nobody says where the journal is kept", "Storage=persistent", "Storage="),
     dropped("there is no journal", "Storage=none"),
+    dropped("packets that the firewall refuses are not in the journal", "ReadKMsg=no\nReadKMsg=perhaps"),
+    Mutation(
+        "failed logins are not in the journal",
+        "LOG-02",
+        lambda fs: fs.link("/etc/systemd/system/systemd-journald-dev-log.socket", "/dev/null"),
+    ),
     ours("the journal takes what it likes", "SystemMaxUse=.*", "SystemMaxUse="),
     dropped("the journal takes more than is allowed", "SystemMaxUse=1G"),
     ours("the bound is no size", "SystemMaxUse=.*", "SystemMaxUse=10%"),

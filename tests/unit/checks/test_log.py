@@ -15,6 +15,16 @@ MUTATIONS = [
     Mutation(
         "a component has no version", "LOG-04", lambda fs: fs.replace(RELEASE, '"everest-core", "version": "2026.02.1"', '"everest-core"')
     ),
+    Mutation(
+        "a component's version is what a recipe without version says, with a revision",
+        "LOG-04",
+        lambda fs: fs.replace(RELEASE, '"everest-core", "version": "2026.02.1"', '"everest-core", "version": "git-r0"'),
+    ),
+    Mutation(
+        "the version is a variable that BitBake does not know",
+        "LOG-04",
+        lambda fs: fs.replace(RELEASE, '"version": "2026.02.1", ', '"version": "${EVEREST_VERSION}", '),
+    ),
     Mutation("the release file is a list", "LOG-04", lambda fs: fs.file(RELEASE, "[]")),
 ]
 

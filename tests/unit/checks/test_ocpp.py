@@ -9,7 +9,7 @@ import pytest
 
 from everest_secure.policy.parameters import Limits
 from support.mutation import Mutation, check_mutation, sentence
-from support.ocpp import COMPONENTS, CONFIG, CUSTOM, component, multi, variable, version_16
+from support.ocpp import COMPONENTS, CONFIG, CUSTOM, component, edited, multi, variable, version_16
 from support.rootfs import RootFs, everest_configuration, failing, good_root, production
 
 RSA = "AES128-GCM-SHA256"
@@ -56,6 +56,11 @@ MUTATIONS = [
         "a suite of 2.x has no forward secrecy",
         "OCPP-01",
         variable("InternalCtrlr", "SupportedCiphers12", f"ECDHE-RSA-AES128-GCM-SHA256:{RSA}"),
+    ),
+    Mutation(
+        "a suite of 2.x has no forward secrecy, between spaces",
+        "OCPP-01",
+        variable("InternalCtrlr", "SupportedCiphers12", f"ECDHE-RSA-AES128-GCM-SHA256 {RSA} ECDHE-ECDSA-AES128-GCM-SHA256"),
     ),
     Mutation("suites of 2.x are left to libocpp", "OCPP-01", variable("InternalCtrlr", "SupportedCiphers12", None)),
     Mutation("suites of 2.x are left to OpenSSL", "OCPP-01", variable("InternalCtrlr", "SupportedCiphers12", "")),
@@ -127,6 +132,24 @@ def test_a_charger_without_ocpp_is_not_concerned() -> None:
 
 def test_limits_are_the_policys() -> None:
     assert set(failing(good_root(), replace(production(), ocpp_store_certificates=Limits(1, 50)))) == {"OCPP-02"}
+
+
+def test_a_byte_order_mark_is_passed_over_and_another_encoding_refused() -> None:
+    text = good_root().nodes[f"{COMPONENTS}/InternalCtrlr.json"][1]
+    assert not failing(good_root().file(f"{COMPONENTS}/InternalCtrlr.json", b"\xef\xbb\xbf" + text))
+    assert "is no UTF-8" in failing(good_root().file(f"{COMPONENTS}/Own.json", b'{"name": "Lades\xe4ule"}'))["OCPP-01"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda properties: properties.update(Again={"variable_name": "UseTPM", "attributes": [{"value": True}]}),
+        lambda properties: properties["UseTPM"]["attributes"].append({"type": "Actual", "value": True}),
+    ],
+)
+def test_a_variable_that_comes_twice_is_an_error_as_nobody_knows_which_counts(change: Callable[[dict[str, Any]], object]) -> None:
+    fs = edited(f"{COMPONENTS}/InternalCtrlr.json", lambda document: change(document["properties"]))(good_root())
+    assert "has the variable 'UseTPM' twice" in failing(fs)["TPM-04"][0]
 
 
 @pytest.mark.parametrize(

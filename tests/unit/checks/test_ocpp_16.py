@@ -28,6 +28,11 @@ MUTATIONS = [
     Mutation("1.6 accepts wildcards", "OCPP-01", key("Internal", "VerifyCsmsAllowWildcards", True)),
     Mutation("1.6 logs keys", "OCPP-01", key("Internal", "EnableTLSKeylog", True)),
     Mutation("a suite of 1.6 has no forward secrecy", "OCPP-01", key("Internal", "SupportedCiphers12", [RSA])),
+    Mutation(
+        "a suite of 1.6 has no forward secrecy, within one word",
+        "OCPP-01",
+        key("Internal", "SupportedCiphers12", [f"ECDHE-RSA-AES128-GCM-SHA256:{RSA}:ECDHE-ECDSA-AES128-GCM-SHA256"]),
+    ),
     Mutation("suites of 1.6 are left to libocpp", "OCPP-01", key("Internal", "SupportedCiphers12", None)),
     Mutation("the vendor of 1.6 is that of EVerest's example", "OCPP-01", key("Internal", "ChargePointVendor", "EVerestVendor")),
     Mutation(
@@ -46,6 +51,7 @@ MUTATIONS = [
         "OCPP-01",
         lambda fs: version_16(fs).file("/var/lib/everest/ocpp16/user_config.json", '{"Internal": {"UseSslDefaultVerifyPaths": true}}'),
     ),
+    Mutation("1.6 tells the CSMS of no security events", "LOG-03", key("Security", "DisableSecurityEventNotifications", True)),
     Mutation("the limits of 1.6 are swapped", "OCPP-02", swapped),
     Mutation("the store length of 1.6 is not set", "OCPP-02", key("Security", "CertificateStoreMaxLength", None)),
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from support.mutation import Mutation, check_mutation, sentence
-from support.ocpp import COMPONENTS, CONFIG, FILE, MAPPINGS, edited, mapped, migrating, multi, variable
+from support.ocpp import COMPONENTS, CONFIG, FILE, MAPPINGS, component, edited, mapped, migrating, multi, variable
 from support.rootfs import EVEREST_CONFIG, RootFs, failing, good_root, layer
 
 CUSTOM_KEYS = "/usr/share/everest/modules/OCPP/profile_schemas/Custom.json"
@@ -22,6 +22,11 @@ def own_key(fs: RootFs, variable: str, value: object, *, read_only: bool = True)
         CUSTOM_KEYS, json.dumps({"properties": {"Mine": {"type": "boolean", "readOnly": read_only}}})
     )
     return edited(FILE, lambda document: document.update(Custom={"Mine": value}))(fs)
+
+
+def legacy(fs: RootFs, *, value: object = None) -> RootFs:
+    """The component of what OCPP 1.6 alone knows."""
+    return fs.file(f"{COMPONENTS}/OCPP16LegacyCtrlr.json", component("OCPP16LegacyCtrlr", DisableSecurityEventNotifications=value))
 
 
 MUTATIONS = [
@@ -91,6 +96,14 @@ MUTATIONS = [
         lambda fs: edited(FILE, lambda document: document["Internal"].update(UseTPM=False))(migrating(fs)),
     ),
     Mutation(
+        "a file of 1.6 that is migrated tells the CSMS of no security events",
+        "LOG-03",
+        lambda fs: edited(FILE, lambda document: document["Security"].update(DisableSecurityEventNotifications=True))(
+            legacy(migrating(fs))
+        ),
+    ),
+    Mutation("OCPPmulti tells the CSMS of no security events where it speaks 1.6", "LOG-03", lambda fs: legacy(multi(fs), value=True)),
+    Mutation(
         "the chain size that is migrated is a number of certificates",
         "OCPP-02",
         lambda fs: edited(FILE, lambda document: document["Security"].update(CertificateSignedMaxChainSize=10))(migrating(fs)),
@@ -142,6 +155,16 @@ def test_components_that_a_file_of_1_6_is_written_over_need_not_name_a_csms() ->
 def test_a_file_of_1_6_counts_for_nothing_where_ocppmulti_speaks_2_x_alone() -> None:
     fs = migrating(good_root(), "Only2", mappings="[]").remove(FILE)
     assert not failing(fs)
+
+
+def test_what_1_6_reports_counts_for_nothing_where_2_x_alone_is_spoken() -> None:
+    assert not failing(legacy(good_root(), value=True))
+    assert not failing(legacy(multi(good_root()), value=True).replace(CONFIG, "Mode: Prefer2", "Mode: Only2"))
+
+
+def test_libocpps_own_default_is_written_over_a_component_that_reports_nothing() -> None:
+    fs = edited(FILE, lambda document: document["Security"].pop("DisableSecurityEventNotifications"))(migrating(good_root()))
+    assert not failing(legacy(fs, value=True))
 
 
 def test_a_variable_that_no_component_has_is_passed_over() -> None:

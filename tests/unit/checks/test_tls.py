@@ -16,6 +16,27 @@ MUTATIONS = [
         ),
     ),
     Mutation(
+        "one of several files of variables has the keys of sessions written down",
+        "TLS-02",
+        lambda fs: (
+            fs.append(DROP_IN, "[Service]\nEnvironmentFile=-/etc/default/everest.d/*.env\n"),
+            fs.file("/etc/default/everest.d/debug.env", "SSLKEYLOGFILE=/var/log/everest/keys\n"),
+        ),
+    ),
+    Mutation(
+        "one of several files of variables leads to the data partition",
+        "TLS-02",
+        lambda fs: (
+            fs.append(DROP_IN, "[Service]\nEnvironmentFile=-/etc/default/everest.d/*.env\n"),
+            fs.link("/etc/default/everest.d/own.env", "/var/lib/everest/own.env"),
+        ),
+    ),
+    Mutation(
+        "all services have the keys of their sessions written down",
+        "TLS-02",
+        lambda fs: fs.file("/etc/systemd/system.conf.d/debug.conf", "[Manager]\nDefaultEnvironment=SSLKEYLOGFILE=/var/log/keys\n"),
+    ),
+    Mutation(
         "variables come from the data partition",
         "TLS-02",
         lambda fs: fs.append(DROP_IN, "[Service]\nEnvironmentFile=-/var/lib/everest/env\n"),
@@ -48,6 +69,32 @@ MUTATIONS = [
     Mutation("the security level is lowered", "TLS-02", lambda fs: fs.replace(POLICY, "^(CipherString = )", r"\1@SECLEVEL=0:")),
     Mutation("old protocols are switched on again", "TLS-02", lambda fs: fs.append(POLICY, "Protocol = ALL\n")),
     Mutation(
+        "the security level is lowered between other separators",
+        "TLS-02",
+        lambda fs: fs.replace(POLICY, "^(CipherString = .*)$", r"\1,@SECLEVEL=0"),
+    ),
+    Mutation(
+        "one of several options weakens TLS",
+        "TLS-02",
+        lambda fs: fs.append(POLICY, "1.Options = +UnsafeLegacyRenegotiation\n2.Options = ServerPreference\n"),
+    ),
+    Mutation(
+        "an engine that may be missing stands before the TLS defaults",
+        "TLS-02",
+        lambda fs: (
+            fs.replace(POLICY, "^(providers = .*)$", r"engines = engine_sect\n\1"),
+            fs.append(POLICY, "[engine_sect]\npkcs11 = p\n[p]\ndynamic_path = /usr/lib/engines-3/pkcs11.so\n"),
+        ),
+    ),
+    Mutation(
+        "the TLS defaults come from a file beside, which OpenSSL looks for in the service's working directory",
+        "TLS-02",
+        lambda fs: (
+            fs.replace(POLICY, "^MinProtocol = .*$", ".include tls.cnf"),
+            fs.file("/etc/everest/tls.cnf", "MinProtocol = TLSv1.2\n"),
+        ),
+    ),
+    Mutation(
         "a later section of the same name changes the minimum",
         "TLS-02",
         lambda fs: fs.append(POLICY, "[other]\n[system_default_sect]\nMinProtocol = TLSv1\n"),
@@ -65,6 +112,22 @@ def test_a_stricter_policy_file_holds_too() -> None:
     fs.replace(POLICY, "TLSv1.2", "TLSv1.3")
     fs.replace(POLICY, "^CipherString = .*$", "CipherString = @SECLEVEL=3:ECDHE-ECDSA-AES256-GCM-SHA384")
     assert not failing(fs)
+
+
+def test_the_policy_file_may_be_that_of_all_services() -> None:
+    fs = good_root().replace(DROP_IN, "^Environment=OPENSSL_CONF=.*$", "")
+    assert not failing(fs.file("/usr/lib/systemd/system.conf.d/tls.conf", f"[Manager]\nDefaultEnvironment=OPENSSL_CONF={POLICY}\n"))
+
+
+def test_bounds_for_datagrams_beside_those_for_tls_hold() -> None:
+    fs = good_root().replace(POLICY, "^MinProtocol", "DTLS.MinProtocol = DTLSv1.2\nTLS.MinProtocol")
+    fs.replace(POLICY, "^(CipherString = )", r"DTLS.MaxProtocol = DTLSv1.2\n\1")
+    assert not failing(fs)
+
+
+def test_an_include_below_the_service_s_working_directory_holds() -> None:
+    fs = good_root().replace(POLICY, "^MinProtocol = .*$", ".include tls.cnf").file("/etc/everest/tls.cnf", "MinProtocol = TLSv1.2\n")
+    assert not failing(fs.append(DROP_IN, "[Service]\nWorkingDirectory=-/etc/everest\n"))
 
 
 def test_without_everest_s_service_nothing_of_it_holds() -> None:

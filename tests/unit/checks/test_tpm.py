@@ -51,6 +51,35 @@ MUTATIONS = [
         "TPM-03",
         lambda fs: fs.file("/etc/udev/rules.d/90-own.rules", 'KERNEL=="tpmrm0", GROUP="root"\n'),
     ),
+    Mutation(
+        "everybody may have the TPM for himself",
+        "TPM-03",
+        lambda fs: fs.file("/etc/udev/rules.d/90-own.rules", 'KERNEL=="tpm[0-9]*", MODE="0666"\n'),
+    ),
+    Mutation(
+        "a command of a rule opens the node, which udev names",
+        "TPM-03",
+        lambda fs: fs.file("/etc/udev/rules.d/90-own.rules", 'SUBSYSTEM=="tpmrm", RUN+="/bin/chmod 0666 $devnode"\n'),
+    ),
+    Mutation(
+        "a command of a rule opens the node, by a shell and its kernel name",
+        "TPM-03",
+        lambda fs: fs.file("/etc/udev/rules.d/90-own.rules", 'KERNEL=="tpm*", RUN+="/bin/sh -c \'chmod a+rw /dev/%k\'"\n'),
+    ),
+    Mutation(
+        "EVerest asks a simulator that it was once tried with",
+        "TPM-03",
+        lambda fs: fs.append(
+            f"{UNITS}/everest.service.d/50-everest-secure.conf", "[Service]\nEnvironment=TPM2OPENSSL_TCTI=swtpm:port=2321\n"
+        ),
+    ),
+    Mutation(
+        "EVerest goes around the resource manager",
+        "TPM-03",
+        lambda fs: fs.append(
+            f"{UNITS}/everest.service.d/50-everest-secure.conf", "[Service]\nEnvironment=TPM2OPENSSL_TCTI=device:/dev/tpm0\n"
+        ),
+    ),
     Mutation("the rule is of another device", "TPM-03", lambda fs: fs.replace(RULES, r"tpmrm\[0-9\]\*", "tpm[0-9]*")),
     Mutation("the rules are masked", "TPM-03", lambda fs: fs.link("/etc/udev/rules.d/60-tpm-udev.rules", "/dev/null")),
     Mutation(
@@ -121,6 +150,16 @@ def test_libevse_security_may_be_a_library_of_its_own() -> None:
 
 def test_both_providers_may_be_awake_when_the_default_one_is_preferred() -> None:
     assert not failing(good_root().replace(POLICY, "^identity = tpm2$", "identity = tpm2\nactivate = 1"))
+
+
+@pytest.mark.parametrize("tcti", ["tabrmd", "tabrmd:bus_name=com.intel.tss2.Tabrmd", "libtss2-tcti-tabrmd.so.0", "device:/dev/tpmrm0"])
+def test_a_resource_manager_may_be_named(tcti: str) -> None:
+    fs = good_root().append(f"{UNITS}/everest.service.d/50-everest-secure.conf", f"[Service]\nEnvironment=TPM2OPENSSL_TCTI={tcti}\n")
+    assert not failing(fs)
+
+
+def test_a_command_of_a_rule_for_another_device_leaves_the_tpm_alone() -> None:
+    assert not failing(good_root().file("/etc/udev/rules.d/90-own.rules", 'SUBSYSTEM=="gpio", RUN+="/bin/chmod 0660 $devnode"\n'))
 
 
 def test_a_stand_in_has_no_libevse_security_and_is_not_concerned() -> None:

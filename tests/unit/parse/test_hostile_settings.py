@@ -92,7 +92,7 @@ PARSERS = [
     Parser("pam", partial(parse_pam, path="x"), tuple, "auth|[success=1|default=ignore]|pam_unix.so|nullok|@include|-|#|[|]|common-auth"),
     Parser("unit", partial(parse_unit_file, path="x"), tuple, "[Service]|[Unit]|ExecStart=|Wants=|a.service|=|#|;|\\|\"|'|%i|[|]"),
     Parser("tmpfiles", _tmpfiles, tuple, "d|D|L+|q|z|/var/x|0755|root|-|~|:|10d|%%|%v|#|\"|'|\\x20"),
-    Parser("environment", partial(parse_environment_file, path="x"), dict, "A|=|'|\"|\\|#|;|export |OPENSSL_CONF="),
+    Parser("environment", parse_environment_file, dict, "A|=|'|\"|\\|#|;|export |OPENSSL_CONF="),
     Parser("command line", parse_cmdline, CommandLine, "ro|rw|root=|=|\"|--|quiet|rauc.slot=A|systemd.verity_root_options=|-|_|,"),
     Parser("keyfile", partial(parse_keyfile, where="x"), KeyFile, GROUPED),
     Parser("rauc", partial(parse_rauc_config, path="x"), RaucConfig, GROUPED),

@@ -61,6 +61,72 @@ def test_includes_are_read_from_files_and_directories() -> None:
     assert (found.value, found.path, found.line) == ("TLSv1.3", "/etc/d/a.cnf", 1)
 
 
+def offered(text: str, tmp_path: Path, directory: str = "/") -> str:
+    """The suites of TLS 1.2 that openssl offers with a configuration, started in a directory."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    (tmp_path / "x.cnf").write_text(text)
+    environment = {"OPENSSL_CONF": str(tmp_path / "x.cnf"), "PATH": "/usr/bin:/bin"}
+    argv = ["openssl", "ciphers", "-s", "-tls1_2"]
+    return subprocess.run(argv, env=environment, cwd=directory, capture_output=True, text=True, check=True).stdout.strip()
+
+
+SUITE = "ECDHE-RSA-AES128-GCM-SHA256"
+
+
+@pytest.mark.parametrize("include", [".include own.cnf", ".include = own.cnf", ".pragma includedir:HERE\n.include own.cnf"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_relative_include_is_looked_for_where_openssl_looks_for_it(include: str, beside: bool, tmp_path: Path) -> None:
+    (tmp_path / "own.cnf").write_text(f"CipherString = {SUITE}\n")
+    text = f"{CHAIN}{include.replace('HERE', str(tmp_path))}\n"
+    fs = RootFs().file(f"{tmp_path}/x.cnf", text).file(f"{tmp_path}/own.cnf", (tmp_path / "own.cnf").read_text())
+    directory = str(tmp_path) if beside else "/"
+    found = read_openssl_config(fs.tree, f"{tmp_path}/x.cnf", environment={}, directory=directory).tls_defaults()
+    assert (offered(text, tmp_path, directory) == SUITE) is ("cipherstring" in found) is (beside or "pragma" in include)
+
+
+def test_a_relative_include_that_a_pragma_forbids_is_refused() -> None:
+    with pytest.raises(ArtefactError, match=r"x\.cnf:2 includes a relative path"):
+        parse(".pragma abspath:true\n.include own.cnf\n")
+
+
+@pytest.mark.parametrize(
+    ("modules", "rest"),
+    [
+        ("providers = p", "[p]\ndefault = d\ntpm2 = t\n[d]\nactivate = 1\n[t]\nmodule = /missing.so\n"),
+        ("alg_section = p", "[p]\ndefault_properties = ?provider=default\n"),
+        ("alg_section = p", "[p]\ndefault_property = ?provider=default\n"),
+        ("alg_section = p", ""),
+        ("providers = p", ""),
+        ("providers = p", "[p]\ndefault = d\ntpm2 = t\n[d]\nactivate = 1\n"),
+        ("engines = p", "[p]\npkcs11 = e\n[e]\nengine_id = pkcs11\ndynamic_path = /missing.so\n"),
+        ("1.ssl_config = tls", ""),
+        ("random = p", "[p]\nrandom = CTR-DRBG\n"),
+        ("oid_section = p", "[p]\nx = 1.2.3.4\n"),
+    ],
+)
+@pytest.mark.parametrize("behind", [False, True])
+def test_openssl_comes_to_the_tls_defaults_when_the_parser_says_so(modules: str, rest: str, behind: bool, tmp_path: Path) -> None:
+    lines = f"ssl_conf = ssl\n{modules}" if behind else f"{modules}\nssl_conf = ssl"
+    text = CHAIN.replace("ssl_conf = ssl", lines) + f"CipherString = {SUITE}\n{rest}"
+    ends = parse(text).ends_before_tls()
+    assert (offered(text, tmp_path) == SUITE) is (ends is None)
+    assert ends is None or ends[1].line == 3
+
+
+def test_openssl_loses_the_tls_defaults_when_a_program_s_section_is_missing(tmp_path: Path) -> None:
+    text = CHAIN.replace("[ssl]\n", "[ssl]\nserver = missing\n") + f"CipherString = {SUITE}\n"
+    assert offered(text, tmp_path) != SUITE
+    assert parse(text).ends_before_tls() is not None
+
+
+def test_bounds_of_dtls_are_none_of_tls_and_options_add_up() -> None:
+    found = tls(
+        CHAIN + "TLS.MinProtocol = TLSv1.2\nDTLS.MinProtocol = DTLSv1.2\nOptions = UnsafeLegacyRenegotiation\n1.Options = -Compression\n"
+    )
+    assert found == {"minprotocol": "TLSv1.2", "options": "UnsafeLegacyRenegotiation,-Compression"}
+
+
 def test_a_file_that_includes_itself_ends() -> None:
     fs = RootFs().file("/etc/x.cnf", ".include /etc/x.cnf\n")
     with pytest.raises(ArtefactError, match="loop"):
