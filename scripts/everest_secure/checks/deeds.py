@@ -27,22 +27,26 @@ def _said_by(tree: Tree, unit: Unit) -> Iterator[tuple[str, str]]:
                 yield text, word
 
 
-def deeds(root: Root, pattern: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """Yield who does something that a pattern finds in the text, and the path that shows it: units that start, each once, and udev's rules."""
+def deeds(root: Root, pattern: re.Pattern[str], *, commands: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield who does something that a pattern finds in the text, and the path that shows it: units that start, each once, and udev's rules.
+
+    A check that reads the commands of units itself leaves them out here; then a unit counts by its scripts alone.
+    """
     found: set[str] = set()
-    for who, text, path in _texts(root.tree):
-        if who not in found and pattern.search(text):
+    for who, text, path, own in _texts(root.tree):
+        if who not in found and (commands or not own) and pattern.search(text):
             found.add(who)
             yield who, path
 
 
 @lru_cache(maxsize=4)
-def _texts(tree: Tree) -> tuple[tuple[str, str, str], ...]:
-    """Return who runs what, and where it says so; kept, as several checks ask for it."""
-    found = [(name, text, path) for name, start in starts_of(tree).items() for text, path in _said_by(tree, start.unit)]
+def _texts(tree: Tree) -> tuple[tuple[str, str, str, bool], ...]:
+    """Return who runs what, where it says so, and whether it is a unit's own command; kept, as several checks ask for it."""
+    units = {name: start.unit for name, start in starts_of(tree).items()}
+    found = [(name, text, path, path == unit.path) for name, unit in units.items() for text, path in _said_by(tree, unit)]
     for path, line, keys in rules(tree):
         who = f"udev ({path.rpartition('/')[2]}:{line})"
-        found += [(who, value, path) for key, _, value in keys if RUNNING.fullmatch(key)]
+        found += [(who, value, path, False) for key, _, value in keys if RUNNING.fullmatch(key)]
     return tuple(found)
 
 

@@ -1,5 +1,6 @@
 """Services, network, access: NET-01, NET-03, NET-04, NET-06, NET-07."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -19,7 +20,9 @@ from everest_secure.checks.common import (
     words,
 )
 from everest_secure.checks.core import Boot, Notes, Root, Scope, check
+from everest_secure.checks.deeds import deeds
 from everest_secure.checks.installed import forbidden, package_evidence
+from everest_secure.checks.interfaces import NETWORKD
 from everest_secure.checks.steady import lies_on_the_root
 from everest_secure.errors import ArtefactError
 from everest_secure.parse.commands import program
@@ -37,6 +40,13 @@ from everest_secure.policy.parameters import Parameters
 
 WWW = "/usr/share/everest/www"
 _ACTIVE = (".service", ".socket", ".timer", ".path")
+_ENDS = frozenset(["emergency.target", "rescue.target", "reboot.target", "poweroff.target", "halt.target"])
+"""Where no network comes up, or goes down."""
+_CHANGES_RULES = re.compile(
+    r"(?<![\w.-])nft(?=[\s\"'])(?![^\n;|&]*\s[\"']?(?:-\w*c\w*|--check)\b)"
+    r"[^\n;|&]*?[\s\"'](?:-\w*f|--file|add|insert|create|replace|delete|destroy|flush)\b"
+)
+"""What changes the rules in a script or a rule of udev; with `-c` nft only looks at them."""
 _LOGIN = ("agetty", "getty", "mingetty", "sulogin", "systemd-sulogin-shell", "login")
 
 
@@ -158,13 +168,19 @@ def _rules(root: Root, note: Notes) -> tuple[RuleSet | None, str]:
         if run.changes:
             what = f"{start.unit.name} changes the rules by '{' '.join(run.changes)}', which is not followed"
             note.finding(what, at=at(root, start.unit.path), remedy="Put every rule into the one file that is loaded.")
+    for who, path in deeds(root, _CHANGES_RULES, commands=False):
+        note.finding(
+            f"{who} changes the rules by a command, which is not followed",
+            at=at(root, path),
+            remedy="Put every rule into the one file that is loaded.",
+        )
     loaders = [(start, path) for start, run in runs for path in run.loads]
     if len(loaders) != 1:
         what = "no unit that starts loads a firewall" if not loaders else f"{len(loaders)} units load firewall rules, in no certain order"
         note.finding(what, at=at(root, loaders[0][0].unit.path if loaders else ""), remedy=remedy)
         return None, ""
     start, path = loaders[0]
-    for what, mend in _late(start.unit):
+    for what, mend in (*_late(start.unit), *_open_at_failure(root, start.unit)):
         note.finding(f"{start.unit.name} {what}", at=at(root, start.unit.path), remedy=mend)
     lies_on_the_root(root, path, note)
     return read_ruleset(root.tree, path), path
@@ -178,10 +194,22 @@ def _late(unit: Unit) -> Iterator[tuple[str, str]]:
         yield what, "Add Before=network-pre.target and Wants=network-pre.target."
     if unit.value("Service", "Type") != "oneshot":
         yield "does not wait until the rules are loaded", "Set Type=oneshot."
+    if unit.network_of_its_own:
+        yield f"loads the rules where no interface of the charger is ({unit.network_of_its_own})", f"Take {unit.network_of_its_own} out."
     for condition in effective(
         each for each in unit.assignments if each.section == "Unit" and each.key.startswith(("Condition", "Assert"))
     ):
         yield f"loads no firewall where {condition.key}={condition.value} does not hold", "Take the condition out of the unit."
+
+
+def _open_at_failure(root: Root, unit: Unit) -> Iterator[tuple[str, str]]:
+    """Yield why the network comes up although the rules could not be loaded."""
+    if any(parse_nft(command).loads for command in unit.forgiven if executes(root, command, "nft")):
+        yield "takes rules that could not be loaded for success", "Take the '-' from the command."
+    ends = unit.value("Unit", "FailureAction", "none") != "none" or _ENDS.intersection(unit.words("Unit", "OnFailure"))
+    if not ends and NETWORKD in started(root) and unit.name not in units_of(root.tree).required(NETWORKD):
+        what = f"may fail, and {NETWORKD} brings the network up without a firewall"
+        yield what, f"Add Requires={unit.name} and After={unit.name} to {NETWORKD} in a drop-in, as everest-firewall does."
 
 
 @check("NET-06", on=Scope.ROOT)

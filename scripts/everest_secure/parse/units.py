@@ -89,7 +89,19 @@ class Unit:
     @property
     def unconfined(self) -> bool:
         """Whether a command goes around the unit's restrictions: the prefix `+` (systemd.service(5), "Command lines")."""
-        return any("+" in command[0][: len(command[0]) - len(command[0].lstrip(PREFIXES))] for command in self._raw_commands)
+        return any("+" in _prefix(command) for command in self._raw_commands)
+
+    @property
+    def forgiven(self) -> tuple[tuple[str, ...], ...]:
+        """Return those of `commands` that may fail without the unit failing: the prefix `-`."""
+        found = (command for command in self._raw_commands if "-" in _prefix(command))
+        return tuple(run for command in found for run in expanded((command[0].lstrip(PREFIXES), *command[1:])))
+
+    @property
+    def network_of_its_own(self) -> str:
+        """Return the setting by which the unit's commands see other interfaces than those of the machine; empty when there is none (systemd.exec(5))."""
+        path = self.value("Service", "NetworkNamespacePath") and "NetworkNamespacePath="
+        return "PrivateNetwork=" if boolean(self.value("Service", "PrivateNetwork", "no")) else path
 
     @property
     def _raw_commands(self) -> tuple[tuple[str, ...], ...]:
@@ -98,6 +110,10 @@ class Unit:
             keys += ["ExecStop", "ExecStopPost"]
         lines = [words([assignment]) for key in keys for assignment in effective(self.assigned("Service", key))]
         return tuple(command for line in lines for command in separated(line))
+
+
+def _prefix(command: tuple[str, ...]) -> str:
+    return command[0][: len(command[0]) - len(command[0].lstrip(PREFIXES))]
 
 
 class Units:
@@ -127,6 +143,20 @@ class Units:
             for _, node in self._entries.get(directory, []):
                 for child in self.tree.children(node.path):
                     yield child.name, child.path
+
+    def required(self, name: str) -> frozenset[str]:
+        """Return the units without which one does not start: what it requires, and what these require, by their real names."""
+        found: set[str] = set()
+        todo = [name]
+        while todo:
+            unit = self.unit(todo.pop())
+            places = [place for each in self.lookup_names(unit.name) for _, place in self._entries.get(f"{each}.requires", [])]
+            linked = [child.name for place in places for child in self.tree.children(place.path)]
+            named = [each for key in ("Requires", "BindsTo", "Requisite") for each in unit.words("Unit", key)]
+            new = {self.real_name(each) for each in (*linked, *named)} - found
+            found |= new
+            todo += new
+        return frozenset(found)
 
     def aliases(self, name: str) -> tuple[str, ...]:
         """Return all names of one unit, the given one first: links point from an alias to a name."""
