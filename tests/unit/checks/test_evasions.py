@@ -102,6 +102,10 @@ CASES: dict[str, dict[str, Change]] = {
         "the directory is a link to the data partition": lambda fs: fs.directory("/var/lib/s").link("/etc/sysctl.d", "/var/lib/s"),
         "a file lies in /lib": file("/lib/sysctl.d/99-x.conf", "net.ipv4.ip_forward=1\n"),
         "a condition keeps the settings from being made": dropped("systemd-sysctl.service", "[Unit]\nConditionPathExists=/nonexistent\n"),
+        "every service is kept from the settings of the kernel": file(
+            f"{UNITS}/service.d/50-harden.conf", "[Service]\nProtectKernelTunables=yes\n"
+        ),
+        "the settings are made for another network": dropped("systemd-sysctl.service", "[Service]\nPrivateNetwork=yes\n"),
         "something else runs in the place of systemd-sysctl": dropped("systemd-sysctl.service", service("/bin/true")),
     },
     "NET-08": {
