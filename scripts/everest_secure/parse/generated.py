@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from everest_secure.image.tree import Node, Tree
 
 GENERATORS = (
-    "/run/systemd/system-generators",
     "/etc/systemd/system-generators",
     "/usr/local/lib/systemd/system-generators",
     "/usr/lib/systemd/system-generators",

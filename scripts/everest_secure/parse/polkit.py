@@ -9,7 +9,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Node, Tree
 from everest_secure.parse.xml_text import parse_xml
 
-_BASES = ("/etc/polkit-1", "/run/polkit-1", "/usr/local/share/polkit-1", "/usr/share/polkit-1")
+_BASES = ("/etc/polkit-1", "/usr/local/share/polkit-1", "/usr/share/polkit-1")
 """Where polkit looks for rules and actions; versions before 125 leave out some of them."""
 _AUTHORITIES = ("/etc/polkit-1/localauthority", "/var/lib/polkit-1/localauthority")
 _ACTIVATION = "/usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service"

@@ -18,7 +18,6 @@ BOOT_TARGETS = ("default.target", "sysinit.target", "basic.target")
 """What systemd starts: default.target; the other two come with the default dependencies of any service (systemd.special(7))."""
 DEPENDENCIES = ("Wants", "Requires", "BindsTo", "Upholds", "OnFailure", "OnSuccess")
 BUS_SERVICES = (
-    "/run/dbus-1/system-services",
     "/etc/dbus-1/system-services",
     "/usr/local/share/dbus-1/system-services",
     "/usr/share/dbus-1/system-services",

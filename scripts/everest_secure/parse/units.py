@@ -13,12 +13,13 @@ SEARCH_PATH = (
     "/etc/systemd/system.control",
     "/etc/systemd/system",
     "/etc/systemd/system.attached",
-    "/run/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-"""Unit directories that an image can fill, first match wins (systemd.unit(5), "Unit File Load Path"; path-lookup.c); the last where /usr is not merged."""
+"""Unit directories that an image can fill, first match wins (systemd.unit(5), "Unit File Load Path"; path-lookup.c); the last where /usr is not merged.
+
+Of `/run` nothing counts that lies in an image: it is empty when systemd starts (file-hierarchy(7))."""
 TYPES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".automount", ".swap", ".slice", ".scope", ".device")
 MAX_ALIASES = 20
 _STARTING = ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost")

@@ -102,6 +102,9 @@ CASES: dict[str, dict[str, Change]] = {
         "the directory is a link to the data partition": lambda fs: fs.directory("/var/lib/s").link("/etc/sysctl.d", "/var/lib/s"),
         "a file lies in /lib": file("/lib/sysctl.d/99-x.conf", "net.ipv4.ip_forward=1\n"),
         "a condition keeps the settings from being made": dropped("systemd-sysctl.service", "[Unit]\nConditionPathExists=/nonexistent\n"),
+        "settings lie where nothing of the image counts": lambda fs: fs.file(
+            "/run/sysctl.d/60-everest.conf", fs.nodes["/usr/lib/sysctl.d/60-everest.conf"][1]
+        ).file("/usr/lib/sysctl.d/60-everest.conf", ""),
         "every service is kept from the settings of the kernel": file(
             f"{UNITS}/service.d/50-harden.conf", "[Service]\nProtectKernelTunables=yes\n"
         ),
