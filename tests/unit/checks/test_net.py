@@ -28,6 +28,14 @@ MEANS_OF_STARTING: dict[str, Callable[[RootFs], object]] = {
         fs.file(f"{LOCAL}/everest.service.d/x.conf", "[Service]\nSockets=a.socket\n"),
     ),
     "a udev rule wants it": lambda fs: fs.file("/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", ENV{SYSTEMD_WANTS}+="a.service"\n'),
+    "a udev rule starts it": lambda fs: fs.file(
+        "/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", RUN+="/bin/systemctl --no-block start a.service"\n'
+    ),
+    "a script of a udev rule starts it": lambda fs: fs.file("/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", RUN+="plugged"\n').file(
+        "/usr/lib/udev/plugged", "#!/bin/sh\n[ -e /x ] && systemctl start a b\n", mode=0o755
+    ),
+    "a script of a unit starts it": lambda fs: script(fs, "if true; then systemctl restart 'a.service' >/dev/null; fi"),
+    "a script in Python starts it": lambda fs: script(fs, 'run(["systemctl", "start", "a"], check=True)'),
     "the bus starts it": lambda fs: fs.file(
         "/usr/lib/dbus-1/system-services/a.service", "[D-BUS Service]\nName=a.b\nExec=/bin/false\nSystemdService=a.service\n"
     ).link("/lib", "usr/lib"),
@@ -95,6 +103,12 @@ def test_nothing_unlisted_starts_when(means: str) -> None:
     assert failing(fs) == {}
     MEANS_OF_STARTING[means](fs)
     assert set(failing(fs)) == {"NET-06"}
+
+
+def test_a_script_that_asks_systemctl_starts_nothing() -> None:
+    fs = good_root().file(f"{UNITS}/a.service", SERVICE)
+    script(fs, "systemctl is-active a && systemctl stop a; systemctl try-restart a.service\n# systemctl start a")
+    assert failing(fs) == {}
 
 
 def test_a_masked_generator_and_a_script_with_a_unit_start_nothing() -> None:
