@@ -27,6 +27,8 @@ _FORWARDING = ("IPForward", "IPForwarding", "IPv4Forwarding", "IPv6Forwarding", 
 _SETS = re.compile(r"(?:>|\btee\b(?:\s+-a)?)\s*[\"']?/proc/sys/net/|(?<![\w-])sysctl\b[^\n;|&]*(?:=|\s-p|--system|--load)")
 """What sets a kernel setting in a command line or a script."""
 _JOINED = ("Bridge", "Bond", "VRF", "BatmanAdvanced", "IPoIB", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "Xfrm", "Tunnel", "VXLAN")
+_DEFAULT_ROUTES = ("DefaultRouteOnDevice", "IPv4LLRoute")
+"""Both names of one setting."""
 _OFFERED = ("DHCPServer", "DHCPPrefixDelegation", "IPv6SendRA")
 
 
@@ -141,7 +143,13 @@ def _beyond_link_local(network: Network) -> Iterator[tuple[str, Assignment | Non
     for each in network.any_of(("Network", "Address"), ("Address", "Address")):
         if not _is_link_local(each.value):
             yield f"has the address {each.value}", each
-    for each in network.any_of(("Network", "Gateway"), ("Route", "Gateway"), ("Route", "Destination")):
+    for each in network.any_of(("Network", "Gateway"), ("Route", "Gateway")):
+        yield f"leads to other networks ({each.key}={each.value})", each  # whatever the gateway's own address
+    for key in _DEFAULT_ROUTES:
+        route = network.last("Network", key)
+        if route is not None and boolean(route.value):
+            yield f"leads to other networks ({key}={route.value})", route
+    for each in network.assigned("Route", "Destination"):
         if not _is_link_local(each.value):
             yield f"has a route ({each.key}={each.value})", each
     for each in network.any_of(*(("Network", key) for key in _JOINED)):
