@@ -27,9 +27,14 @@ _FORWARDING = ("IPForward", "IPForwarding", "IPv4Forwarding", "IPv6Forwarding", 
 _SETS = re.compile(r"(?:>|\btee\b(?:\s+-a)?)\s*[\"']?/proc/sys/net/|(?<![\w-])sysctl\b[^\n;|&]*(?:=|\s-p|--system|--load)")
 """What sets a kernel setting in a command line or a script."""
 _JOINED = ("Bridge", "Bond", "VRF", "BatmanAdvanced", "IPoIB", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "Xfrm", "Tunnel", "VXLAN")
-_DEFAULT_ROUTES = ("DefaultRouteOnDevice", "IPv4LLRoute")
-"""Both names of one setting."""
-_OFFERED = ("DHCPServer", "DHCPPrefixDelegation", "IPv6SendRA")
+_OFFERED = {
+    "DHCPServer": "gives addresses or routes to others",
+    "DHCPPrefixDelegation": "gives addresses or routes to others",
+    "IPv6SendRA": "gives addresses or routes to others",
+    "DefaultRouteOnDevice": "leads to other networks",
+    "IPv4LLRoute": "leads to other networks",
+}
+"""Switches that make more of an interface than a wire; the last is the old name of the one before."""
 
 
 @check("NET-05", on=Scope.ROOT)
@@ -136,19 +141,15 @@ def _beyond_link_local(network: Network) -> Iterator[tuple[str, Assignment | Non
         yield "takes addresses and routes from router advertisements, as IPv6AcceptRA= is not set", None
     elif router is not None and boolean(router.value):
         yield "takes addresses and routes from router advertisements", router
-    for key in _OFFERED:
+    for key, said in _OFFERED.items():
         offered = network.last("Network", key)
         if offered is not None and boolean(offered.value):
-            yield f"gives addresses or routes to others ({key}={offered.value})", offered
+            yield f"{said} ({key}={offered.value})", offered
     for each in network.any_of(("Network", "Address"), ("Address", "Address")):
         if not _is_link_local(each.value):
             yield f"has the address {each.value}", each
     for each in network.any_of(("Network", "Gateway"), ("Route", "Gateway")):
         yield f"leads to other networks ({each.key}={each.value})", each  # whatever the gateway's own address
-    for key in _DEFAULT_ROUTES:
-        route = network.last("Network", key)
-        if route is not None and boolean(route.value):
-            yield f"leads to other networks ({key}={route.value})", route
     for each in network.assigned("Route", "Destination"):
         if not _is_link_local(each.value):
             yield f"has a route ({each.key}={each.value})", each
