@@ -1,9 +1,11 @@
-"""Units that are started by other means than unit files: systemd's generators, System V scripts, /etc/rc.local."""
+"""Units that are started by other means than unit files: systemd's generators, System V scripts, /etc/rc.local, users that linger."""
 
 import re
 from collections.abc import Iterator
 
 from everest_secure.image.tree import Node, Tree
+from everest_secure.parse.accounts import PASSWD, parse_passwd
+from everest_secure.parse.tmpfiles import read_made
 
 GENERATORS = (
     "/etc/systemd/system-generators",
@@ -15,6 +17,7 @@ GENERATORS = (
 OF_SYSTEMD = "/usr/lib/systemd/system-generators/systemd-"
 RC_LOCAL = "/etc/rc.local"
 RUNLEVELS = ("/etc/rc2.d", "/etc/rc3.d", "/etc/rc4.d", "/etc/rc5.d")
+LINGER = "/var/lib/systemd/linger"
 _START = re.compile(r"S[0-9]{2}(?P<name>.+)")
 
 
@@ -49,3 +52,14 @@ def init_scripts(tree: Tree) -> Iterator[tuple[str, str]]:
         start = _START.fullmatch(node.name)
         if start and _runs(tree, node.path):
             yield f"{start['name'].removesuffix('.sh')}.service", node.path
+
+
+def lingering(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield the unit of each user whom logind gives a manager at boot, without a login (loginctl(1), `enable-linger`), and what says so.
+
+    It is a file of the user's name, in the image or made by systemd-tmpfiles.
+    """
+    found = [(node.name, node.path) for node in tree.children(LINGER)]
+    found += [(each.path.rpartition("/")[2], each.source) for each in read_made(tree, LINGER)]
+    uids = {user.name: user.uid for user in parse_passwd(tree.text(PASSWD))} if found and tree.resolve(PASSWD) else {}
+    yield from ((f"user@{uids.get(name, name)}.service", path) for name, path in found)

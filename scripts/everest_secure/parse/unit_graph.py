@@ -9,7 +9,7 @@ from everest_secure.image.tree import Tree
 from everest_secure.keyfile import parse_keyfile
 from everest_secure.parse.commands import program
 from everest_secure.parse.conf_files import conf_files, places
-from everest_secure.parse.generated import RC_LOCAL, init_scripts, rc_local
+from everest_secure.parse.generated import RC_LOCAL, init_scripts, lingering, rc_local
 from everest_secure.parse.patterns import matches
 from everest_secure.parse.scripts import scripts_of
 from everest_secure.parse.udev_rules import run_by_rules, wanted_by_devices
@@ -90,6 +90,7 @@ def _pulled(unit: Unit, units: Units) -> Iterator[tuple[str, str, str]]:
         yield name, f"Sockets= of {unit.name}", unit.path
     if unit.name == LOGIND:
         yield VIRTUAL_TERMINAL, f"started by {LOGIND}", unit.path
+        yield from ((name, f"started by {LOGIND} for a user that lingers", path) for name, path in lingering(units.tree))
     stem, _, kind = unit.name.rpartition(".")
     if kind == "socket":
         accept = boolean(unit.value("Socket", "Accept", "no"))

@@ -105,6 +105,19 @@ def test_nothing_unlisted_starts_when(means: str) -> None:
     assert set(failing(fs)) == {"NET-06"}
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("/usr/lib/tmpfiles.d/pod.conf", "f /var/lib/systemd/linger/everest\n"), ("/var/lib/systemd/linger/everest", "")],
+)
+def test_a_user_that_lingers_has_a_manager_that_starts_what_it_wants(path: str, text: str) -> None:
+    fs = good_root().file(f"{UNITS}/user@.service", "[Service]\nUser=%i\nExecStart=/usr/lib/systemd/systemd --user\n")
+    fs.file(f"{UNITS}/systemd-logind.service", "[Service]\nExecStart=/usr/lib/systemd/systemd-logind\n")
+    fs.link(f"{UNITS}/multi-user.target.wants/systemd-logind.service", "../systemd-logind.service")
+    assert failing(fs) == {}
+    found = failing(fs.file(path, text))
+    assert "user@1500.service starts" in found["NET-06"][0]
+
+
 def test_a_script_that_asks_systemctl_starts_nothing() -> None:
     fs = good_root().file(f"{UNITS}/a.service", SERVICE)
     script(fs, "systemctl is-active a && systemctl stop a; systemctl try-restart a.service\n# systemctl start a")
