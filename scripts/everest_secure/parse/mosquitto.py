@@ -139,6 +139,50 @@ _BRIDGE_OPTIONS = frozenset(
 )
 
 
+_GENERAL_OPTIONS = frozenset(
+    [
+        "allow_duplicate_messages",
+        "auth_plugin_deny_special_chars",
+        "autosave_interval",
+        "autosave_on_changes",
+        "check_retain_source",
+        "clientid_prefixes",
+        "connection_messages",
+        "log_dest",
+        "log_facility",
+        "log_timestamp",
+        "log_timestamp_format",
+        "log_type",
+        "max_inflight_bytes",
+        "max_inflight_messages",
+        "max_keepalive",
+        "max_packet_size",
+        "max_queued_bytes",
+        "max_queued_messages",
+        "memory_limit",
+        "message_size_limit",
+        "per_listener_settings",
+        "persistence",
+        "persistence_file",
+        "persistence_location",
+        "persistent_client_expiration",
+        "pid_file",
+        "queue_qos0_messages",
+        "retain_available",
+        "retain_expiry_interval",
+        "retained_persistence",
+        "retry_interval",
+        "set_tcp_nodelay",
+        "sys_interval",
+        "upgrade_outgoing_qos",
+        "user",
+        "websockets_log_level",
+        *_SECURITY_OPTIONS,
+    ]
+)
+_OPTIONS_OF_PLUGINS = ("auth_opt_", "plugin_opt_")
+
+
 @dataclass
 class _Draft:
     port: int
@@ -156,8 +200,12 @@ class _Reader:
     listeners: list[_Draft] = field(default_factory=list)
     default: _Draft | None = None
     unattached: list[Setting] = field(default_factory=list)
-    """Listener options that come before any listener: they are the default listener's."""
+    """Listener options that come before any listener of their file: they are the default listener's."""
     bridges: list[tuple[Setting, list[Setting]]] = field(default_factory=list)
+    listener: _Draft | None = None
+    """The last one of the file that is read: each file begins anew (config__read_file_core, cur_listener and cur_bridge)."""
+    bridge: list[Setting] | None = None
+    depth: int = 0
     files: int = 0
     includes: list[str] = field(default_factory=list)
 
@@ -167,6 +215,9 @@ class _Reader:
             raise ArtefactError(
                 f"{path} is one of more than {MAX_FILES} files that a broker configuration includes; it is taken for a loop"
             )
+        outer = self.listener, self.bridge
+        self.listener, self.bridge = None, None
+        self.depth += 1
         for number, raw in enumerate(text.split("\n"), start=1):
             if raw.startswith("#") or not raw.strip():
                 continue
@@ -175,38 +226,57 @@ class _Reader:
             if "\t" in name or (name in _BOOLEANS and setting.value not in ("true", "false", "1", "0")):
                 raise ArtefactError(f"{path}:{number} is no option with a value that mosquitto knows; it refuses the whole file")
             self.setting(setting)
+        self.depth -= 1
+        self.listener, self.bridge = outer
 
     def setting(self, setting: Setting) -> None:
         match setting.name:
             case "include_dir":
-                self.includes.append(setting.value)
-                for path, text in self.include(setting.value):
-                    self.includes.append(path)
-                    self.read(text, path)
+                self._include(setting)
             case "listener":
-                self.listeners.append(_listener(setting))
+                self.listener = _listener(setting)
+                self.listeners.append(self.listener)
             case "port" | "bind_address":
-                self.default = self.default or _Draft(DEFAULT_PORT, "", "", setting.path, setting.line)
-                if setting.name == "port":
-                    self.default.port = _port(setting)
-                else:
-                    self.default.address = setting.value
+                self._default(setting)
             case "connection":
-                self.bridges.append((setting, []))
+                self.bridge = []
+                self.bridges.append((setting, self.bridge))
             case name if name in _BRIDGE_OPTIONS or name.startswith("bridge_"):
-                if not self.bridges:
+                if self.bridge is None:
                     raise ArtefactError(f"{setting.path}:{setting.line} sets '{name}' outside a connection; mosquitto refuses it")
-                self.bridges[-1][1].append(setting)
+                self.bridge.append(setting)
             case name if name in _LISTENER_OPTIONS:
                 self._listener_option(setting, makes=name in _MAKE_DEFAULT_LISTENER and (name, setting.value) != ("protocol", "mqtt"))
             case name if name in _SECURITY_OPTIONS and self._per_listener():
                 self._listener_option(setting, makes=name != "allow_anonymous")
-            case _:
+            case name if name in _GENERAL_OPTIONS or name.startswith(_OPTIONS_OF_PLUGINS):
                 self.general.append(setting)
+            case name:
+                raise ArtefactError(
+                    f"{setting.path}:{setting.line} sets '{name}', which mosquitto 2.0 does not know: it refuses the whole file; take the line out"
+                )
+
+    def _include(self, setting: Setting) -> None:
+        if self.depth > 1:
+            raise ArtefactError(
+                f"{setting.path}:{setting.line} includes a directory from an included file, which mosquitto does not follow, as it may be a loop; "
+                "include it in the main file"
+            )
+        self.includes.append(setting.value)
+        for path, text in self.include(setting.value):
+            self.includes.append(path)
+            self.read(text, path)
+
+    def _default(self, setting: Setting) -> None:
+        self.default = self.default or _Draft(DEFAULT_PORT, "", "", setting.path, setting.line)
+        if setting.name == "port":
+            self.default.port = _port(setting)
+        else:
+            self.default.address = setting.value
 
     def _listener_option(self, setting: Setting, *, makes: bool) -> None:
-        if self.listeners:
-            self.listeners[-1].options.append(setting)
+        if self.listener is not None:
+            self.listener.options.append(setting)
             return
         self.unattached.append(setting)
         if makes:
@@ -267,6 +337,11 @@ def parse_broker_config(text: str, path: str, *, include: Callable[[str], list[t
     return reader.finish(path)
 
 
+def _order(name: str) -> list[tuple[str, str]]:
+    """Return what file names are put in order by: letters, and only of the same letter the capital first (conf_includedir.c, scmp_p)."""
+    return [(character.upper(), character) for character in name]
+
+
 def read_broker_config(tree: Tree, *paths: str) -> BrokerConfig:
     """Read configurations, one after the other into one, with their include directories.
 
@@ -278,7 +353,7 @@ def read_broker_config(tree: Tree, *paths: str) -> BrokerConfig:
         node = tree.resolve(directory)
         if node is None or not node.is_directory:
             raise ArtefactError(f"{path} includes the directory {directory}, which is missing; mosquitto does not start")
-        files = sorted(child.name for child in tree.children(directory) if child.name.endswith(".conf"))
+        files = sorted((child.name for child in tree.children(directory) if child.name.endswith(".conf")), key=_order)
         return [(join(directory, name), tree.text(join(directory, name))) for name in files]
 
     reader = _Reader(include)

@@ -18,6 +18,9 @@ def conf(pattern: str, new: str = "") -> Fault:
 
 FAULTS: dict[str, Fault] = {
     "no certificate is required": conf("^require_certificate true$"),
+    "what requires it is in an included file, where it is of another listener": lambda fs: fs.replace(
+        CONF, "^require_certificate true$", "include_dir /etc/mosquitto/api.d"
+    ).file("/etc/mosquitto/api.d/tls.conf", "require_certificate true\n"),
     "a certificate is not required": conf("^require_certificate true$", "require_certificate false"),
     "certificates are of no authority": conf("^cafile .*$"),
     "the broker has no certificate": conf("^certfile .*$"),

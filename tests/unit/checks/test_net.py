@@ -200,6 +200,14 @@ MUTATIONS = [
         ),
     ),
     Mutation(
+        "an option in an include directory opens the default port",
+        "NET-01",
+        lambda fs: (
+            fs.append(BROKER, "include_dir /etc/mosquitto/conf.d\n"),
+            fs.file("/etc/mosquitto/conf.d/limits.conf", "max_connections 50\n"),
+        ),
+    ),
+    Mutation(
         "the broker does not start",
         "NET-01",
         lambda fs: (
