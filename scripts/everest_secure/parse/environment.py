@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
+from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.parse.unit_file import words
 from everest_secure.parse.units import Unit
 
 
@@ -28,8 +30,11 @@ def parse_environment_file(text: str, path: str) -> Mapping[str, str]:
 
 
 def read_environment(tree: Tree, unit: Unit) -> Mapping[str, str]:
-    """Return the variables: files override `Environment=`, and `UnsetEnvironment=` has the last word. A missing file sets nothing."""
-    found = dict(unit.environment)
+    """Return the variables: the manager's for all services, which the unit's own override, and these those of files; `UnsetEnvironment=` has the last word.
+
+    A missing file sets nothing.
+    """
+    found = {**_of_every_service(tree), **unit.environment}
     for path in environment_files(unit):
         if tree.resolve(path):
             found.update(parse_environment_file(tree.text(path), path))
@@ -38,3 +43,9 @@ def read_environment(tree: Tree, unit: Unit) -> Mapping[str, str]:
         if not equals or found.get(name) == value:
             found.pop(name, None)
     return found
+
+
+def _of_every_service(tree: Tree) -> Mapping[str, str]:
+    """Return the variables of `DefaultEnvironment=` (systemd-system.conf(5))."""
+    lines = (each for each in read_daemon_conf(tree, "system.conf") if (each.section, each.key) == ("Manager", "DefaultEnvironment"))
+    return dict(word.partition("=")[::2] for word in words(lines))

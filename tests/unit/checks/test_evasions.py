@@ -151,6 +151,9 @@ CASES: dict[str, dict[str, Change]] = {
         "the driver is loaded so that it can be stopped": file("/etc/modprobe.d/x.conf", "options i6300esb nowayout=0\n"),
     },
     "NET-01": {
+        "a variable of every service names a TCP broker": file(
+            "/etc/systemd/system.conf.d/x.conf", "[Manager]\nDefaultEnvironment=MQTT_SERVER_ADDRESS=10.0.0.1\n"
+        ),
         "a part of the configuration lies on the data partition": lambda fs: fs.directory("/var/lib/m").append(
             BROKER, "\ninclude_dir /var/lib/m\n"
         ),
@@ -179,6 +182,9 @@ CASES: dict[str, dict[str, Change]] = {
         "the manager starts without environment": dropped("everest.service", service(f"/usr/bin/env -i {MANAGER}")),
         "env names another policy": dropped("everest.service", service(f"/usr/bin/env OPENSSL_CONF=/etc/x.cnf {MANAGER}")),
         "a shell names another policy": dropped("everest.service", service(f"/bin/sh -c 'OPENSSL_CONF=/dev/null exec {MANAGER}'")),
+        "session keys of every service are written": file(
+            "/etc/systemd/system.conf.d/x.conf", "[Manager]\nDefaultEnvironment=SSLKEYLOGFILE=/var/log/k\n"
+        ),
         "session keys are written": dropped("everest.service", "[Service]\nEnvironment=SSLKEYLOGFILE=/var/log/k\n"),
         "code comes from the data partition": dropped("everest.service", "[Service]\nEnvironment=LD_PRELOAD=/var/lib/x.so\n"),
         "an option weakens TLS": lambda fs: fs.replace(OPENSSL, "^(MinProtocol.*)$", r"\1\nOptions = UnsafeLegacyRenegotiation"),
