@@ -237,6 +237,23 @@ def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> N
     note.saw(f"{len(units)} services, sockets, timers and paths that start")
 
 
+@check("NET-06", on=Scope.BOOT)
+def command_lines_start_what_the_image_does(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """No boot entry asks systemd for another target than the image's own, whose units are those that were compared."""
+    for entry in entries_of(boot):
+        place = place_of(entry)
+        for name, target in entry.command_line.targets:
+            if not target.startswith(_SHELL_TARGETS) and not all(_is_default(root, target) for root in boot.roots):
+                what = f"the kernel command line holds '{name}': {target} starts, whose units nobody compared, instead of default.target"
+                note.finding(what, at=place, remedy="Take it out, and let default.target be what the product starts.")
+        note.saw(f"{place}: {len(entry.command_line.targets)} parameters name a target")
+
+
+def _is_default(root: Root, target: str) -> bool:
+    units = units_of(root.tree)
+    return units.real_name(target) == units.real_name("default.target")
+
+
 @check("NET-06", on=Scope.ROOT)
 def no_remote_access_program_is_installed(root: Root, policy: Parameters, note: Notes) -> None:
     """No package or program of the policy's list of remote access and discovery services."""
@@ -277,14 +294,13 @@ def command_lines_open_no_shell(boot: Boot, policy: Parameters, note: Notes) -> 
         place = place_of(entry)
         line = entry.command_line
         opened = [name for name in _SHELL_PARAMETERS if line.has(name)]
-        opened += [
-            name for name in ("systemd.unit", "rd.systemd.unit") if (line.last(name) or "").startswith(("rescue", "emergency", "debug"))
-        ]
+        opened += [name for name in ("systemd.unit", "rd.systemd.unit") if (line.last(name) or "").startswith(_SHELL_TARGETS)]
         for name in opened:
             note.finding(f"the kernel command line holds '{name}'", at=place, remedy="Take the parameter out of the command line.")
         note.saw(f"{place}: {len(line.parameters)} parameters")
 
 
+_SHELL_TARGETS = ("rescue", "emergency", "debug")
 _SHELL_PARAMETERS = (
     "init", "rdinit", "systemd.debug_shell", "systemd.debug-shell", "rd.systemd.debug_shell", "rd.shell", "rd.break", "rd.debug", "single",
     "rescue", "emergency", "S", "s", "1", "-b", "break", "systemd.default_debug_tty",
