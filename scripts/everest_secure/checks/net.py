@@ -47,6 +47,13 @@ _CHANGES_RULES = re.compile(
     r"[^\n;|&]*?[\s\"'](?:-\w*f|--file|add|insert|create|replace|delete|destroy|flush)\b"
 )
 """What changes the rules in a script or a rule of udev; with `-c` nft only looks at them."""
+_STARTS_BROKER = re.compile(
+    r"(?:(?:^|[;&|(`]|\b(?:exec|then|do|else|nohup|setsid))[ \t]*|bin/|\[[\"'])mosquitto[\"',]*[ \t]+[\"']?-{1,2}[a-z]", re.MULTILINE
+)
+_OFFERS_LOGIN = re.compile(
+    r"(?<![\w.@-])(?:a|min)?getty[\"',]*[ \t]+[\w/$\"'-]|(?<![\w.-])(?:ba|da|a)?sh\b[^\n;|&]*<\s*[\"']?/dev/(?:tty|console|hvc|\$)"
+)
+"""What starts a broker or a login in a script or a rule of udev."""
 _LOGIN = ("agetty", "getty", "mingetty", "sulogin", "systemd-sulogin-shell", "login")
 
 
@@ -64,6 +71,9 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
         note.finding(
             "no broker starts, so EVerest has nothing to connect to", at=at(root), remedy="Install the broker and enable its unit."
         )
+    for who, path in deeds(root, _STARTS_BROKER, commands=False):
+        what = f"{who} starts a broker by a script, whose listeners are not looked for"
+        note.finding(what, at=at(root, path), remedy="Let a unit start mosquitto itself.")
     for name, start, command in brokers:
         path, config = broker_config(root, command)
         for each in (path, *config.includes) if path else ():
@@ -276,6 +286,8 @@ def debug_shells_are_masked(root: Root, policy: Parameters, note: Notes) -> None
     for name, start in started(root).items():
         if _offers_login(start) and name not in policy.masked_units:
             note.finding(f"{name} offers a login or a shell: {start.reason}", at=at(root, start.unit.path), remedy="Mask the unit.")
+    for who, path in deeds(root, _OFFERS_LOGIN, commands=False):
+        note.finding(f"{who} offers a login or a shell by a script", at=at(root, path), remedy="Take the command out of the script.")
     for name in units.names:
         if name != template(name) and template(name) in policy.masked_units and units.unit(name).exists:
             what = f"{name} has a unit file of its own, which the mask of {template(name)} does not reach"

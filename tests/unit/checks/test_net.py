@@ -138,6 +138,21 @@ def test_the_firewall_does_not_hold_when(fault: str) -> None:
     assert set(failing(fs)) == {"NET-04"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "systemctl is-active --quiet mosquitto.service || systemctl try-restart mosquitto",
+        "chown mosquitto:mosquitto /run/mosquitto; su -s /bin/sh mosquitto -c true",
+        "systemctl stop getty@tty1.service; killall agetty || true",
+        "sh /etc/x.sh </dev/null",
+    ],
+)
+def test_a_script_may_speak_of_broker_and_login(text: str) -> None:
+    fs = good_root()
+    script(fs, text)
+    assert failing(fs) == {}
+
+
 @pytest.mark.parametrize("way", WAYS_TO_FAIL_CLOSED)
 def test_there_is_no_network_without_rules_when(way: str) -> None:
     fs = good_root()
@@ -199,6 +214,15 @@ MUTATIONS = [
             fs.file("/etc/mosquitto/conf.d/x.conf", "listener 8883\n"),
         ),
     ),
+    Mutation("a script starts a second broker", "NET-01", lambda fs: script(fs, "/usr/sbin/mosquitto -d -c /etc/b.conf")),
+    Mutation("a script in Python starts a second broker", "NET-01", lambda fs: script(fs, 'Popen(["mosquitto", "-p", "1883"])')),
+    Mutation(
+        "udev starts a login on an adapter that is plugged in",
+        "NET-07",
+        lambda fs: fs.file("/etc/udev/rules.d/9.rules", 'KERNEL=="ttyUSB0", RUN+="/sbin/getty -L ttyUSB0 115200 vt100"\n'),
+    ),
+    Mutation("a script offers a login", "NET-07", lambda fs: script(fs, "while true; do\n\tsetsid agetty -L 115200 ttyS0 vt100\ndone")),
+    Mutation("a script offers a shell", "NET-07", lambda fs: script(fs, "setsid sh -i </dev/ttyS0 >/dev/ttyS0 2>&1 &")),
     Mutation(
         "an option in an include directory opens the default port",
         "NET-01",
