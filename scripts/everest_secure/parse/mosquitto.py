@@ -6,6 +6,15 @@ from posixpath import join
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
+from everest_secure.parse.mosquitto_options import (
+    BOOLEANS,
+    BRIDGE_OPTIONS,
+    GENERAL_OPTIONS,
+    LISTENER_OPTIONS,
+    MAKE_DEFAULT_LISTENER,
+    OPTIONS_OF_PLUGINS,
+    SECURITY_OPTIONS,
+)
 
 MAX_FILES = 64
 DEFAULT_PORT = 1883
@@ -67,122 +76,6 @@ class BrokerConfig:
     """Directories that are read, and the files in them."""
 
 
-_LISTENER_OPTIONS = frozenset(
-    [
-        "accept_protocol_versions",
-        "bind_interface",
-        "cafile",
-        "capath",
-        "certfile",
-        "ciphers",
-        "ciphers_tls1.3",
-        "crlfile",
-        "dhparamfile",
-        "http_dir",
-        "keyfile",
-        "max_connections",
-        "max_qos",
-        "max_topic_alias",
-        "mount_point",
-        "protocol",
-        "psk_hint",
-        "require_certificate",
-        "socket_domain",
-        "tls_engine",
-        "tls_engine_kpass_sha1",
-        "tls_keyform",
-        "tls_version",
-        "use_identity_as_username",
-        "use_subject_as_username",
-        "use_username_as_clientid",
-        "websockets_headers_size",
-        "websockets_origin",
-    ]
-)
-_SECURITY_OPTIONS = frozenset(
-    ["acl_file", "allow_anonymous", "allow_zero_length_clientid", "auth_plugin", "plugin", "auto_id_prefix", "password_file", "psk_file"]
-)
-"""Belong to the current listener only with `per_listener_settings true`; otherwise to all."""
-_BOOLEANS = frozenset(
-    ["allow_anonymous", "per_listener_settings", "require_certificate", "use_identity_as_username", "use_subject_as_username"]
-)
-"""Options that are `true`, `false`, `1` or `0` in this spelling alone (conf.c, conf__parse_bool)."""
-_MAKE_DEFAULT_LISTENER = _LISTENER_OPTIONS - {"http_dir", "max_topic_alias", "tls_version", "websockets_headers_size"}
-"""Before any `listener` they make the default one, on port 1883 of all interfaces (conf.c, config__parse_args)."""
-_BRIDGE_OPTIONS = frozenset(
-    [
-        "address",
-        "addresses",
-        "cleansession",
-        "clientid",
-        "idle_timeout",
-        "keepalive_interval",
-        "local_cleansession",
-        "local_clientid",
-        "local_password",
-        "local_username",
-        "notification_topic",
-        "notifications",
-        "notifications_local_only",
-        "password",
-        "remote_clientid",
-        "remote_password",
-        "remote_username",
-        "restart_timeout",
-        "round_robin",
-        "start_type",
-        "threshold",
-        "topic",
-        "try_private",
-        "username",
-    ]
-)
-
-
-_GENERAL_OPTIONS = frozenset(
-    [
-        "allow_duplicate_messages",
-        "auth_plugin_deny_special_chars",
-        "autosave_interval",
-        "autosave_on_changes",
-        "check_retain_source",
-        "clientid_prefixes",
-        "connection_messages",
-        "log_dest",
-        "log_facility",
-        "log_timestamp",
-        "log_timestamp_format",
-        "log_type",
-        "max_inflight_bytes",
-        "max_inflight_messages",
-        "max_keepalive",
-        "max_packet_size",
-        "max_queued_bytes",
-        "max_queued_messages",
-        "memory_limit",
-        "message_size_limit",
-        "per_listener_settings",
-        "persistence",
-        "persistence_file",
-        "persistence_location",
-        "persistent_client_expiration",
-        "pid_file",
-        "queue_qos0_messages",
-        "retain_available",
-        "retain_expiry_interval",
-        "retained_persistence",
-        "retry_interval",
-        "set_tcp_nodelay",
-        "sys_interval",
-        "upgrade_outgoing_qos",
-        "user",
-        "websockets_log_level",
-        *_SECURITY_OPTIONS,
-    ]
-)
-_OPTIONS_OF_PLUGINS = ("auth_opt_", "plugin_opt_")
-
-
 @dataclass
 class _Draft:
     port: int
@@ -223,7 +116,7 @@ class _Reader:
                 continue
             name, _, value = raw.strip().partition(" ")
             setting = Setting(name, value.strip(), path, number)
-            if "\t" in name or (name in _BOOLEANS and setting.value not in ("true", "false", "1", "0")):
+            if "\t" in name or (name in BOOLEANS and setting.value not in ("true", "false", "1", "0")):
                 raise ArtefactError(f"{path}:{number} is no option with a value that mosquitto knows; it refuses the whole file")
             self.setting(setting)
         self.depth -= 1
@@ -241,15 +134,15 @@ class _Reader:
             case "connection":
                 self.bridge = []
                 self.bridges.append((setting, self.bridge))
-            case name if name in _BRIDGE_OPTIONS or name.startswith("bridge_"):
+            case name if name in BRIDGE_OPTIONS or name.startswith("bridge_"):
                 if self.bridge is None:
                     raise ArtefactError(f"{setting.path}:{setting.line} sets '{name}' outside a connection; mosquitto refuses it")
                 self.bridge.append(setting)
-            case name if name in _LISTENER_OPTIONS:
-                self._listener_option(setting, makes=name in _MAKE_DEFAULT_LISTENER and (name, setting.value) != ("protocol", "mqtt"))
-            case name if name in _SECURITY_OPTIONS and self._per_listener():
+            case name if name in LISTENER_OPTIONS:
+                self._listener_option(setting, makes=name in MAKE_DEFAULT_LISTENER and (name, setting.value) != ("protocol", "mqtt"))
+            case name if name in SECURITY_OPTIONS and self._per_listener():
                 self._listener_option(setting, makes=name != "allow_anonymous")
-            case name if name in _GENERAL_OPTIONS or name.startswith(_OPTIONS_OF_PLUGINS):
+            case name if name in GENERAL_OPTIONS or name.startswith(OPTIONS_OF_PLUGINS):
                 self.general.append(setting)
             case name:
                 raise ArtefactError(
