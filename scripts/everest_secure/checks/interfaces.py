@@ -133,6 +133,9 @@ def plc_side_has_link_local_addresses_only(root: Root, policy: Parameters, note:
 
 def _beyond_link_local(network: Network) -> Iterator[tuple[str, Assignment | None]]:
     """Yield what a file gives an interface besides link-local addresses, and the line that says so; None for a default."""
+    unmanaged = network.last("Link", "Unmanaged")
+    if unmanaged is not None and boolean(unmanaged.value):
+        yield "has the addresses that others give it (Unmanaged=)", unmanaged
     dhcp = network.last("Network", "DHCP")
     if families(dhcp, "no"):
         yield "asks for an address by DHCP", dhcp

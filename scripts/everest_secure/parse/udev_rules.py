@@ -12,7 +12,7 @@ DIRECTORIES = places("udev/rules.d")
 MATCHING = ("==", "!=")
 """Operators that ask; all others assign."""
 _KEY = re.compile(r'(?<![A-Z_])(?P<key>[A-Z_]+(?:\{[^{}"]*\})?)\s*(?P<operator>==|!=|:=|\+=|-=|=)\s*[ei]?"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
-_AUTHORISING = re.compile(r"ATTR\{(?:.*/)?authorized(?:_default)?\}")
+_AUTHORISING = re.compile(r"ATTR\{(?:.*[/\]])?authorized(?:_default)?\}")
 _PROGRAMS = "/usr/lib/udev"
 RUNNING = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
 """Keys whose value is a command."""

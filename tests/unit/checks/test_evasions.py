@@ -119,6 +119,7 @@ CASES: dict[str, dict[str, Change]] = {
         "modprobe changes the default": file("/etc/modprobe.d/x.conf", "options usbcore authorized_default=1\n"),
         "a rule lies in /lib": file("/lib/udev/rules.d/x.rules", 'SUBSYSTEM=="usb", ATTR{authorized}="1"\n'),
         "a rule is written with other blanks": file(RULES, 'SUBSYSTEM=="usb" , ATTR{authorized} = "1"\n'),
+        "a rule names the attribute of another device": file(RULES, 'ACTION=="add", ATTR{[usb/usb1]authorized_default}="1"\n'),
         "rules lie on the data partition": lambda fs: fs.link(RULES, "/var/lib/x.rules"),
     },
     "TPM-03": {
