@@ -20,11 +20,12 @@ from everest_secure.checks.common import (
 from everest_secure.checks.core import Boot, Notes, Root, Scope, check
 from everest_secure.checks.deeds import deeds
 from everest_secure.checks.installed import forbidden, package_evidence
-from everest_secure.checks.steady import lies_on_the_root
+from everest_secure.checks.steady import hidden_by, lies_on_the_root
 from everest_secure.errors import ArtefactError
-from everest_secure.parse.commands import program
+from everest_secure.image.tree import printable
+from everest_secure.parse.commands import files_run, program
 from everest_secure.parse.environment import read_environment
-from everest_secure.parse.generated import OF_SYSTEMD, generators
+from everest_secure.parse.generated import OF_ENVIRONMENT, OF_SYSTEMD, generators
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, read_broker_config
 from everest_secure.parse.patterns import matches
 from everest_secure.parse.unit_file import octal
@@ -156,8 +157,27 @@ def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> N
         for node in generators(root.tree)
         if not node.path.startswith(OF_SYSTEMD) and not matches(node.name, policy.enabled_units)
     ]
+    found += [
+        (f"the generator {node.name} sets variables of every service", at(root, node.path))
+        for node in generators(root.tree, OF_ENVIRONMENT)
+        if not matches(node.name, policy.enabled_units)
+    ]
     findings_up_to(note, found, remedy="Remove the package, disable or mask the unit; if the product needs it, add it to 'enabled_units'.")
     note.saw(f"{len(units)} services, sockets, timers and paths that start")
+
+
+@check("NET-06", on=Scope.ROOT)
+def units_run_only_what_the_image_holds(root: Root, policy: Parameters, note: Notes) -> None:
+    """No unit that starts runs a program or script of a mount: that of the data partition may be the service user's, and `noexec` stops no interpreter."""
+    found = {
+        (f"{name} runs {printable(path)}, which lies below {where}: the image does not decide what it does", at(root, start.unit.path))
+        for name, start in started(root).items()
+        for command in start.unit.every_command
+        for path in files_run(command)
+        if (where := hidden_by(root, path))
+    }
+    findings_up_to(note, sorted(found, key=lambda each: each[0]), remedy="Put the program on the root file system.")
+    note.saw(f"commands of {len(started(root))} units that start")
 
 
 @check("NET-06", on=Scope.BOOT)

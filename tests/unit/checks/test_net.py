@@ -46,6 +46,9 @@ MEANS_OF_STARTING: dict[str, Callable[[RootFs], object]] = {
         "/etc/systemd/system.control/multi-user.target.wants/a.service", f"{UNITS}/a.service"
     ),
     "a generator makes it": lambda fs: fs.file("/etc/systemd/system-generators/systemd-a", "#!/bin/sh\n", mode=0o755),
+    "a generator makes the environment of every service": lambda fs: fs.file(
+        "/etc/systemd/system-environment-generators/a", "#!/bin/sh\necho SSLKEYLOGFILE=/var/log/k\n", mode=0o755
+    ),
     "a runlevel starts its script": lambda fs: (
         fs.file("/usr/lib/systemd/system-generators/systemd-sysv-generator", "\x7fELF", mode=0o755),
         fs.file("/etc/init.d/b", "#!/bin/sh\n", mode=0o755),
@@ -95,6 +98,32 @@ RULES_CHANGED_BESIDES: dict[str, Callable[[RootFs], object]] = {
 def script(fs: RootFs, text: str) -> None:
     fs.file("/usr/bin/uplink", f"#!/bin/sh\n{text}\n", mode=0o755)
     fs.file(f"{LOCAL}/dbus.service.d/x.conf", "[Service]\nExecStartPost=/usr/bin/uplink\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/var/lib/product/hook",
+        "-/bin/sh -e /var/lib/product/hook.sh start",
+        "/usr/bin/env python3 /var/lib/product/app.py",
+        "/bin/sh -c '. /var/lib/product/env; exec /usr/bin/true'",
+        "/bin/busybox sh /run/hook",
+        "/usr/bin/hook",
+    ],
+)
+def test_what_lies_on_the_data_partition_is_no_program(command: str) -> None:
+    fs = good_root().file("/var/lib/product/hook", mode=0o755).link("/usr/bin/hook", "/var/lib/product/hook")
+    assert set(failing(fs)) <= {"FS-05"}
+    fs.file(f"{LOCAL}/dbus.service.d/x.conf", f"[Service]\nExecStartPre={command}\n")
+    assert set(failing(fs)) == {"NET-06"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["/bin/sh -c 'cat /var/lib/x'", "/usr/bin/cat /var/lib/x", "/bin/sh /usr/bin/x /var/lib/x", "/usr/bin/python3 -m x /var/lib/x"],
+)
+def test_a_program_may_be_given_what_lies_on_the_data_partition(command: str) -> None:
+    assert failing(good_root().file(f"{LOCAL}/dbus.service.d/x.conf", f"[Service]\nExecStartPre={command}\n")) == {}
 
 
 @pytest.mark.parametrize("means", MEANS_OF_STARTING)
