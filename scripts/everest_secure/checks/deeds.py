@@ -35,6 +35,13 @@ def deeds(root: Root, pattern: re.Pattern[str], *, commands: bool = True) -> Ite
             yield who, path
 
 
+def named_in_scripts(root: Root, pattern: re.Pattern[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield who names what a pattern's group finds in a script or a rule of udev, the name, and the path that shows it."""
+    for who, text, path, own in _texts(root.tree):
+        if not own:
+            yield from ((who, found[1], path) for found in pattern.finditer(text))
+
+
 @lru_cache(maxsize=4)
 def _texts(tree: Tree) -> tuple[tuple[str, str, str, bool], ...]:
     """Return who runs what, where it says so, and whether it is a unit's own command; kept, as several checks ask for it."""

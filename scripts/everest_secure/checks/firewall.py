@@ -18,8 +18,8 @@ from everest_secure.policy.parameters import Parameters
 _ENDS = frozenset(["emergency.target", "rescue.target", "reboot.target", "poweroff.target", "halt.target"])
 """Where no network comes up, or goes down."""
 _CHANGES_RULES = re.compile(
-    r"(?<![\w.-])nft(?=[\s\"'])(?![^\n;|&]*\s[\"']?(?:-\w*c\w*|--check)\b)"
-    r"[^\n;|&]*?[\s\"'](?:-\w*f|--file|add|insert|create|replace|delete|destroy|flush)\b"
+    r"(?<![\w.-])nft(?=[\s\"'])(?![^\n;|&]{0,400}\s[\"']?(?:-\w*c\w*|--check)\b)"
+    r"[^\n;|&]{0,400}?[\s\"'](?:-\w*f|--file|add|insert|create|replace|delete|destroy|flush)\b"
 )
 """What changes the rules in a script or a rule of udev; with `-c` nft only looks at them."""
 

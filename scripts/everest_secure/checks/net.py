@@ -18,7 +18,7 @@ from everest_secure.checks.common import (
     units_of,
 )
 from everest_secure.checks.core import Boot, Notes, Root, Scope, check
-from everest_secure.checks.deeds import deeds
+from everest_secure.checks.deeds import deeds, named_in_scripts
 from everest_secure.checks.installed import forbidden, package_evidence
 from everest_secure.checks.steady import hidden_by, lies_on_the_root
 from everest_secure.errors import ArtefactError
@@ -39,9 +39,13 @@ _STARTS_BROKER = re.compile(
     r"(?:(?:^|[;&|(`]|\b(?:exec|then|do|else|nohup|setsid))[ \t]*|bin/|\[[\"'])mosquitto[\"',]*[ \t]+[\"']?-{1,2}[a-z]", re.MULTILINE
 )
 _OFFERS_LOGIN = re.compile(
-    r"(?<![\w.@-])(?:a|min)?getty[\"',]*[ \t]+[\w/$\"'-]|(?<![\w.-])(?:ba|da|a)?sh\b[^\n;|&]*<\s*[\"']?/dev/(?:tty|console|hvc|\$)"
+    r"(?<![\w.@-])(?:a|min)?getty[\"',]*[ \t]+[\w/$\"'-]|(?<![\w.-])(?:ba|da|a)?sh\b[^\n;|&]{0,400}<\s*[\"']?/dev/(?:tty|console|hvc|\$)"
 )
-"""What starts a broker or a login in a script or a rule of udev."""
+_INTERPRETED = re.compile(
+    r"(?:^|[;&|({]|\b(?:then|do|else|exec)\b)[ \t]*(?:/\S*/)?(?:(?:ba|da|a)?sh|\.|source|python[\d.]*)[ \t]+(?:-\S+[ \t]+)*[\"']?(/[^\s;|&\"'$)]+)",
+    re.MULTILINE,
+)
+"""What starts a broker or a login, or has a file read as a program, in a script or a rule of udev."""
 _LOGIN = ("agetty", "getty", "mingetty", "sulogin", "systemd-sulogin-shell", "login")
 
 
@@ -168,12 +172,16 @@ def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> N
 
 @check("NET-06", on=Scope.ROOT)
 def units_run_only_what_the_image_holds(root: Root, policy: Parameters, note: Notes) -> None:
-    """No unit that starts runs a program or script of a mount: that of the data partition may be the service user's, and `noexec` stops no interpreter."""
-    found = {
-        (f"{name} runs {printable(path)}, which lies below {where}: the image does not decide what it does", at(root, start.unit.path))
+    """No unit, script or rule of udev runs what lies on a mount: on the data partition it may be the service user's, and `noexec` stops no interpreter."""
+    runs = [
+        (name, path, start.unit.path)
         for name, start in started(root).items()
         for command in start.unit.every_command
         for path in files_run(command)
+    ]
+    found = {
+        (f"{name} runs {printable(path)}, which lies below {where}: the image does not decide what it does", at(root, source))
+        for name, path, source in (*runs, *named_in_scripts(root, _INTERPRETED))
         if (where := hidden_by(root, path))
     }
     findings_up_to(note, sorted(found, key=lambda each: each[0]), remedy="Put the program on the root file system.")

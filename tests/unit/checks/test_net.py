@@ -126,6 +126,32 @@ def test_a_program_may_be_given_what_lies_on_the_data_partition(command: str) ->
     assert failing(good_root().file(f"{LOCAL}/dbus.service.d/x.conf", f"[Service]\nExecStartPre={command}\n")) == {}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        ". /var/lib/product/env",
+        "[ -r /x ] && . /var/lib/product/env",
+        "if true; then sh -e '/var/lib/product/x.sh'; fi",
+        "exec python3 /var/x.py",
+    ],
+)
+def test_what_lies_on_the_data_partition_is_no_part_of_a_script(text: str) -> None:
+    fs = good_root()
+    script(fs, text)
+    assert set(failing(fs)) == {"NET-06"}
+
+
+def test_a_script_may_read_the_data_partition_and_run_the_root() -> None:
+    fs = good_root()
+    script(fs, 'sh /usr/bin/y /var/lib/x\n. "${library}/x.sh"\n[ -r /x ] && cat /var/lib/x\n. /etc/default/x')
+    assert failing(fs) == {}
+
+
+def test_a_rule_of_udev_runs_nothing_of_the_data_partition() -> None:
+    fs = good_root().file("/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", RUN+="/bin/sh /var/lib/product/plugged"\n')
+    assert set(failing(fs)) == {"NET-06"}
+
+
 @pytest.mark.parametrize("means", MEANS_OF_STARTING)
 def test_nothing_unlisted_starts_when(means: str) -> None:
     fs = good_root().file(f"{UNITS}/a.service", SERVICE)
