@@ -17,6 +17,8 @@ from everest_secure.policy.parameters import Parameters
 
 _ENDS = frozenset(["emergency.target", "rescue.target", "reboot.target", "poweroff.target", "halt.target"])
 """Where no network comes up, or goes down."""
+_AFTERWARDS = frozenset(["network-pre.target", NETWORKD, "network.target", "network-online.target", "systemd-networkd-wait-online.service"])
+"""What waits for network-pre.target, and that itself."""
 _CHANGES_RULES = re.compile(
     r"(?<![\w.-])nft(?=[\s\"'])(?![^\n;|&]{0,400}\s[\"']?(?:-\w*c\w*|--check)\b)"
     r"[^\n;|&]{0,400}?[\s\"'](?:-\w*f|--file|add|insert|create|replace|delete|destroy|flush)\b"
@@ -78,6 +80,8 @@ def _late(unit: Unit) -> Iterator[tuple[str, str]]:
     if "network-pre.target" not in unit.words("Unit", "Before") or "network-pre.target" not in pulled:
         what = "does not load the firewall before the network comes up"
         yield what, "Add Before=network-pre.target and Wants=network-pre.target."
+    for name in sorted(_AFTERWARDS.intersection(unit.words("Unit", "After"))):
+        yield f"comes after {name}, which comes after it: systemd drops one of the two", f"Take {name} out of After=."
     if unit.value("Service", "Type") != "oneshot":
         yield "does not wait until the rules are loaded", "Set Type=oneshot."
     if unit.network_of_its_own:

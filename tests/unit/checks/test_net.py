@@ -68,6 +68,7 @@ FIREWALL_FAULTS = {
     "the unit stops at once and empties the rules": ("^RemainAfterExit=yes$", "ExecStop=/usr/sbin/nft flush ruleset"),
     "the unit has a condition": (r"^\[Unit\]$", "[Unit]\nConditionPathExists=/nowhere"),
     "nothing starts the target that it comes before": ("^Wants=.*$", ""),
+    "each of network and firewall waits for the other": ("^Before=", "After=network.target\nBefore="),
     "nobody waits for the rules": ("^Type=oneshot$", "Type=simple"),
     "rules that nft refuses are no failure": ("^ExecStart=", "ExecStart=-"),
     "the rules are those of a network of its own": ("^Type=oneshot$", "Type=oneshot\nPrivateNetwork=yes"),
