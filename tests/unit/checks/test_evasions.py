@@ -226,6 +226,9 @@ CASES: dict[str, dict[str, Change]] = {
     },
     "BIN-01": {
         "every program loads a library of the data partition": file("/etc/ld.so.preload", "/var/lib/x.so\n"),
+        "libraries are looked for where an included file says": lambda fs: fs.file("/etc/ld.so.conf", "include acme/*.conf\n").file(
+            "/etc/acme/x.conf", "/var/lib/x\ninclude /etc/ld.so.conf\n"
+        ),
         "libraries are looked for on the data partition": file("/etc/ld.so.conf.d/x.conf", "/var/lib/x\n"),
     },
 }
