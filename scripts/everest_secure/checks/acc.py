@@ -228,6 +228,14 @@ _POWERFUL_DEVICES = (
     "/dev/mmcblk*",
     "/dev/nvme*",
     "/dev/dm-*",
+    "/dev/disk/*",
+    "/dev/mapper/*",
+    "/dev/loop*",
+    "/dev/nbd*",
+    "/dev/mtd*",
+    "/dev/ubi*",
+    "char-mtd",
+    "char-ubi*",
 )
 
 

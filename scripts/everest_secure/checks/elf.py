@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from posixpath import dirname, normpath
+from posixpath import dirname, join, normpath
 
 from everest_secure.checks.common import at, findings_up_to
 from everest_secure.checks.core import Location, Notes, Root, Scope, check
@@ -13,6 +13,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Node, printable
 from everest_secure.parse import elf_hardening as built
 from everest_secure.parse.elf import Elf, read_elf
+from everest_secure.parse.globbing import MAX_PATHS, globbed
 from everest_secure.parse.patterns import matches
 from everest_secure.policy.parameters import ElfFault, Parameters
 
@@ -91,11 +92,18 @@ def _lacks(root: Root, node: Node, elf: Elf, *, protected: bool | None) -> Itera
 def _loader_faults(root: Root) -> Iterator[tuple[str, Location]]:
     """Yield what the loader takes for every program from where the image does not decide or others than root can write (ld.so(8), ldconfig(8))."""
     parts = [node.path for node in root.tree.children("/etc/ld.so.conf.d") if node.name.endswith(".conf")]
-    for file in (_PRELOAD, "/etc/ld.so.conf", *parts):
-        node = root.tree.resolve(file)
+    todo, seen = [_PRELOAD, "/etc/ld.so.conf", *parts], set[str]()
+    while todo and len(seen) < MAX_PATHS:
+        file = todo.pop(0)
+        node = root.tree.resolve(file) if file not in seen else None
+        seen.add(file)
         lines = root.tree.text(file).split("\n") if node is not None and node.is_file else []
         for number, line in enumerate(lines, start=1):
-            for path in (word for word in line.partition("#")[0].split() if word.startswith("/")):
+            words = line.partition("#")[0].split()
+            if words[:1] == ["include"]:
+                todo += [path for word in words[1:] for path in globbed(root.tree, join(dirname(file), word))]
+                continue
+            for path in (word for word in words if word.startswith("/")):
                 found = root.tree.resolve(path)
                 mount = hidden_by(root, path)
                 if mount or (

@@ -16,6 +16,7 @@ from everest_secure.parse.kernel_settings import PROC, written
 from everest_secure.parse.networkd import Network, families, made_interfaces, networks_of, read_networks
 from everest_secure.parse.sysctl import normalised, read_sysctl
 from everest_secure.parse.unit_file import Assignment, boolean
+from everest_secure.parse.units import Unit
 from everest_secure.policy.parameters import Parameters
 
 SYSCTL, NETWORKD = "systemd-sysctl.service", "systemd-networkd.service"
@@ -26,20 +27,28 @@ _FORWARDING = ("IPForward", "IPForwarding", "IPv4Forwarding", "IPv6Forwarding", 
 _SETS = re.compile(r"(?:>|\btee\b(?:\s+-a)?)\s*[\"']?/proc/sys/net/|(?<![\w-])sysctl\b[^\n;|&]*(?:=|\s-p|--system|--load)")
 """What sets a kernel setting in a command line or a script."""
 _JOINED = ("Bridge", "Bond", "VRF", "BatmanAdvanced", "IPoIB", "VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "Xfrm", "Tunnel", "VXLAN")
-_OFFERED = ("DHCPServer", "DHCPPrefixDelegation", "IPv6SendRA")
+_OFFERED = {
+    "DHCPServer": "gives addresses or routes to others",
+    "DHCPPrefixDelegation": "gives addresses or routes to others",
+    "IPv6SendRA": "gives addresses or routes to others",
+    "DefaultRouteOnDevice": "leads to other networks",
+    "IPv4LLRoute": "leads to other networks",
+}
+"""Switches that make more of an interface than a wire; the last is the old name of the one before."""
 
 
 @check("NET-05", on=Scope.ROOT)
 def kernel_forwards_nothing_and_ignores_redirects(root: Root, policy: Parameters, note: Notes) -> None:
     """What systemd-sysctl sets, in its order and with its patterns, for every interface of the policy and for those to come."""
-    if SYSCTL not in started(root):
+    start = started(root).get(SYSCTL)
+    if start is None:
         what = f"{SYSCTL} does not start, so that nothing in sysctl.d is set"
         note.finding(what, at=at(root), remedy="Unmask it; sysinit.target wants it by itself.")
-    for what in idle(root, started(root)[SYSCTL].unit) if SYSCTL in started(root) else ():
+    for what in _idle(root, start.unit) if start else ():
         note.finding(f"{what}, so that nothing in sysctl.d is set", at=at(root), remedy="Remove what changes the unit of systemd.")
-    if SYSCTL in started(root) and not any(program(command) == "systemd-sysctl" for command in started(root)[SYSCTL].unit.commands):
+    if start and not any(program(command) == "systemd-sysctl" for command in start.unit.commands):
         what = f"{SYSCTL} runs something else than systemd-sysctl"
-        note.finding(what, at=at(root, started(root)[SYSCTL].unit.path), remedy="Remove what changes the unit of systemd.")
+        note.finding(what, at=at(root, start.unit.path), remedy="Remove what changes the unit of systemd.")
     search_path_on_the_root(root, places("sysctl.d"), note, ".conf")
     settings = read_sysctl(root.tree)
     remedy = "Install everest-sysctl, and no file that is read after it and says otherwise."
@@ -63,6 +72,15 @@ def kernel_forwards_nothing_and_ignores_redirects(root: Root, policy: Parameters
         what = f"{who} sets kernel settings of the network by a command, which is not followed"
         note.finding(what, at=at(root, path), remedy="Put them into sysctl.d.")
     note.saw(f"{len(policy.interface_settings)} settings for {', '.join(names)}")
+
+
+def _idle(root: Root, unit: Unit) -> Iterator[str]:
+    """Yield why systemd-sysctl sets nothing: it does nothing, or is kept away from the settings, which it does not take for a failure (sysctl.c)."""
+    yield from idle(root, unit)
+    if unit.network_of_its_own:
+        yield f"{SYSCTL} sees other interfaces than the charger's ({unit.network_of_its_own})"
+    if boolean(unit.value("Service", "ProtectKernelTunables", "no")):
+        yield f"{SYSCTL} may write no setting (ProtectKernelTunables=)"
 
 
 def _is_for(pattern: str, key: str) -> bool:
@@ -115,6 +133,9 @@ def plc_side_has_link_local_addresses_only(root: Root, policy: Parameters, note:
 
 def _beyond_link_local(network: Network) -> Iterator[tuple[str, Assignment | None]]:
     """Yield what a file gives an interface besides link-local addresses, and the line that says so; None for a default."""
+    unmanaged = network.last("Link", "Unmanaged")
+    if unmanaged is not None and boolean(unmanaged.value):
+        yield "has the addresses that others give it (Unmanaged=)", unmanaged
     dhcp = network.last("Network", "DHCP")
     if families(dhcp, "no"):
         yield "asks for an address by DHCP", dhcp
@@ -123,14 +144,16 @@ def _beyond_link_local(network: Network) -> Iterator[tuple[str, Assignment | Non
         yield "takes addresses and routes from router advertisements, as IPv6AcceptRA= is not set", None
     elif router is not None and boolean(router.value):
         yield "takes addresses and routes from router advertisements", router
-    for key in _OFFERED:
+    for key, said in _OFFERED.items():
         offered = network.last("Network", key)
         if offered is not None and boolean(offered.value):
-            yield f"gives addresses or routes to others ({key}={offered.value})", offered
+            yield f"{said} ({key}={offered.value})", offered
     for each in network.any_of(("Network", "Address"), ("Address", "Address")):
         if not _is_link_local(each.value):
             yield f"has the address {each.value}", each
-    for each in network.any_of(("Network", "Gateway"), ("Route", "Gateway"), ("Route", "Destination")):
+    for each in network.any_of(("Network", "Gateway"), ("Route", "Gateway")):
+        yield f"leads to other networks ({each.key}={each.value})", each  # whatever the gateway's own address
+    for each in network.assigned("Route", "Destination"):
         if not _is_link_local(each.value):
             yield f"has a route ({each.key}={each.value})", each
     for each in network.any_of(*(("Network", key) for key in _JOINED)):

@@ -1,6 +1,7 @@
-"""Services, network, access: NET-01, NET-03, NET-04, NET-06, NET-07."""
+"""Services, network, access: NET-01, NET-03, NET-06, NET-07."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from everest_secure.checks.common import (
@@ -17,28 +18,37 @@ from everest_secure.checks.common import (
     service,
     started,
     units_of,
-    words,
 )
 from everest_secure.checks.core import Boot, Bundle, Notes, Root, Scope, check
+from everest_secure.checks.deeds import deeds, named_in_scripts
 from everest_secure.checks.installed import forbidden, package_evidence
-from everest_secure.checks.steady import lies_on_the_root
+from everest_secure.checks.steady import hidden_by, lies_on_the_root
 from everest_secure.errors import ArtefactError
+from everest_secure.image.tree import printable
 from everest_secure.parse.boot_entries import BootEntry
-from everest_secure.parse.commands import program
+from everest_secure.parse.commands import files_run, program
 from everest_secure.parse.environment import read_environment
-from everest_secure.parse.generated import OF_SYSTEMD, generators
+from everest_secure.parse.generated import OF_ENVIRONMENT, OF_SYSTEMD, generators
 from everest_secure.parse.mosquitto import BrokerConfig, parse_broker_config, read_broker_config
-from everest_secure.parse.nft import RuleSet, read_ruleset
-from everest_secure.parse.nft_command import parse_nft
-from everest_secure.parse.nft_inbound import OTHER, inbound
 from everest_secure.parse.patterns import matches
-from everest_secure.parse.unit_file import effective, octal
+from everest_secure.parse.unit_file import octal
 from everest_secure.parse.unit_graph import Start, bus_services
 from everest_secure.parse.units import Unit, template
 from everest_secure.policy.parameters import Parameters
 
 WWW = "/usr/share/everest/www"
 _ACTIVE = (".service", ".socket", ".timer", ".path")
+_STARTS_BROKER = re.compile(
+    r"(?:(?:^|[;&|(`]|\b(?:exec|then|do|else|nohup|setsid))[ \t]*|bin/|\[[\"'])mosquitto[\"',]*[ \t]+[\"']?-{1,2}[a-z]", re.MULTILINE
+)
+_OFFERS_LOGIN = re.compile(
+    r"(?<![\w.@-])(?:a|min)?getty[\"',]*[ \t]+[\w/$\"'-]|(?<![\w.-])(?:ba|da|a)?sh\b[^\n;|&]{0,400}<\s*[\"']?/dev/(?:tty|console|hvc|\$)"
+)
+_INTERPRETED = re.compile(
+    r"(?:^|[;&|({]|\b(?:then|do|else|exec)\b)[ \t]*(?:/\S*/)?(?:(?:ba|da|a)?sh|\.|source|python[\d.]*)[ \t]+(?:-\S+[ \t]+)*[\"']?(/[^\s;|&\"'$)]+)",
+    re.MULTILINE,
+)
+"""What starts a broker or a login, or has a file read as a program, in a script or a rule of udev."""
 _LOGIN = ("agetty", "getty", "mingetty", "sulogin", "systemd-sulogin-shell", "login")
 
 
@@ -56,6 +66,9 @@ def broker_listens_on_one_unix_socket_only(root: Root, policy: Parameters, note:
         note.finding(
             "no broker starts, so EVerest has nothing to connect to", at=at(root), remedy="Install the broker and enable its unit."
         )
+    for who, path in deeds(root, _STARTS_BROKER, commands=False):
+        what = f"{who} starts a broker by a script, whose listeners are not looked for"
+        note.finding(what, at=at(root, path), remedy="Let a unit start mosquitto itself.")
     for name, start, command in brokers:
         path, config = broker_config(root, command)
         for each in (path, *config.includes) if path else ():
@@ -130,62 +143,6 @@ def admin_panel_is_absent(root: Root, policy: Parameters, note: Notes) -> None:
     note.saw(f"{package_evidence(root)}; {WWW} holds {len(files)} files")
 
 
-@check("NET-04", on=Scope.ROOT)
-def firewall_lets_in_only_what_the_policy_lists(root: Root, policy: Parameters, note: Notes) -> None:
-    """The rules that are loaded at boot are followed for every interface, protocol and port."""
-    rules, path = _rules(root, note)
-    if rules is None:
-        return
-    found = inbound(rules, tuple(policy.inbound))
-    for interface, open_ in found.items():
-        if interface == "lo":
-            continue
-        wanted = set(policy.inbound.get(interface, ()))
-        where = "any interface without rules of its own" if interface == OTHER else f"'{interface}'"
-        if set(open_.allowed) - wanted:
-            what = f"the firewall lets in {words(set(open_.allowed) - wanted)} on {where}"
-            note.finding(what, at=at(root, path), remedy="Drop by default and accept only what the policy's 'inbound' lists.")
-        if wanted - set(open_.allowed):
-            what = f"the firewall does not let in {words(wanted - set(open_.allowed))} on {where}, which the policy lists"
-            note.finding(what, at=at(root, path), remedy="Accept it, or take it out of the policy's 'inbound'.")
-        note.saw(f"{path}: {interface}: {words(open_.allowed)}")
-
-
-def _rules(root: Root, note: Notes) -> tuple[RuleSet | None, str]:
-    remedy = "Enable one unit that loads the rules with 'nft -f FILE' before network-pre.target."
-    runs = [
-        (start, parse_nft(command)) for start in started(root).values() for command in start.unit.commands if executes(root, command, "nft")
-    ]
-    for start, run in runs:
-        if run.changes:
-            what = f"{start.unit.name} changes the rules by '{' '.join(run.changes)}', which is not followed"
-            note.finding(what, at=at(root, start.unit.path), remedy="Put every rule into the one file that is loaded.")
-    loaders = [(start, path) for start, run in runs for path in run.loads]
-    if len(loaders) != 1:
-        what = "no unit that starts loads a firewall" if not loaders else f"{len(loaders)} units load firewall rules, in no certain order"
-        note.finding(what, at=at(root, loaders[0][0].unit.path if loaders else ""), remedy=remedy)
-        return None, ""
-    start, path = loaders[0]
-    for what, mend in _late(start.unit):
-        note.finding(f"{start.unit.name} {what}", at=at(root, start.unit.path), remedy=mend)
-    lies_on_the_root(root, path, note)
-    return read_ruleset(root.tree, path), path
-
-
-def _late(unit: Unit) -> Iterator[tuple[str, str]]:
-    """Yield why the rules may be missing when the network comes up; nothing else starts the passive network-pre.target (systemd.special(7))."""
-    pulled = {name for key in ("Wants", "Requires", "BindsTo") for name in unit.words("Unit", key)}
-    if "network-pre.target" not in unit.words("Unit", "Before") or "network-pre.target" not in pulled:
-        what = "does not load the firewall before the network comes up"
-        yield what, "Add Before=network-pre.target and Wants=network-pre.target."
-    if unit.value("Service", "Type") != "oneshot":
-        yield "does not wait until the rules are loaded", "Set Type=oneshot."
-    for condition in effective(
-        each for each in unit.assignments if each.section == "Unit" and each.key.startswith(("Condition", "Assert"))
-    ):
-        yield f"loads no firewall where {condition.key}={condition.value} does not hold", "Take the condition out of the unit."
-
-
 @check("NET-06", on=Scope.ROOT)
 def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> None:
     """Every service, socket, timer and path that can start is on the list of the policy, and nothing else starts programs."""
@@ -207,8 +164,48 @@ def only_listed_services_start(root: Root, policy: Parameters, note: Notes) -> N
         for node in generators(root.tree)
         if not node.path.startswith(OF_SYSTEMD) and not matches(node.name, policy.enabled_units)
     ]
+    found += [
+        (f"the generator {node.name} sets variables of every service", at(root, node.path))
+        for node in generators(root.tree, OF_ENVIRONMENT)
+        if not matches(node.name, policy.enabled_units)
+    ]
     findings_up_to(note, found, remedy="Remove the package, disable or mask the unit; if the product needs it, add it to 'enabled_units'.")
     note.saw(f"{len(units)} services, sockets, timers and paths that start")
+
+
+@check("NET-06", on=Scope.ROOT)
+def units_run_only_what_the_image_holds(root: Root, policy: Parameters, note: Notes) -> None:
+    """No unit, script or rule of udev runs what lies on a mount: on the data partition it may be the service user's, and `noexec` stops no interpreter."""
+    runs = [
+        (name, path, start.unit.path)
+        for name, start in started(root).items()
+        for command in start.unit.every_command
+        for path in files_run(command)
+    ]
+    found = {
+        (f"{name} runs {printable(path)}, which lies below {where}: the image does not decide what it does", at(root, source))
+        for name, path, source in (*runs, *named_in_scripts(root, _INTERPRETED))
+        if (where := hidden_by(root, path))
+    }
+    findings_up_to(note, sorted(found, key=lambda each: each[0]), remedy="Put the program on the root file system.")
+    note.saw(f"commands of {len(started(root))} units that start")
+
+
+@check("NET-06", on=Scope.BOOT)
+def command_lines_start_what_the_image_does(boot: Boot, policy: Parameters, note: Notes) -> None:
+    """No boot entry asks systemd for another target than the image's own, whose units are those that were compared."""
+    for entry in entries_of(boot):
+        place = place_of(entry)
+        for name, target in entry.command_line.targets:
+            if not target.startswith(_SHELL_TARGETS) and not all(_is_default(root, target) for root in boot.roots):
+                what = f"the kernel command line holds '{name}': {target} starts, whose units nobody compared, instead of default.target"
+                note.finding(what, at=place, remedy="Take it out, and let default.target be what the product starts.")
+        note.saw(f"{place}: {len(entry.command_line.targets)} parameters name a target")
+
+
+def _is_default(root: Root, target: str) -> bool:
+    units = units_of(root.tree)
+    return units.real_name(target) == units.real_name("default.target")
 
 
 @check("NET-06", on=Scope.ROOT)
@@ -233,6 +230,8 @@ def debug_shells_are_masked(root: Root, policy: Parameters, note: Notes) -> None
     for name, start in started(root).items():
         if _offers_login(start) and name not in policy.masked_units:
             note.finding(f"{name} offers a login or a shell: {start.reason}", at=at(root, start.unit.path), remedy="Mask the unit.")
+    for who, path in deeds(root, _OFFERS_LOGIN, commands=False):
+        note.finding(f"{who} offers a login or a shell by a script", at=at(root, path), remedy="Take the command out of the script.")
     for name in units.names:
         if name != template(name) and template(name) in policy.masked_units and units.unit(name).exists:
             what = f"{name} has a unit file of its own, which the mask of {template(name)} does not reach"
@@ -261,14 +260,13 @@ def _judge_entries(entries: Sequence[BootEntry], note: Notes) -> None:
         place = place_of(entry)
         line = entry.command_line
         opened = [name for name in _SHELL_PARAMETERS if line.has(name)]
-        opened += [
-            name for name in ("systemd.unit", "rd.systemd.unit") if (line.last(name) or "").startswith(("rescue", "emergency", "debug"))
-        ]
+        opened += [name for name in ("systemd.unit", "rd.systemd.unit") if (line.last(name) or "").startswith(_SHELL_TARGETS)]
         for name in opened:
             note.finding(f"the kernel command line holds '{name}'", at=place, remedy="Take the parameter out of the command line.")
         note.saw(f"{place}: {len(line.parameters)} parameters")
 
 
+_SHELL_TARGETS = ("rescue", "emergency", "debug")
 _SHELL_PARAMETERS = (
     "init", "rdinit", "systemd.debug_shell", "systemd.debug-shell", "rd.systemd.debug_shell", "rd.shell", "rd.break", "rd.debug", "single",
     "rescue", "emergency", "S", "s", "1", "-b", "break", "systemd.default_debug_tty",

@@ -24,11 +24,8 @@ def hidden_by(root: Root, path: str) -> str:
 
 
 def search_path_on_the_root(root: Root, directories: tuple[str, ...], note: Notes, suffix: str = "") -> None:
-    """Note a finding for each directory that a program searches, and each file in it, that leads to where the image does not decide.
-
-    `/run`, which is empty when systemd starts, is left out.
-    """
-    for directory in (each for each in directories if not each.startswith("/run/")):
+    """Note a finding for each directory that a program searches, and each file in it, that leads to where the image does not decide."""
+    for directory in directories:
         if root.tree.resolve(directory, follow_last=False) is None:
             continue
         if lies_on_the_root(root, directory, note):

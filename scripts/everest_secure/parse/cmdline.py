@@ -6,6 +6,8 @@ NO = ("0", "no", "n", "false", "f", "off")
 """What systemd takes for no, in upper or lower case (parse_boolean())."""
 _END = ("--", None)
 """Where the kernel stops: what follows it hands to init (kernel/params.c, parse_args). systemd reads that like the rest."""
+_RUNLEVELS = {**dict.fromkeys("234", "multi-user.target"), "5": "graphical.target"}
+"""Numbers of System V init; those that lead to a shell are NET-07's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ class CommandLine:
     def closed(self) -> bool:
         """Whether it ends with its only `--`, so that the kernel reads nothing that is appended."""
         return self.kernel.parameters == self.parameters[:-1] and self.parameters[-1:] == (_END,)
+
+    @property
+    def targets(self) -> tuple[tuple[str, str], ...]:
+        """Parameters that name what systemd starts in place of default.target, and the unit (systemd(1), "Kernel Command Line")."""
+        units = [(f"systemd.unit={value}", value) for value in self.values("systemd.unit") if value]
+        return (*units, *((name, _RUNLEVELS[name]) for name, value in self.parameters if value is None and name in _RUNLEVELS))
 
     @property
     def root_read_only(self) -> bool:

@@ -1,5 +1,6 @@
 """Command lines of units (systemd.service(5), "Command lines"), and the commands that a shell's `-c` holds."""
 
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ PREFIXES = "@-:+!|"
 """Signs before the program that change how it is run."""
 SHELLS = ("sh", "bash", "dash", "ash")
 _WRAPPERS = ("exec", "env", "command", "busybox", "toybox")
+_INTERPRETERS = re.compile(r"(?:ba|da|a|z|k)?sh|\.|source|python[\d.]*|perl[\d.]*|lua[\w.]*|ruby[\d.]*|tclsh[\d.]*|node")
 _KEYWORDS = ("if", "then", "else", "elif", "while", "until", "do", "!", "{", "(")
 
 
@@ -28,6 +30,14 @@ def separated(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 def program(command: tuple[str, ...]) -> str:
     """Return the name of the program without its directory; systemd looks one without up in its search path."""
     return command[0].rsplit("/", 1)[-1]
+
+
+def files_run(command: tuple[str, ...]) -> Iterator[str]:
+    """Yield the absolute paths that a command runs: its program, and the file that an interpreter is given; not what follows `-c`, see `expanded`."""
+    words = [command[0]]
+    if _INTERPRETERS.fullmatch(program(command)) and not any(_is_script_option(word) for word in command[1:]):
+        words += [word for word in command[1:] if not word.startswith("-")][:1]
+    yield from (word for word in words if word.startswith("/"))
 
 
 def expanded(command: tuple[str, ...], *, depth: int = 0) -> Iterator[tuple[str, ...]]:

@@ -3,12 +3,13 @@
 from everest_secure.image.tree import Node, Tree
 from everest_secure.parse.unit_file import Assignment, parse_unit_file
 
-PREFIXES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
-"""Where systemd's programs look, what counts first comes first (CONF_PATHS of systemd's constants.h); `/lib` where /usr is not merged."""
+PREFIXES = ("/etc", "/usr/local/lib", "/usr/lib", "/lib")
+"""Where systemd's programs look, what counts first comes first (CONF_PATHS of systemd's constants.h), without `/run`, of which nothing in an image counts;
+`/lib` where /usr is not merged."""
 
 
 def places(name: str) -> tuple[str, ...]:
-    """Return the places of a file or directory: `/etc/sysctl.d`, `/run/sysctl.d` ... for `sysctl.d`."""
+    """Return the places of a file or directory: `/etc/sysctl.d`, `/usr/local/lib/sysctl.d` ... for `sysctl.d`."""
     return tuple(f"{prefix}/{name}" for prefix in PREFIXES)
 
 

@@ -6,6 +6,15 @@ from posixpath import join
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
+from everest_secure.parse.mosquitto_options import (
+    BOOLEANS,
+    BRIDGE_OPTIONS,
+    GENERAL_OPTIONS,
+    LISTENER_OPTIONS,
+    MAKE_DEFAULT_LISTENER,
+    OPTIONS_OF_PLUGINS,
+    SECURITY_OPTIONS,
+)
 
 MAX_FILES = 64
 DEFAULT_PORT = 1883
@@ -67,78 +76,6 @@ class BrokerConfig:
     """Directories that are read, and the files in them."""
 
 
-_LISTENER_OPTIONS = frozenset(
-    [
-        "accept_protocol_versions",
-        "bind_interface",
-        "cafile",
-        "capath",
-        "certfile",
-        "ciphers",
-        "ciphers_tls1.3",
-        "crlfile",
-        "dhparamfile",
-        "http_dir",
-        "keyfile",
-        "max_connections",
-        "max_qos",
-        "max_topic_alias",
-        "mount_point",
-        "protocol",
-        "psk_hint",
-        "require_certificate",
-        "socket_domain",
-        "tls_engine",
-        "tls_engine_kpass_sha1",
-        "tls_keyform",
-        "tls_version",
-        "use_identity_as_username",
-        "use_subject_as_username",
-        "use_username_as_clientid",
-        "websockets_headers_size",
-        "websockets_origin",
-    ]
-)
-_SECURITY_OPTIONS = frozenset(
-    ["acl_file", "allow_anonymous", "allow_zero_length_clientid", "auth_plugin", "plugin", "auto_id_prefix", "password_file", "psk_file"]
-)
-"""Belong to the current listener only with `per_listener_settings true`; otherwise to all."""
-_BOOLEANS = frozenset(
-    ["allow_anonymous", "per_listener_settings", "require_certificate", "use_identity_as_username", "use_subject_as_username"]
-)
-"""Options that are `true`, `false`, `1` or `0` in this spelling alone (conf.c, conf__parse_bool)."""
-_MAKE_DEFAULT_LISTENER = _LISTENER_OPTIONS - {"http_dir", "max_topic_alias", "tls_version", "websockets_headers_size"}
-"""Before any `listener` they make the default one, on port 1883 of all interfaces (conf.c, config__parse_args)."""
-_BRIDGE_OPTIONS = frozenset(
-    [
-        "address",
-        "addresses",
-        "cleansession",
-        "clientid",
-        "idle_timeout",
-        "keepalive_interval",
-        "local_cleansession",
-        "local_clientid",
-        "local_password",
-        "local_username",
-        "notification_topic",
-        "notifications",
-        "notifications_local_only",
-        "password",
-        "remote_clientid",
-        "remote_password",
-        "remote_username",
-        "restart_timeout",
-        "round_robin",
-        "start_type",
-        "threshold",
-        "topic",
-        "try_private",
-        "username",
-    ]
-)
-
-
 @dataclass
 class _Draft:
     port: int
@@ -156,8 +93,12 @@ class _Reader:
     listeners: list[_Draft] = field(default_factory=list)
     default: _Draft | None = None
     unattached: list[Setting] = field(default_factory=list)
-    """Listener options that come before any listener: they are the default listener's."""
+    """Listener options that come before any listener of their file: they are the default listener's."""
     bridges: list[tuple[Setting, list[Setting]]] = field(default_factory=list)
+    listener: _Draft | None = None
+    """The last one of the file that is read: each file begins anew (config__read_file_core, cur_listener and cur_bridge)."""
+    bridge: list[Setting] | None = None
+    depth: int = 0
     files: int = 0
     includes: list[str] = field(default_factory=list)
 
@@ -167,46 +108,68 @@ class _Reader:
             raise ArtefactError(
                 f"{path} is one of more than {MAX_FILES} files that a broker configuration includes; it is taken for a loop"
             )
+        outer = self.listener, self.bridge
+        self.listener, self.bridge = None, None
+        self.depth += 1
         for number, raw in enumerate(text.split("\n"), start=1):
             if raw.startswith("#") or not raw.strip():
                 continue
             name, _, value = raw.strip().partition(" ")
             setting = Setting(name, value.strip(), path, number)
-            if "\t" in name or (name in _BOOLEANS and setting.value not in ("true", "false", "1", "0")):
+            if "\t" in name or (name in BOOLEANS and setting.value not in ("true", "false", "1", "0")):
                 raise ArtefactError(f"{path}:{number} is no option with a value that mosquitto knows; it refuses the whole file")
             self.setting(setting)
+        self.depth -= 1
+        self.listener, self.bridge = outer
 
     def setting(self, setting: Setting) -> None:
         match setting.name:
             case "include_dir":
-                self.includes.append(setting.value)
-                for path, text in self.include(setting.value):
-                    self.includes.append(path)
-                    self.read(text, path)
+                self._include(setting)
             case "listener":
-                self.listeners.append(_listener(setting))
+                self.listener = _listener(setting)
+                self.listeners.append(self.listener)
             case "port" | "bind_address":
-                self.default = self.default or _Draft(DEFAULT_PORT, "", "", setting.path, setting.line)
-                if setting.name == "port":
-                    self.default.port = _port(setting)
-                else:
-                    self.default.address = setting.value
+                self._default(setting)
             case "connection":
-                self.bridges.append((setting, []))
-            case name if name in _BRIDGE_OPTIONS or name.startswith("bridge_"):
-                if not self.bridges:
+                self.bridge = []
+                self.bridges.append((setting, self.bridge))
+            case name if name in BRIDGE_OPTIONS or name.startswith("bridge_"):
+                if self.bridge is None:
                     raise ArtefactError(f"{setting.path}:{setting.line} sets '{name}' outside a connection; mosquitto refuses it")
-                self.bridges[-1][1].append(setting)
-            case name if name in _LISTENER_OPTIONS:
-                self._listener_option(setting, makes=name in _MAKE_DEFAULT_LISTENER and (name, setting.value) != ("protocol", "mqtt"))
-            case name if name in _SECURITY_OPTIONS and self._per_listener():
+                self.bridge.append(setting)
+            case name if name in LISTENER_OPTIONS:
+                self._listener_option(setting, makes=name in MAKE_DEFAULT_LISTENER and (name, setting.value) != ("protocol", "mqtt"))
+            case name if name in SECURITY_OPTIONS and self._per_listener():
                 self._listener_option(setting, makes=name != "allow_anonymous")
-            case _:
+            case name if name in GENERAL_OPTIONS or name.startswith(OPTIONS_OF_PLUGINS):
                 self.general.append(setting)
+            case name:
+                raise ArtefactError(
+                    f"{setting.path}:{setting.line} sets '{name}', which mosquitto 2.0 does not know: it refuses the whole file; take the line out"
+                )
+
+    def _include(self, setting: Setting) -> None:
+        if self.depth > 1:
+            raise ArtefactError(
+                f"{setting.path}:{setting.line} includes a directory from an included file, which mosquitto does not follow, as it may be a loop; "
+                "include it in the main file"
+            )
+        self.includes.append(setting.value)
+        for path, text in self.include(setting.value):
+            self.includes.append(path)
+            self.read(text, path)
+
+    def _default(self, setting: Setting) -> None:
+        self.default = self.default or _Draft(DEFAULT_PORT, "", "", setting.path, setting.line)
+        if setting.name == "port":
+            self.default.port = _port(setting)
+        else:
+            self.default.address = setting.value
 
     def _listener_option(self, setting: Setting, *, makes: bool) -> None:
-        if self.listeners:
-            self.listeners[-1].options.append(setting)
+        if self.listener is not None:
+            self.listener.options.append(setting)
             return
         self.unattached.append(setting)
         if makes:
@@ -267,6 +230,11 @@ def parse_broker_config(text: str, path: str, *, include: Callable[[str], list[t
     return reader.finish(path)
 
 
+def _order(name: str) -> list[tuple[str, str]]:
+    """Return what file names are put in order by: letters, and only of the same letter the capital first (conf_includedir.c, scmp_p)."""
+    return [(character.upper(), character) for character in name]
+
+
 def read_broker_config(tree: Tree, *paths: str) -> BrokerConfig:
     """Read configurations, one after the other into one, with their include directories.
 
@@ -278,7 +246,7 @@ def read_broker_config(tree: Tree, *paths: str) -> BrokerConfig:
         node = tree.resolve(directory)
         if node is None or not node.is_directory:
             raise ArtefactError(f"{path} includes the directory {directory}, which is missing; mosquitto does not start")
-        files = sorted(child.name for child in tree.children(directory) if child.name.endswith(".conf"))
+        files = sorted((child.name for child in tree.children(directory) if child.name.endswith(".conf")), key=_order)
         return [(join(directory, name), tree.text(join(directory, name))) for name in files]
 
     reader = _Reader(include)

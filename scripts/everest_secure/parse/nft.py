@@ -5,11 +5,11 @@ The parser is strict: whatever it does not know is an ArtefactError, so that a r
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
+from everest_secure.parse.globbing import WILD, globbed
 from everest_secure.parse.nft_rule import Rule, RuleReader
 from everest_secure.parse.nft_tokens import Token, tokens
 
@@ -289,9 +289,7 @@ def read_ruleset(tree: Tree, path: str) -> RuleSet:
 
     def include(name: str) -> list[tuple[str, str]]:
         full = name if name.startswith("/") else f"/etc/{name}"
-        if "*" not in full and "?" not in full:
-            return [(full, tree.text(full))]
-        directory, _, pattern = full.rpartition("/")
-        return [(node.path, tree.text(node.path)) for node in tree.children(directory) if fnmatchcase(node.name, pattern)]
+        paths = globbed(tree, full) if WILD.intersection(full) else [full]
+        return [(path, tree.text(path)) for path in paths]
 
     return parse_ruleset(tree.text(path), path, include=include)

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
+from xml.etree.ElementTree import Element
 
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Node, Tree
+from everest_secure.parse.patterns import matches
 from everest_secure.parse.xml_text import parse_xml
 
-_BASES = ("/etc/polkit-1", "/run/polkit-1", "/usr/local/share/polkit-1", "/usr/share/polkit-1")
+_BASES = ("/etc/polkit-1", "/usr/local/share/polkit-1", "/usr/share/polkit-1")
 """Where polkit looks for rules and actions; versions before 125 leave out some of them."""
 _AUTHORITIES = ("/etc/polkit-1/localauthority", "/var/lib/polkit-1/localauthority")
 _ACTIVATION = "/usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service"
@@ -43,10 +45,13 @@ def grants(tree: Tree) -> list[Grant]:
     """Return what defaults of actions and the local authority allow; raises ArtefactError for a file that cannot be read."""
     actions = _files(tree, [f"{base}/actions" for base in _BASES], ".policy")
     authorities = [node for base in _AUTHORITIES for directory in tree.children(base) for node in _files(tree, [directory.path], ".pkla")]
-    return [
-        *(grant for node in actions for grant in _defaults(tree.text(node.path), node.path)),
+    described = [(action, node.path) for node in actions for action in parse_xml(tree.text(node.path), node.path).iter("action")]
+    given = [
+        *(grant for action, path in described for grant in _defaults(action, path)),
         *(grant for node in authorities for grant in _entries(tree.text(node.path), node.path)),
     ]
+    implied = [(action.get("id", ""), other) for action, _ in described for other in _implied(action)]
+    return given + [Grant(other, grant.who, grant.path) for grant in given for name, other in implied if matches(name, (grant.action,))]
 
 
 def _files(tree: Tree, directories: list[str], ending: str) -> list[Node]:
@@ -56,11 +61,17 @@ def _files(tree: Tree, directories: list[str], ending: str) -> list[Node]:
     return found
 
 
-def _defaults(text: str, path: str) -> Iterator[Grant]:
-    """Yield the actions of a `.policy` file that anyone is allowed: `allow_any` is what counts for callers without a session."""
-    for action in parse_xml(text, path).iter("action"):
-        if (action.findtext("defaults/allow_any") or "no").strip() == "yes":
-            yield Grant(action.get("id", ""), "", path)
+def _defaults(action: Element, path: str) -> Iterator[Grant]:
+    """Yield an action of a `.policy` file if anyone is allowed it: `allow_any` is what counts for callers without a session."""
+    if (action.findtext("defaults/allow_any") or "no").strip() == "yes":
+        yield Grant(action.get("id", ""), "", path)
+
+
+def _implied(action: Element) -> Iterator[str]:
+    """Yield the actions that whoever may do one may do as well (polkit(8), "Known annotations")."""
+    for each in action.iter("annotate"):
+        if each.get("key") == "org.freedesktop.policykit.imply":
+            yield from (each.text or "").split()
 
 
 def _entries(text: str, path: str) -> Iterator[Grant]:

@@ -8,7 +8,7 @@ from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
 from everest_secure.keyfile import Entry, KeyFile, parse_keyfile
 
-PATHS = ("/etc/rauc/system.conf", "/run/rauc/system.conf", "/usr/lib/rauc/system.conf")
+PATHS = ("/etc/rauc/system.conf", "/usr/lib/rauc/system.conf")
 FORMATS = ("plain", "verity", "crypt")
 
 

@@ -121,6 +121,13 @@ def read_links(tree: Tree) -> tuple[Link, ...]:
     return tuple(found)
 
 
+def read_made(tree: Tree, directory: str) -> Iterator[Directory]:
+    """Yield the lines that make something in a directory."""
+    for kind, each in _read(tree):
+        if kind in _OWNING_TYPES and each.path.rpartition("/")[0] == directory:
+            yield each
+
+
 def read_removals(tree: Tree) -> Iterator[Directory]:
     """Yield what is removed, or emptied, at every boot: lines of the types `r`, `R` and `D`, whose paths but the last one's may be patterns."""
     yield from (each for kind, each in _read(tree) if kind in _REMOVING_TYPES)

@@ -12,7 +12,8 @@ DIRECTORIES = places("udev/rules.d")
 MATCHING = ("==", "!=")
 """Operators that ask; all others assign."""
 _KEY = re.compile(r'(?<![A-Z_])(?P<key>[A-Z_]+(?:\{[^{}"]*\})?)\s*(?P<operator>==|!=|:=|\+=|-=|=)\s*[ei]?"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
-_AUTHORISING = re.compile(r"ATTR\{(?:.*/)?authorized(?:_default)?\}")
+_AUTHORISING = re.compile(r"ATTR\{(?:.*[/\]])?authorized(?:_default)?\}")
+_PROGRAMS = "/usr/lib/udev"
 RUNNING = re.compile(r"(?:RUN|PROGRAM|IMPORT)(?:\{.*\})?")
 """Keys whose value is a command."""
 
@@ -59,6 +60,28 @@ def wanted_by_devices(tree: Tree) -> Iterator[tuple[str, str]]:
         for key, operator, value in keys:
             if key == "ENV{SYSTEMD_WANTS}" and operator not in (*MATCHING, "-="):
                 yield from ((name, path) for name in value.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A command that a rule runs."""
+
+    path: str
+    line: int
+    text: str
+    """As it is written in the rule."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Program and arguments; a program without a directory is one of udev's own (udev(7), `RUN`)."""
+        program, *others = self.text.replace("'", " ").split() or [""]
+        return (program if "/" in program else f"{_PROGRAMS}/{program}", *others)
+
+
+def run_by_rules(tree: Tree) -> Iterator[Run]:
+    """Yield every command that a rule runs."""
+    for path, line, keys in rules(tree):
+        yield from (Run(path, line, value) for key, operator, value in keys if RUNNING.fullmatch(key) and operator != "-=")
 
 
 def authorisations(tree: Tree) -> Iterator[Authorisation]:

@@ -41,11 +41,11 @@ def parse_unit_file(text: str, path: str) -> tuple[Assignment, ...]:
 def _logical_lines(text: str) -> list[tuple[int, str]]:
     """Lines with continuations joined by a space; a comment inside a continued line is left out of it.
 
-    A line ends at a newline alone, and continues when its very last character is a backslash that no other escapes (conf-parser.c, config_parse).
+    A mark of byte order is passed over, a line ends at a newline alone, and continues when its very last character is a backslash that no other escapes (conf-parser.c, config_parse).
     """
     found: list[tuple[int, str]] = []
     held, start = "", 0
-    for number, raw in enumerate(text.split("\n"), start=1):
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         line = raw.rstrip("\r").lstrip()
         if line.startswith(("#", ";")):
             continue

@@ -1,5 +1,6 @@
 """Which units of a root file system start: at boot, by a socket, timer or path that starts, by D-Bus, or by a preset at first boot."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -8,9 +9,10 @@ from everest_secure.image.tree import Tree
 from everest_secure.keyfile import parse_keyfile
 from everest_secure.parse.commands import program
 from everest_secure.parse.conf_files import conf_files, places
-from everest_secure.parse.generated import RC_LOCAL, init_scripts, rc_local
+from everest_secure.parse.generated import RC_LOCAL, init_scripts, lingering, rc_local
 from everest_secure.parse.patterns import matches
-from everest_secure.parse.udev_rules import wanted_by_devices
+from everest_secure.parse.scripts import scripts_of
+from everest_secure.parse.udev_rules import run_by_rules, wanted_by_devices
 from everest_secure.parse.unit_file import boolean
 from everest_secure.parse.units import TYPES, Unit, Units, template
 
@@ -18,14 +20,15 @@ BOOT_TARGETS = ("default.target", "sysinit.target", "basic.target")
 """What systemd starts: default.target; the other two come with the default dependencies of any service (systemd.special(7))."""
 DEPENDENCIES = ("Wants", "Requires", "BindsTo", "Upholds", "OnFailure", "OnSuccess")
 BUS_SERVICES = (
-    "/run/dbus-1/system-services",
     "/etc/dbus-1/system-services",
     "/usr/local/share/dbus-1/system-services",
     "/usr/share/dbus-1/system-services",
     "/lib/dbus-1/system-services",
 )
 """dbus-daemon(1), "standard_system_servicedirs"."""
-_STARTING = frozenset(["start", "restart", "try-restart", "reload-or-restart", "isolate", "enable", "reenable"])
+_STARTING = frozenset(["start", "restart", "reload-or-restart", "isolate", "enable", "reenable"])
+_SYSTEMCTL = re.compile(r"(?<![\w.-])systemctl\b([^\n;|&<>()#]*)")
+_QUOTES = "\"',[]"
 LOGIND, VIRTUAL_TERMINAL = "systemd-logind.service", "autovt@tty2.service"
 """logind starts a login on a virtual terminal that is switched to (logind.conf(5), NAutoVTs=)."""
 PRESETS = places("systemd/system-preset")
@@ -52,6 +55,7 @@ def starts(units: Units) -> Mapping[str, Start]:
     todo = [(name, "part of every boot", "") for name in BOOT_TARGETS]
     todo += [(each.unit, f"started over D-Bus as {each.name}", each.path) for each in bus_services(units.tree) if each.unit]
     todo += [(name, "wanted by a device in a udev rule", path) for name, path in wanted_by_devices(units.tree)]
+    todo += [(name, "started by a udev rule", path) for name, path in _started_by_rules(units.tree)]
     if rc_local(units.tree):
         todo.append(("rc-local.service", f"{RC_LOCAL} is executable", RC_LOCAL))
     if first_boot(units.tree):
@@ -80,12 +84,13 @@ def _pulled(unit: Unit, units: Units) -> Iterator[tuple[str, str, str]]:
     for key in DEPENDENCIES:
         for name in unit.words("Unit", key):
             yield _instance(name, unit.name), f"{key}= of {unit.name}", unit.path
-    for name in _started_by_command(unit):
-        yield name, f"started by a command of {unit.name}", unit.path
+    for name, path in _started_by_command(unit, units.tree):
+        yield name, f"started by {'a command' if path == unit.path else path} of {unit.name}", path
     for name in unit.words("Service", "Sockets"):
         yield name, f"Sockets= of {unit.name}", unit.path
     if unit.name == LOGIND:
         yield VIRTUAL_TERMINAL, f"started by {LOGIND}", unit.path
+        yield from ((name, f"started by {LOGIND} for a user that lingers", path) for name, path in lingering(units.tree))
     stem, _, kind = unit.name.rpartition(".")
     if kind == "socket":
         accept = boolean(unit.value("Socket", "Accept", "no"))
@@ -97,12 +102,36 @@ def _pulled(unit: Unit, units: Units) -> Iterator[tuple[str, str, str]]:
         yield f"{stem}.mount", f"activated by {unit.name}", unit.path
 
 
-def _started_by_command(unit: Unit) -> Iterator[str]:
-    """Yield the units that `systemctl start` and its like name (systemctl(1)); a name without a type is a service's."""
+def _started_by_command(unit: Unit, tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield the units that the commands of a unit start, and those that the scripts of the image do which these run, each with the path that says so."""
     for command in unit.commands:
-        if program(command) == "systemctl" and _STARTING.intersection(command[1:]):
-            names = [word for word in command[1:] if not word.startswith("-") and word not in _STARTING]
-            yield from (name if name.endswith(TYPES) else f"{name}.service" for name in names)
+        if program(command) == "systemctl":
+            yield from ((name, unit.path) for name in _started_by(command[1:]))
+        yield from _started_by_scripts(tree, command)
+
+
+def _started_by_rules(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Yield the same of the commands that udev's rules run."""
+    for run in run_by_rules(tree):
+        yield from ((name, run.path) for name in _started_in(run.text))
+        yield from _started_by_scripts(tree, run.words)
+
+
+def _started_by_scripts(tree: Tree, command: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    yield from ((name, path) for text, path in scripts_of(tree, command) for name in _started_in(text))
+
+
+def _started_in(text: str) -> Iterator[str]:
+    """Yield what a script starts by systemctl; what its variables stand for is not followed."""
+    for found in _SYSTEMCTL.finditer(text):
+        yield from _started_by(tuple(filter(None, (word.strip(_QUOTES) for word in found[1].split()))))
+
+
+def _started_by(arguments: tuple[str, ...]) -> Iterator[str]:
+    """Yield the units that `systemctl start` and its like name (systemctl(1)); a name without a type is a service's."""
+    if _STARTING.intersection(arguments):
+        names = [word for word in arguments if not word.startswith("-") and word not in _STARTING]
+        yield from (name if name.endswith(TYPES) else f"{name}.service" for name in names)
 
 
 def _instance(name: str, by: str) -> str:

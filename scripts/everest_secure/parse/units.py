@@ -13,16 +13,17 @@ SEARCH_PATH = (
     "/etc/systemd/system.control",
     "/etc/systemd/system",
     "/etc/systemd/system.attached",
-    "/run/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-"""Unit directories that an image can fill, first match wins (systemd.unit(5), "Unit File Load Path"; path-lookup.c); the last where /usr is not merged."""
+"""Unit directories that an image can fill, first match wins (systemd.unit(5), "Unit File Load Path"; path-lookup.c); the last where /usr is not merged.
+
+Of `/run` nothing counts that lies in an image: it is empty when systemd starts (file-hierarchy(7))."""
 TYPES = (".service", ".socket", ".timer", ".path", ".target", ".mount", ".automount", ".swap", ".slice", ".scope", ".device")
 MAX_ALIASES = 20
 _STARTING = ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost")
-_ENDING = ("ExecReload", "ExecStop", "ExecStopPost")
+_ENDING = ("ExecReload", "ExecStop", "ExecStopPre", "ExecStopPost")
 _DIRECTORIES = {
     "RuntimeDirectory": "/run",
     "StateDirectory": "/var/lib",
@@ -99,22 +100,43 @@ class Unit:
     @property
     def every_command(self) -> tuple[tuple[str, ...], ...]:
         """Return the same of the commands for reloading and stopping as well, which run some time."""
-        lines = [words([each]) for key in (*_STARTING, *_ENDING) for each in effective(self.assigned("Service", key))]
+        lines = [words([each]) for key in (*_STARTING, *_ENDING) for each in effective(self.assigned(self._running, key))]
         found = [command for line in lines for command in separated(line)]
         return tuple(run for command in found for run in expanded((command[0].lstrip(PREFIXES), *command[1:])))
 
     @property
     def unconfined(self) -> bool:
         """Whether a command goes around the unit's restrictions: the prefix `+` (systemd.service(5), "Command lines")."""
-        return any("+" in command[0][: len(command[0]) - len(command[0].lstrip(PREFIXES))] for command in self._raw_commands)
+        return any("+" in _prefix(command) for command in self._raw_commands)
+
+    @property
+    def forgiven(self) -> tuple[tuple[str, ...], ...]:
+        """Return those of `commands` that may fail without the unit failing: the prefix `-`."""
+        found = (command for command in self._raw_commands if "-" in _prefix(command))
+        return tuple(run for command in found for run in expanded((command[0].lstrip(PREFIXES), *command[1:])))
+
+    @property
+    def network_of_its_own(self) -> str:
+        """Return the setting by which the unit's commands see other interfaces than those of the machine; empty when there is none (systemd.exec(5))."""
+        path = self.value("Service", "NetworkNamespacePath") and "NetworkNamespacePath="
+        return "PrivateNetwork=" if boolean(self.value("Service", "PrivateNetwork", "no")) else path
+
+    @property
+    def _running(self) -> str:
+        """Section that holds commands: a socket has some, too (systemd.socket(5), `ExecStartPre=`)."""
+        return "Socket" if self.name.endswith(".socket") else "Service"
 
     @property
     def _raw_commands(self) -> tuple[tuple[str, ...], ...]:
         keys = [*_STARTING]
         if self.value("Service", "Type") == "oneshot" and not boolean(self.value("Service", "RemainAfterExit", "no")):
             keys += ["ExecStop", "ExecStopPost"]
-        lines = [words([assignment]) for key in keys for assignment in effective(self.assigned("Service", key))]
+        lines = [words([assignment]) for key in keys for assignment in effective(self.assigned(self._running, key))]
         return tuple(command for line in lines for command in separated(line))
+
+
+def _prefix(command: tuple[str, ...]) -> str:
+    return command[0][: len(command[0]) - len(command[0].lstrip(PREFIXES))]
 
 
 class Units:
@@ -140,10 +162,30 @@ class Units:
 
     def links(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield name and path of each dependency that the unit's `.wants`, `.requires` and `.upholds` directories add."""
-        for directory in (f"{each}.{kind}" for each in self.lookup_names(name) for kind in ("wants", "requires", "upholds")):
-            for _, node in self._entries.get(directory, []):
-                for child in self.tree.children(node.path):
-                    yield child.name, child.path
+        for kind in ("wants", "requires", "upholds"):
+            yield from ((node.name, node.path) for node in self._linked(name, kind))
+
+    def _linked(self, name: str, kind: str) -> Iterator[Node]:
+        """Yield the links of a unit's directories of one kind: of one name the first directory's, and none where that is a mask (load-dropin.c)."""
+        directories = [(rank, node) for each in self.lookup_names(name) for rank, node in self._entries.get(f"{each}.{kind}", [])]
+        found: dict[str, Node] = {}
+        for _, directory in sorted(directories, key=lambda place: place[0]):
+            for child in self.tree.children(directory.path):
+                found.setdefault(child.name, child)
+        yield from (node for node in found.values() if not self._is_mask(node))
+
+    def required(self, name: str) -> frozenset[str]:
+        """Return the units without which one does not start: what it requires, and what these require, by their real names."""
+        found: set[str] = set()
+        todo = [name]
+        while todo:
+            unit = self.unit(todo.pop())
+            linked = [node.name for node in self._linked(unit.name, "requires")]
+            named = [each for key in ("Requires", "BindsTo", "Requisite") for each in unit.words("Unit", key)]
+            new = {self.real_name(each) for each in (*linked, *named)} - found
+            found |= new
+            todo += new
+        return frozenset(found)
 
     def aliases(self, name: str) -> tuple[str, ...]:
         """Return all names of one unit, the given one first: links point from an alias to a name."""

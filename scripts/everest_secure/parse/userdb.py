@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree
 
-RECORDS = ("/etc/userdb", "/run/userdb", "/run/host/userdb", "/usr/local/lib/userdb", "/usr/lib/userdb")
-CREDENTIALS = ("/etc/credstore", "/etc/credstore.encrypted", "/run/credstore", "/usr/lib/credstore", "/usr/lib/credstore.encrypted")
+RECORDS = ("/etc/userdb", "/usr/local/lib/userdb", "/usr/lib/userdb")
+CREDENTIALS = ("/etc/credstore", "/etc/credstore.encrypted", "/usr/lib/credstore", "/usr/lib/credstore.encrypted")
 _SECRETS = ("passwd.hashed-password.*", "passwd.plaintext-password.*", "ssh.authorized_keys.*")
 
 

@@ -121,6 +121,8 @@ def _services(fs: RootFs) -> None:
     fs.file("/etc/nftables/everest-firewall.nft", layer("recipes-connectivity/everest-firewall/files/everest-firewall.nft"))
     fs.file(f"{UNITS}/everest-firewall.service", layer("recipes-connectivity/everest-firewall/files/everest-firewall.service"))
     fs.link(f"{LOCAL}/sysinit.target.wants/everest-firewall.service", f"{UNITS}/everest-firewall.service")
+    closed = "50-everest-firewall.conf"
+    fs.file(f"{UNITS}/systemd-networkd.service.d/{closed}", layer(f"recipes-connectivity/everest-firewall/files/{closed}"))
     fs.file(
         f"{UNITS}/mosquitto.service",
         "[Service]\nExecStartPre=/bin/mkdir -m 740 -p /run/mosquitto\nExecStart=/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf\n"

@@ -14,6 +14,10 @@ def without(key: str) -> Callable[[RootFs], object]:
     return lambda fs: fs.replace(DROP_IN, f"^{key}=.*$", "")
 
 
+def allowing(device: str) -> Callable[[RootFs], object]:
+    return lambda fs: fs.append(DROP_IN, f"[Service]\nDeviceAllow={device} rw\n")
+
+
 MUTATIONS = [
     Mutation(
         "root has a second name",
@@ -44,6 +48,10 @@ MUTATIONS = [
         lambda fs: fs.append(DROP_IN, "[Service]\nConfigurationDirectory=everest\n"),
     ),
     Mutation("the service may open the memory", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nDeviceAllow=/dev/mem rw\n")),
+    *(
+        Mutation(f"the service may open {device}", "ACC-05", allowing(device))
+        for device in ("/dev/disk/by-partlabel/rootfs-a", "/dev/mapper/data", "/dev/mtd0", "char-mtd")
+    ),
     Mutation("the service may open every disk", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nDeviceAllow=block-* rwm\n")),
     Mutation("the service has another root", "ACC-05", lambda fs: fs.append(DROP_IN, "[Service]\nRootDirectory=/opt\n")),
     Mutation(

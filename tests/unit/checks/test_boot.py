@@ -108,6 +108,8 @@ def test_a_signed_command_line_that_names_the_hash_of_its_root_holds(slot: tuple
         (GOOD + " systemd.debug_shell", {"BOOT-03", "NET-07"}),
         (GOOD + " systemd.unit=rescue.target", {"NET-07"}),
         (GOOD + " single", {"NET-07"}),
+        (GOOD + " systemd.unit=factory.target", {"NET-06"}),
+        (GOOD + " 5", {"NET-06"}),
         (GOOD + " systemd.run=/bin/sh", {"BOOT-03"}),
         (GOOD + " systemd.wants=a.service", {"BOOT-03"}),
         (GOOD + " systemd.default_standard_output=null", {"LOG-02"}),

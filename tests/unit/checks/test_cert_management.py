@@ -93,6 +93,7 @@ MUTATIONS = [
         "the command that provisions lies on the data partition",
         "TPM-06",
         on_the_data_partition,
+        also=("NET-06",),
     ),
     Mutation("certificates are managed by no command", "CERT-08", lambda fs: fs.remove(CERT)),
     Mutation("the command for certificates is not executable", "CERT-08", lambda fs: fs.chmod(CERT, 0o644)),

@@ -102,6 +102,13 @@ CASES: dict[str, dict[str, Change]] = {
         "the directory is a link to the data partition": lambda fs: fs.directory("/var/lib/s").link("/etc/sysctl.d", "/var/lib/s"),
         "a file lies in /lib": file("/lib/sysctl.d/99-x.conf", "net.ipv4.ip_forward=1\n"),
         "a condition keeps the settings from being made": dropped("systemd-sysctl.service", "[Unit]\nConditionPathExists=/nonexistent\n"),
+        "settings lie where nothing of the image counts": lambda fs: fs.file(
+            "/run/sysctl.d/60-everest.conf", fs.nodes["/usr/lib/sysctl.d/60-everest.conf"][1]
+        ).file("/usr/lib/sysctl.d/60-everest.conf", ""),
+        "every service is kept from the settings of the kernel": file(
+            f"{UNITS}/service.d/50-harden.conf", "[Service]\nProtectKernelTunables=yes\n"
+        ),
+        "the settings are made for another network": dropped("systemd-sysctl.service", "[Service]\nPrivateNetwork=yes\n"),
         "something else runs in the place of systemd-sysctl": dropped("systemd-sysctl.service", service("/bin/true")),
     },
     "NET-08": {
@@ -112,6 +119,7 @@ CASES: dict[str, dict[str, Change]] = {
         "modprobe changes the default": file("/etc/modprobe.d/x.conf", "options usbcore authorized_default=1\n"),
         "a rule lies in /lib": file("/lib/udev/rules.d/x.rules", 'SUBSYSTEM=="usb", ATTR{authorized}="1"\n'),
         "a rule is written with other blanks": file(RULES, 'SUBSYSTEM=="usb" , ATTR{authorized} = "1"\n'),
+        "a rule names the attribute of another device": file(RULES, 'ACTION=="add", ATTR{[usb/usb1]authorized_default}="1"\n'),
         "rules lie on the data partition": lambda fs: fs.link(RULES, "/var/lib/x.rules"),
     },
     "TPM-03": {
@@ -144,6 +152,9 @@ CASES: dict[str, dict[str, Change]] = {
         "the driver is loaded so that it can be stopped": file("/etc/modprobe.d/x.conf", "options i6300esb nowayout=0\n"),
     },
     "NET-01": {
+        "a variable of every service names a TCP broker": file(
+            "/etc/systemd/system.conf.d/x.conf", "[Manager]\nDefaultEnvironment=MQTT_SERVER_ADDRESS=10.0.0.1\n"
+        ),
         "a part of the configuration lies on the data partition": lambda fs: fs.directory("/var/lib/m").append(
             BROKER, "\ninclude_dir /var/lib/m\n"
         ),
@@ -172,6 +183,9 @@ CASES: dict[str, dict[str, Change]] = {
         "the manager starts without environment": dropped("everest.service", service(f"/usr/bin/env -i {MANAGER}")),
         "env names another policy": dropped("everest.service", service(f"/usr/bin/env OPENSSL_CONF=/etc/x.cnf {MANAGER}")),
         "a shell names another policy": dropped("everest.service", service(f"/bin/sh -c 'OPENSSL_CONF=/dev/null exec {MANAGER}'")),
+        "session keys of every service are written": file(
+            "/etc/systemd/system.conf.d/x.conf", "[Manager]\nDefaultEnvironment=SSLKEYLOGFILE=/var/log/k\n"
+        ),
         "session keys are written": dropped("everest.service", "[Service]\nEnvironment=SSLKEYLOGFILE=/var/log/k\n"),
         "code comes from the data partition": dropped("everest.service", "[Service]\nEnvironment=LD_PRELOAD=/var/lib/x.so\n"),
         "an option weakens TLS": lambda fs: fs.replace(OPENSSL, "^(MinProtocol.*)$", r"\1\nOptions = UnsafeLegacyRenegotiation"),
@@ -212,6 +226,9 @@ CASES: dict[str, dict[str, Change]] = {
     },
     "BIN-01": {
         "every program loads a library of the data partition": file("/etc/ld.so.preload", "/var/lib/x.so\n"),
+        "libraries are looked for where an included file says": lambda fs: fs.file("/etc/ld.so.conf", "include acme/*.conf\n").file(
+            "/etc/acme/x.conf", "/var/lib/x\ninclude /etc/ld.so.conf\n"
+        ),
         "libraries are looked for on the data partition": file("/etc/ld.so.conf.d/x.conf", "/var/lib/x\n"),
     },
 }

@@ -62,6 +62,10 @@ MUTATIONS = [
     plc("the PLC side has an address", r"^\[Network\]$", "[Network]\nAddress=192.168.7.1/24"),
     plc("the PLC side has an address in a section of its own", r"^\[Network\]$", "[Address]\nAddress=fd00::1/64\n[Network]"),
     plc("the PLC side has a gateway", r"^\[Network\]$", "[Network]\nGateway=192.168.7.254"),
+    plc("the PLC side is left to the kernel", r"^\[Network\]$", "[Link]\nUnmanaged=yes\n[Network]"),
+    plc("the vehicle is the gateway to everywhere", r"^\[Network\]$", "[Network]\nGateway=fe80::1"),
+    plc("the vehicle is the gateway of a route", r"^\[Network\]$", "[Route]\nGateway=169.254.7.1\nGatewayOnLink=yes\n[Network]"),
+    plc("the wire to the vehicle is the way to everywhere", r"^\[Network\]$", "[Network]\nDefaultRouteOnDevice=yes"),
     plc("the PLC side has a route", r"^\[Network\]$", "[Route]\nDestination=10.0.0.0/8\n[Network]"),
     plc("the PLC side is bridged", r"^\[Network\]$", "[Network]\nBridge=br0"),
     Mutation(

@@ -28,6 +28,14 @@ MEANS_OF_STARTING: dict[str, Callable[[RootFs], object]] = {
         fs.file(f"{LOCAL}/everest.service.d/x.conf", "[Service]\nSockets=a.socket\n"),
     ),
     "a udev rule wants it": lambda fs: fs.file("/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", ENV{SYSTEMD_WANTS}+="a.service"\n'),
+    "a udev rule starts it": lambda fs: fs.file(
+        "/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", RUN+="/bin/systemctl --no-block start a.service"\n'
+    ),
+    "a script of a udev rule starts it": lambda fs: fs.file("/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", RUN+="plugged"\n').file(
+        "/usr/lib/udev/plugged", "#!/bin/sh\n[ -e /x ] && systemctl start a b\n", mode=0o755
+    ),
+    "a script of a unit starts it": lambda fs: script(fs, "if true; then systemctl restart 'a.service' >/dev/null; fi"),
+    "a script in Python starts it": lambda fs: script(fs, 'run(["systemctl", "start", "a"], check=True)'),
     "the bus starts it": lambda fs: fs.file(
         "/usr/lib/dbus-1/system-services/a.service", "[D-BUS Service]\nName=a.b\nExec=/bin/false\nSystemdService=a.service\n"
     ).link("/lib", "usr/lib"),
@@ -38,6 +46,9 @@ MEANS_OF_STARTING: dict[str, Callable[[RootFs], object]] = {
         "/etc/systemd/system.control/multi-user.target.wants/a.service", f"{UNITS}/a.service"
     ),
     "a generator makes it": lambda fs: fs.file("/etc/systemd/system-generators/systemd-a", "#!/bin/sh\n", mode=0o755),
+    "a generator makes the environment of every service": lambda fs: fs.file(
+        "/etc/systemd/system-environment-generators/a", "#!/bin/sh\necho SSLKEYLOGFILE=/var/log/k\n", mode=0o755
+    ),
     "a runlevel starts its script": lambda fs: (
         fs.file("/usr/lib/systemd/system-generators/systemd-sysv-generator", "\x7fELF", mode=0o755),
         fs.file("/etc/init.d/b", "#!/bin/sh\n", mode=0o755),
@@ -57,8 +68,89 @@ FIREWALL_FAULTS = {
     "the unit stops at once and empties the rules": ("^RemainAfterExit=yes$", "ExecStop=/usr/sbin/nft flush ruleset"),
     "the unit has a condition": (r"^\[Unit\]$", "[Unit]\nConditionPathExists=/nowhere"),
     "nothing starts the target that it comes before": ("^Wants=.*$", ""),
+    "each of network and firewall waits for the other": ("^Before=", "After=network.target\nBefore="),
     "nobody waits for the rules": ("^Type=oneshot$", "Type=simple"),
+    "rules that nft refuses are no failure": ("^ExecStart=", "ExecStart=-"),
+    "the rules are those of a network of its own": ("^Type=oneshot$", "Type=oneshot\nPrivateNetwork=yes"),
+    "the rules are those of another network": ("^Type=oneshot$", "Type=oneshot\nNetworkNamespacePath=/run/netns/a"),
 }
+CLOSED = f"{UNITS}/systemd-networkd.service.d/50-everest-firewall.conf"
+WAYS_TO_FAIL_CLOSED: dict[str, Callable[[RootFs], object]] = {
+    "the network manager requires the rules": lambda fs: fs,
+    "a link makes the network manager require them": lambda fs: fs.remove(CLOSED).link(
+        f"{LOCAL}/systemd-networkd.service.requires/everest-firewall.service", FIREWALL
+    ),
+    "what the network manager requires does": lambda fs: fs.file(CLOSED, "[Unit]\nBindsTo=a.target\n").file(
+        f"{UNITS}/a.target", "[Unit]\nRequires=everest-firewall.service\n"
+    ),
+    "the machine starts anew": lambda fs: fs.remove(CLOSED).replace(FIREWALL, r"^\[Unit\]$", "[Unit]\nFailureAction=reboot"),
+    "an emergency ends everything": lambda fs: fs.remove(CLOSED).replace(FIREWALL, r"^\[Unit\]$", "[Unit]\nOnFailure=emergency.target"),
+    "what may fail is not the loading": lambda fs: fs.replace(FIREWALL, "^(ExecStart=)", r"ExecStartPre=-/sbin/modprobe nf_tables\n\1"),
+}
+RULES_CHANGED_BESIDES: dict[str, Callable[[RootFs], object]] = {
+    "a script that a unit runs empties them": lambda fs: script(fs, "nft flush ruleset"),
+    "a script adds one": lambda fs: script(fs, "/usr/sbin/nft -a insert rule inet everest input tcp dport 22 accept"),
+    "a script loads others": lambda fs: script(fs, "nft -nf /var/lib/rules.nft"),
+    "a script in Python adds one": lambda fs: script(fs, 'subprocess.run(["nft", "add", "element", "inet", "everest", "open", "{ 22 }"])'),
+    "udev empties them": lambda fs: fs.file("/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", RUN+="/usr/sbin/nft flush ruleset"\n'),
+}
+
+
+def script(fs: RootFs, text: str) -> None:
+    fs.file("/usr/bin/uplink", f"#!/bin/sh\n{text}\n", mode=0o755)
+    fs.file(f"{LOCAL}/dbus.service.d/x.conf", "[Service]\nExecStartPost=/usr/bin/uplink\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/var/lib/product/hook",
+        "-/bin/sh -e /var/lib/product/hook.sh start",
+        "/usr/bin/env python3 /var/lib/product/app.py",
+        "/bin/sh -c '. /var/lib/product/env; exec /usr/bin/true'",
+        "/bin/busybox sh /run/hook",
+        "/usr/bin/hook",
+    ],
+)
+def test_what_lies_on_the_data_partition_is_no_program(command: str) -> None:
+    fs = good_root().file("/var/lib/product/hook", mode=0o755).link("/usr/bin/hook", "/var/lib/product/hook")
+    assert set(failing(fs)) <= {"FS-05"}
+    fs.file(f"{LOCAL}/dbus.service.d/x.conf", f"[Service]\nExecStartPre={command}\n")
+    assert set(failing(fs)) == {"NET-06"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["/bin/sh -c 'cat /var/lib/x'", "/usr/bin/cat /var/lib/x", "/bin/sh /usr/bin/x /var/lib/x", "/usr/bin/python3 -m x /var/lib/x"],
+)
+def test_a_program_may_be_given_what_lies_on_the_data_partition(command: str) -> None:
+    assert failing(good_root().file(f"{LOCAL}/dbus.service.d/x.conf", f"[Service]\nExecStartPre={command}\n")) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ". /var/lib/product/env",
+        "[ -r /x ] && . /var/lib/product/env",
+        "if true; then sh -e '/var/lib/product/x.sh'; fi",
+        "exec python3 /var/x.py",
+    ],
+)
+def test_what_lies_on_the_data_partition_is_no_part_of_a_script(text: str) -> None:
+    fs = good_root()
+    script(fs, text)
+    assert set(failing(fs)) == {"NET-06"}
+
+
+def test_a_script_may_read_the_data_partition_and_run_the_root() -> None:
+    fs = good_root()
+    script(fs, 'sh /usr/bin/y /var/lib/x\n. "${library}/x.sh"\n[ -r /x ] && cat /var/lib/x\n. /etc/default/x')
+    assert failing(fs) == {}
+
+
+def test_a_rule_of_udev_runs_nothing_of_the_data_partition() -> None:
+    fs = good_root().file("/etc/udev/rules.d/9.rules", 'SUBSYSTEM=="net", RUN+="/bin/sh /var/lib/product/plugged"\n')
+    assert set(failing(fs)) == {"NET-06"}
 
 
 @pytest.mark.parametrize("means", MEANS_OF_STARTING)
@@ -67,6 +159,25 @@ def test_nothing_unlisted_starts_when(means: str) -> None:
     assert failing(fs) == {}
     MEANS_OF_STARTING[means](fs)
     assert set(failing(fs)) == {"NET-06"}
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("/usr/lib/tmpfiles.d/pod.conf", "f /var/lib/systemd/linger/everest\n"), ("/var/lib/systemd/linger/everest", "")],
+)
+def test_a_user_that_lingers_has_a_manager_that_starts_what_it_wants(path: str, text: str) -> None:
+    fs = good_root().file(f"{UNITS}/user@.service", "[Service]\nUser=%i\nExecStart=/usr/lib/systemd/systemd --user\n")
+    fs.file(f"{UNITS}/systemd-logind.service", "[Service]\nExecStart=/usr/lib/systemd/systemd-logind\n")
+    fs.link(f"{UNITS}/multi-user.target.wants/systemd-logind.service", "../systemd-logind.service")
+    assert failing(fs) == {}
+    found = failing(fs.file(path, text))
+    assert "user@1500.service starts" in found["NET-06"][0]
+
+
+def test_a_script_that_asks_systemctl_starts_nothing() -> None:
+    fs = good_root().file(f"{UNITS}/a.service", SERVICE)
+    script(fs, "systemctl is-active a && systemctl stop a; systemctl try-restart a.service\n# systemctl start a")
+    assert failing(fs) == {}
 
 
 def test_a_masked_generator_and_a_script_with_a_unit_start_nothing() -> None:
@@ -81,6 +192,49 @@ def test_a_masked_generator_and_a_script_with_a_unit_start_nothing() -> None:
 def test_the_firewall_does_not_hold_when(fault: str) -> None:
     fs = good_root().replace(FIREWALL, *FIREWALL_FAULTS[fault]).file("/etc/other.nft", "flush ruleset\n")
     assert set(failing(fs)) == {"NET-04"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "systemctl is-active --quiet mosquitto.service || systemctl try-restart mosquitto",
+        "chown mosquitto:mosquitto /run/mosquitto; su -s /bin/sh mosquitto -c true",
+        "systemctl stop getty@tty1.service; killall agetty || true",
+        "sh /etc/x.sh </dev/null",
+    ],
+)
+def test_a_script_may_speak_of_broker_and_login(text: str) -> None:
+    fs = good_root()
+    script(fs, text)
+    assert failing(fs) == {}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_FAIL_CLOSED)
+def test_there_is_no_network_without_rules_when(way: str) -> None:
+    fs = good_root()
+    WAYS_TO_FAIL_CLOSED[way](fs)
+    assert failing(fs) == {}
+
+
+@pytest.mark.parametrize("text", ["", "[Unit]\nWants=everest-firewall.service\n", "[Unit]\nRequires=everest-firewall.service\nRequires=\n"])
+def test_a_network_that_comes_up_when_the_rules_cannot_be_loaded_is_found(text: str) -> None:
+    assert set(failing(good_root().file(CLOSED, text))) == {"NET-04"}
+
+
+@pytest.mark.parametrize("means", RULES_CHANGED_BESIDES)
+def test_the_rules_of_the_file_are_not_those_in_force_when(means: str) -> None:
+    fs = good_root()
+    RULES_CHANGED_BESIDES[means](fs)
+    assert set(failing(fs)) == {"NET-04"}
+
+
+@pytest.mark.parametrize(
+    "text", ["nft list ruleset", "nft -c -f /etc/x.nft", "nft --json list chain inet everest input | add", "# nft flush ruleset"]
+)
+def test_a_script_may_look_at_the_rules(text: str) -> None:
+    fs = good_root()
+    script(fs, text)
+    assert failing(fs) == {}
 
 
 MUTATIONS = [
@@ -114,6 +268,23 @@ MUTATIONS = [
         lambda fs: (
             fs.append(BROKER, "include_dir /etc/mosquitto/conf.d\n"),
             fs.file("/etc/mosquitto/conf.d/x.conf", "listener 8883\n"),
+        ),
+    ),
+    Mutation("a script starts a second broker", "NET-01", lambda fs: script(fs, "/usr/sbin/mosquitto -d -c /etc/b.conf")),
+    Mutation("a script in Python starts a second broker", "NET-01", lambda fs: script(fs, 'Popen(["mosquitto", "-p", "1883"])')),
+    Mutation(
+        "udev starts a login on an adapter that is plugged in",
+        "NET-07",
+        lambda fs: fs.file("/etc/udev/rules.d/9.rules", 'KERNEL=="ttyUSB0", RUN+="/sbin/getty -L ttyUSB0 115200 vt100"\n'),
+    ),
+    Mutation("a script offers a login", "NET-07", lambda fs: script(fs, "while true; do\n\tsetsid agetty -L 115200 ttyS0 vt100\ndone")),
+    Mutation("a script offers a shell", "NET-07", lambda fs: script(fs, "setsid sh -i </dev/ttyS0 >/dev/ttyS0 2>&1 &")),
+    Mutation(
+        "an option in an include directory opens the default port",
+        "NET-01",
+        lambda fs: (
+            fs.append(BROKER, "include_dir /etc/mosquitto/conf.d\n"),
+            fs.file("/etc/mosquitto/conf.d/limits.conf", "max_connections 50\n"),
         ),
     ),
     Mutation(
@@ -197,7 +368,9 @@ MUTATIONS = [
     ),
     Mutation("a port is open on any interface", "NET-04", lambda fs: fs.replace(RULES, "# no TCP port is open", "tcp dport ssh accept")),
     Mutation("what a vehicle needs is closed", "NET-04", lambda fs: fs.replace(RULES, "50000, ", "")),
-    Mutation("no firewall is loaded", "NET-04", lambda fs: fs.remove(f"{LOCAL}/sysinit.target.wants/everest-firewall.service")),
+    Mutation(
+        "no firewall is loaded", "NET-04", lambda fs: fs.remove(f"{LOCAL}/sysinit.target.wants/everest-firewall.service").remove(CLOSED)
+    ),
     Mutation(
         "the firewall is loaded after the network", "NET-04", lambda fs: fs.replace(f"{UNITS}/everest-firewall.service", "^Before=.*$", "")
     ),

@@ -21,6 +21,12 @@ def action(name: str, anyone: str) -> str:
 """
 
 
+def implying(anyone: str, actions: str) -> str:
+    """An action of a vendor's that stands for others (polkit(8), "Known annotations")."""
+    annotation = f'<annotate key="org.freedesktop.policykit.imply">{actions}</annotate>'
+    return action("com.example.maintain", anyone).replace("</action>", f"{annotation}</action>")
+
+
 def entry(identity: str, actions: str, result: str = "ResultAny") -> str:
     return f"[Charger]\nIdentity={identity}\nAction={actions}\n{result}=yes\n"
 
@@ -44,6 +50,18 @@ MUTATIONS = [
     with_polkit(
         "everyone may manage units", f"{ACTIONS}/org.freedesktop.systemd1.policy", action("org.freedesktop.systemd1.manage-units", " yes ")
     ),
+    with_polkit(
+        "an action that everyone may do implies others",
+        f"{ACTIONS}/com.example.policy",
+        implying("yes", "org.freedesktop.login1.reboot org.freedesktop.systemd1.manage-unit-files"),
+    ),
+    Mutation(
+        "an entry is for an action that implies another",
+        "ACC-06",
+        lambda fs: installed(fs)
+        .file(f"{ACTIONS}/com.example.policy", implying("auth_admin", "org.freedesktop.systemd1.manage-units"))
+        .file(f"{AUTHORITY}/a.pkla", entry("unix-user:everest", "com.example.*")),
+    ),
     with_polkit("nobody has read a rule", "/etc/polkit-1/rules.d/10-everest.rules", "polkit.addRule(function() { return polkit.Result.YES; });"),
     with_polkit("an entry lets the service user manage units", f"{AUTHORITY}/a.pkla", entry("unix-user:everest", "org.freedesktop.systemd1.manage-units")),
     with_polkit("an entry is for every action", f"{AUTHORITY}/a.pkla", entry("unix-group:everest;unix-user:root", "*")),
@@ -60,6 +78,8 @@ def test_polkit_that_gives_nothing_away_is_no_fault() -> None:
     fs = installed(good_root())
     fs.file(f"{AUTHORITY}/a.pkla", entry("unix-user:root", "*") + entry("unix-user:everest", "*", "ResultActive").replace("Charger", "B"))
     fs.file(f"{AUTHORITY}/b.pkla", entry("unix-user:everest", "org.freedesktop.login1.reboot"))
+    fs.file(f"{ACTIONS}/com.example.policy", implying("auth_admin", "org.freedesktop.systemd1.manage-units"))
+    fs.file(f"{ACTIONS}/com.example.b.policy", implying("yes", "org.freedesktop.login1.reboot").replace("maintain", "restart"))
     assert failing(fs) == {}
 
 

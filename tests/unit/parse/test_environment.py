@@ -49,3 +49,9 @@ def test_a_value_is_what_systemd_takes_it_for(value: str, tmp_path: Path) -> Non
     (tmp_path / "one.conf").write_text("f /out - - - - .%w.\n")
     subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create", tmp_path / "one.conf"], capture_output=True, check=True)
     assert (tmp_path / "out").read_bytes().decode() == f".{parse_environment_file(text)['VERSION_ID']}."
+
+
+def test_what_the_manager_sets_for_every_service_comes_first() -> None:
+    fs = RootFs().file(f"{LOCAL}/a.service", "[Service]\nEnvironment=A=1\nUnsetEnvironment=C\n")
+    fs.file("/etc/systemd/system.conf.d/a.conf", "[Manager]\nDefaultEnvironment=A=0 'B=x y'\nDefaultEnvironment=C=0\n")
+    assert read_environment(fs.tree, Units(fs.tree).unit("a.service")) == {"A": "1", "B": "x y"}

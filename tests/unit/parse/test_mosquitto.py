@@ -77,12 +77,41 @@ def test_include_directories_are_read_in_order() -> None:
         .file("/etc/m.conf", "include_dir /etc/m.d\n")
         .file("/etc/m.d/b.conf", "listener 2\n")
         .file("/etc/m.d/a.conf", "listener 1\n")
+        .file("/etc/m.d/C.conf", "")
+        .file("/etc/m.d/_.conf", "")
     )
     fs.file("/etc/m.d/c.txt", "listener 3\n")
     assert [(each.port, each.path) for each in read_broker_config(fs.tree, "/etc/m.conf").listeners] == [
         (1, "/etc/m.d/a.conf"),
         (2, "/etc/m.d/b.conf"),
     ]
+    names = [path.rpartition("/")[2] for path in read_broker_config(fs.tree, "/etc/m.conf").includes[1:]]
+    assert names == ["a.conf", "b.conf", "C.conf", "_.conf"]
+
+
+def including(text: str, included: str) -> BrokerConfig:
+    return parse_broker_config(text, "m.conf", include=lambda directory: [(f"{directory}/a.conf", included)])
+
+
+def test_an_option_in_an_included_file_is_not_of_the_listener_above_but_opens_the_default_port() -> None:
+    default, socket = including("listener 0 /run/x.sock\ninclude_dir d\n", "max_connections 50\n").listeners
+    assert (default.port, default.path, socket.option("max_connections")) == (1883, "d/a.conf", None)
+
+
+def test_what_follows_an_included_file_is_of_the_listener_above_it() -> None:
+    first, second = including("listener 1\ninclude_dir d\nmax_qos 1\n", "listener 2\nmax_qos 0\n").listeners
+    assert (first.option("max_qos"), second.option("max_qos")) == ("1", "0")
+
+
+def test_a_bridge_cannot_go_on_in_an_included_file() -> None:
+    with pytest.raises(ArtefactError, match=r"d/a\.conf:1 sets 'topic' outside"):
+        including("listener 1\nconnection a\naddress b\ninclude_dir d\n", "topic # out\n")
+
+
+@pytest.mark.parametrize("line", ["LISTENER 1883", "listener=1883", "  # indented", "listener_allow_anonymous true", "foo bar"])
+def test_an_option_that_mosquitto_does_not_know_is_an_error(line: str) -> None:
+    with pytest.raises(ArtefactError, match=r"x\.conf:2"):
+        parse(f"listener 0 /run/x.sock\n{line}\n")
 
 
 def test_a_directory_that_includes_itself_ends() -> None:
@@ -130,6 +159,34 @@ def test_a_broker_that_runs_lets_in_whom_the_parser_says(text: str, tmp_path: Pa
         finally:
             broker.terminate()
     (listener,) = [each for each in parse(text).listeners if each.port == port]
+    assert said == (0 if listener.allow_anonymous else 5)
+
+
+@pytest.mark.parametrize(
+    ("main", "included"),
+    [
+        ("per_listener_settings true\nlistener PORT 127.0.0.1\ninclude_dir DIR\n", {"a.conf": "allow_anonymous true\n"}),
+        ("listener PORT 127.0.0.1\ninclude_dir DIR\n", {"a.conf": "allow_anonymous true\n"}),
+        ("listener PORT 127.0.0.1\ninclude_dir DIR\n", {"Z.conf": "allow_anonymous true\n", "a.conf": "allow_anonymous false\n"}),
+    ],
+)
+def test_a_broker_that_includes_files_lets_in_whom_the_parser_says(main: str, included: dict[str, str], tmp_path: Path) -> None:
+    if not shutil.which("mosquitto"):
+        pytest.skip("mosquitto is not installed")
+    port = free_port()
+    main = main.replace("PORT", str(port)).replace("DIR", str(tmp_path / "d"))
+    fs = RootFs().file("/m.conf", main)
+    (tmp_path / "d").mkdir()
+    for name, text in included.items():
+        fs.file(f"{tmp_path}/d/{name}", text)
+        (tmp_path / "d" / name).write_text(text)
+    (tmp_path / "m.conf").write_text(("user root\n" if os.getuid() == 0 else "") + main)
+    with subprocess.Popen(["mosquitto", "-c", tmp_path / "m.conf"], stderr=subprocess.DEVNULL) as broker:
+        try:
+            said = connect(port, broker)
+        finally:
+            broker.terminate()
+    (listener,) = read_broker_config(fs.tree, "/m.conf").listeners
     assert said == (0 if listener.allow_anonymous else 5)
 
 

@@ -46,8 +46,8 @@ def test_systemd_agrees_on_drop_ins_and_their_order(tmp_path: Path) -> None:
         "/usr/lib/systemd/network/10-a.network.d/20-x.conf": "[Network]\nDNS=192.0.2.1\n",
         "/etc/systemd/network/10-a.network.d/10-y.conf": "[Network]\nDNS=192.0.2.2\n",
         "/etc/systemd/network/10-a.network.d/20-x.conf": "[Network]\nDNS=192.0.2.3\n",
-        "/run/systemd/network/10-a.network.d/30-z.conf": "[Network]\nDNS=192.0.2.4\n",
-        "/run/systemd/network/10-a.network.d/30-z.txt": "[Network]\nDNS=192.0.2.5\n",
+        "/usr/local/lib/systemd/network/10-a.network.d/30-z.conf": "[Network]\nDNS=192.0.2.4\n",
+        "/usr/local/lib/systemd/network/10-a.network.d/30-z.txt": "[Network]\nDNS=192.0.2.5\n",
     }
     fs = RootFs()
     for path, text in files.items():

@@ -100,6 +100,14 @@ def test_definitions_sets_and_includes_are_put_in() -> None:
     assert found["*"].allowed == ("tcp/443",)
 
 
+def test_an_include_follows_patterns_of_directories_and_passes_over_hidden_files() -> None:
+    fs = RootFs().file("/etc/a.nft", 'include "/etc/nft/*/[a-z].nft"\n').file("/etc/nft/y/.x.nft", "flush ruleset\n")
+    fs.file("/etc/nft/x/b.nft", BASE.format("tcp dport 443 accept", "")).file("/etc/nft/x/.c.nft", "flush ruleset\n")
+    assert inbound(read_ruleset(fs.tree, "/etc/a.nft"), ())["*"].allowed == ("tcp/443",)
+    fs.file("/etc/a.nft", 'include "/etc/nft/*/*.nft"\n')
+    assert inbound(read_ruleset(fs.tree, "/etc/a.nft"), ())["*"].allowed == ("tcp/443",)
+
+
 NAMED = [
     ("iifname . tcp dport @open accept", "set open {\ntype ifname . inet_service\nelements = { eth0 . 22, eth1 . 80 }\n}", ("tcp/22",)),
     ("iifname . tcp dport @open accept", "set open {\ntype ifname . inet_service\nflags dynamic\n}", ("tcp/0-65535",)),

@@ -31,6 +31,26 @@ def test_a_line_goes_on_only_after_a_backslash_at_its_very_end(tail: str) -> Non
     assert [(each.key, each.line) for each in found] == [("SyslogIdentifier", 2), ("NoNewPrivileges", 3)]
 
 
+def test_a_mark_of_byte_order_is_no_part_of_the_first_section() -> None:
+    (found,) = parse_unit_file("\ufeff[Service]\nNoNewPrivileges=no\n", "x")
+    assert (found.section, found.key) == ("Service", "NoNewPrivileges")
+
+
+def test_a_masked_link_is_no_dependency() -> None:
+    fs = RootFs().file(f"{UNITS}/default.target", "[Unit]\n").file(f"{UNITS}/a.service", "[Service]\nExecStart=/bin/a\n")
+    fs.link(f"{UNITS}/default.target.requires/a.service", "../a.service").file("/etc/machine-id", "")
+    assert {"a.service"} == Units(fs.tree).required("default.target") == set(starts(Units(fs.tree))) - {"default.target"}
+    fs.link(f"{LOCAL}/default.target.requires/a.service", "/dev/null")
+    assert set(starts(Units(fs.tree))) == {"default.target"}
+    assert not Units(fs.tree).required("default.target")
+
+
+def test_a_socket_runs_commands_of_its_own() -> None:
+    unit = unit_of(RootFs().file(f"{LOCAL}/a.socket", "[Socket]\nExecStartPost=-/bin/a\nExecStopPre=/bin/b\n"), "a.socket")
+    assert unit.commands == unit.forgiven == (("/bin/a",),)
+    assert unit.every_command == (("/bin/a",), ("/bin/b",))
+
+
 def test_what_systemctl_set_property_writes_comes_first() -> None:
     fs = RootFs().file(f"{LOCAL}/a.service", "[Service]\nUser=local\n")
     fs.file("/etc/systemd/system.control/a.service", "[Service]\nUser=control\n")
