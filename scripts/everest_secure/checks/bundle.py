@@ -84,10 +84,10 @@ def _device(root: Root, policy: Parameters) -> "Device":
     return configured(device, configuration(root))
 
 
-def _judge_chains(signed: "SignedData", device: "Device", note_on: str, place: Location, note: Notes) -> None:
+def _judge_chains(signed: "SignedData", device: "Device", remark: str, place: Location, note: Notes) -> None:
     from everest_secure.bundle.rules import signature_reasons
 
-    where = f"{device.name}{note_on}"
+    where = f"{device.name}{remark}"
     for reason in signature_reasons(signed, device):
         note.finding(reason.what, at=place, remedy=_sentence(reason.remedy))
     for signature in signed.signatures:

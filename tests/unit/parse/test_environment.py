@@ -22,12 +22,6 @@ def test_files_override_the_unit_and_what_is_unset_is_gone() -> None:
     assert read_environment(fs.tree, Units(fs.tree).unit("a.service")) == {"A": "2", "C": "1"}
 
 
-def test_all_services_have_the_manager_s_default_environment_below_their_own() -> None:
-    fs = RootFs().file(f"{LOCAL}/a.service", "[Service]\nEnvironment=A=1\n")
-    fs.file("/usr/lib/systemd/system.conf.d/a.conf", '[Manager]\nDefaultEnvironment=A=0 "B=x y"\n')
-    assert read_environment(fs.tree, Units(fs.tree).unit("a.service")) == {"A": "1", "B": "x y"}
-
-
 def test_a_name_with_wildcards_stands_for_every_file_that_it_fits() -> None:
     fs = RootFs().file(f"{LOCAL}/a.service", "[Service]\nEnvironmentFile=-/etc/a.d/*.env\n")
     fs.file("/etc/a.d/1.env", "A=1\nB=1\n").file("/etc/a.d/2.env", "B=2\n").file("/etc/a.d/3", "C=3\n").file("/etc/a.d/.x.env", "C=4\n")
