@@ -32,10 +32,10 @@ VALUES = {
 
 
 def ours(files: dict[str, str]) -> tuple[JournaldConf, RateLimit]:
-    """What we read of the same files."""
+    """What we read of the same files; those of /run lie in the place after it, which counts below /etc as well, since nothing in an image's /run counts."""
     fs = RootFs()
     for name, text in files.items():
-        path = name.replace("run/", "/run/systemd/journald.conf.d/") if name.startswith("run/") else f"/etc/systemd/{name}"
+        path = name.replace("run/", "/usr/local/lib/systemd/journald.conf.d/") if name.startswith("run/") else f"/etc/systemd/{name}"
         fs.file(path, text)
     return read_journald_conf(fs.root.tree), read_rate_limit(fs.root.tree)
 

@@ -66,7 +66,7 @@ MUTATIONS = [
         for what, line in {
             "programs of a device without a hash tree may be run": "PARTLABEL=apps /opt squashfs ro",
             "programs of a server may be run": "server:/apps /mnt nfs nodev,nosuid",
-            "an overlay runs what lies on the data partition": "overlay /usr/bin overlay lowerdir=/usr/bin,upperdir=/var/o/u,workdir=/var/o/w",
+            "an overlay runs what lies on the data partition": "overlay /opt overlay lowerdir=/opt,upperdir=/var/o/u,workdir=/var/o/w",
             "a device is mounted when it is first used": "/dev/x /media ext4 noauto,x-systemd.automount",
             "a device is mounted with another unit": "/dev/x /media ext4 noauto,x-systemd.wanted-by=multi-user.target",
             "a bind mount lets programs of the data partition be run": "/var/lib/apps /opt none bind,nosuid,exec",
