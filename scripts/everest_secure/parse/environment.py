@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import read_daemon_conf
+from everest_secure.parse.globbing import globbed
 from everest_secure.parse.unit_file import words
 from everest_secure.parse.units import Unit
 
@@ -14,23 +14,15 @@ _KEY = re.compile(r"[^=\n\r]*")
 _QUOTED = re.compile(r"[ \t]*(?:'([^']*)(?:'|\Z)|\"((?:\\.|[^\"\\])*)(?:\"|\Z))", re.DOTALL)
 _PLAIN = re.compile(r"[ \t]*((?:\\.|[^\\\n\r])*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WILDCARDS = re.compile(r"[*?\[]")
 
 
 def environment_files(tree: Tree, unit: Unit) -> tuple[str, ...]:
-    """Return the paths of `EnvironmentFile=`, without the `-` of those that may be missing; a name with wildcards stands for files of its directory.
+    """Return the paths of `EnvironmentFile=`, without the `-` of those that may be missing, and of one with wildcards those that it stands for.
 
     One that no file has is returned as it is written.
     """
-    return tuple(path for word in unit.words("Service", "EnvironmentFile") for path in _matching(tree, word.removeprefix("-")))
-
-
-def _matching(tree: Tree, path: str) -> list[str]:
-    directory, _, pattern = path.rpartition("/")
-    if not _WILDCARDS.search(pattern):
-        return [path]
-    names = (node.name for node in tree.children(directory) if fnmatchcase(node.name, pattern))
-    return [f"{directory}/{name}" for name in names if pattern.startswith(".") or not name.startswith(".")] or [path]
+    named = (word.removeprefix("-") for word in unit.words("Service", "EnvironmentFile"))
+    return tuple(path for name in named for path in globbed(tree, name) or [name])
 
 
 def parse_environment_file(text: str) -> Mapping[str, str]:

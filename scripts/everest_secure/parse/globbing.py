@@ -15,14 +15,14 @@ MAX_PATHS = 1000
 def globbed(tree: Tree, pattern: str) -> list[str]:
     """Return the paths of a tree that an absolute pattern stands for, in their order; raises ArtefactError when there are too many.
 
-    A wildcard stands for no slash, nor for the point at the beginning of a hidden name.
+    A wildcard stands for no slash, nor for the point at the beginning of a hidden name. A link counts wherever it leads.
     """
     found = [""]
     for part in pattern.strip("/").split("/"):
         found = list(islice(_entered(tree, found, part), MAX_PATHS + 1))
         if len(found) > MAX_PATHS:
             raise ArtefactError(f"'{pattern}' stands for more than {MAX_PATHS} paths; it is taken for hostile and not followed")
-    return [path for path in found if tree.resolve(path) is not None]
+    return [path for path in found if tree.resolve(path, follow_last=False) is not None]
 
 
 def _entered(tree: Tree, paths: list[str], part: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from everest_secure.parse.environment import parse_environment_file, read_environment
+from everest_secure.parse.environment import environment_files, parse_environment_file, read_environment
 from everest_secure.parse.units import Units
 from support.rootfs import LOCAL, RootFs
 
@@ -49,3 +49,8 @@ def test_what_the_manager_sets_for_every_service_comes_first() -> None:
     fs = RootFs().file(f"{LOCAL}/a.service", "[Service]\nEnvironment=A=1\nUnsetEnvironment=C\n")
     fs.file("/etc/systemd/system.conf.d/a.conf", "[Manager]\nDefaultEnvironment=A=0 'B=x y'\nDefaultEnvironment=C=0\n")
     assert read_environment(fs.tree, Units(fs.tree).unit("a.service")) == {"A": "1", "B": "x y"}
+
+
+def test_a_link_counts_as_a_file_that_a_name_with_wildcards_fits_wherever_it_leads() -> None:
+    fs = RootFs().file(f"{LOCAL}/a.service", "[Service]\nEnvironmentFile=/etc/*/*.env\n").link("/etc/a.d/1.env", "/var/lib/later")
+    assert environment_files(fs.tree, Units(fs.tree).unit("a.service")) == ("/etc/a.d/1.env",)
