@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha1
 from pathlib import Path
 from re import IGNORECASE, search
-from socket import create_server, socket
+from socket import SHUT_RDWR, create_server, socket
 from threading import Thread
 
 from support.authority import Pair
@@ -30,8 +30,14 @@ def csms(place: Path, own: Pair, *, answer: str = "", change: Change = lambda _:
     context.load_cert_chain(place / "csms.pem")
     change(context)
     with create_server(("127.0.0.1", 0)) as listener:
-        Thread(target=_serve, args=(listener, context, answer, resets), daemon=True).start()
-        yield listener.getsockname()[1]
+        serving = Thread(target=_serve, args=(listener, context, answer, resets), daemon=True)
+        serving.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            # A thread in accept() keeps a closed listener alive; when its system call is restarted, it listens to whoever has the descriptor's number by then.
+            listener.shutdown(SHUT_RDWR)
+            serving.join()
 
 
 def _serve(listener: socket, context: ssl.SSLContext, answer: str, resets: bool) -> None:
