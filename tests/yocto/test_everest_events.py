@@ -205,6 +205,13 @@ def test_a_csms_that_resets_the_connection_is_tried_again(client: Path, ciphers:
     assert any(line.startswith("CLIENT_CONNECTION_ERROR: [") for line in said)
 
 
+def test_a_csms_that_is_gone_takes_no_connection(tmp_path: Path) -> None:
+    with csms(tmp_path, CSMS) as port:
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
 def connected(client: Path, ciphers: Sequence[str], place: Path, port: int, *, profile: int = 3) -> tuple[str, list[str]]:
     """Let a charger try once to reach a CSMS; return how it ended and the lines that were said."""
     files = {"roots.pem": ROOT.pem, "charger.pem": CHARGER.pem, "charger.key": CHARGER.key_pem}
