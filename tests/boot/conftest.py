@@ -26,8 +26,8 @@ from support.settled import Settled, settle
 
 __all__ = ["charger", "proof"]
 FILE = Path(os.environ.get("EVEREST_SECURE_PROOFS", IMAGES / "proofs.json"))
-LINES = 200
-"""Lines of a console that an excerpt may have."""
+LINES = 300
+"""Lines that an excerpt may have; enough for a line of each of 200 kills."""
 
 
 @dataclass
@@ -39,7 +39,12 @@ class Witness:
 
     def excerpt(self, lines: Iterable[str]) -> None:
         """Add what the target said, the lines that matter."""
-        self.lines += [line.rstrip() for line in lines][: LINES - len(self.lines)]
+        self.lines += [line.rstrip() for line in lines]
+
+    def shown(self) -> list[str]:
+        """Return the lines, the last of them what is left out of too many."""
+        out = len(self.lines) - LINES
+        return self.lines if out <= 0 else [*self.lines[:LINES], f"({out} lines more)"]
 
     def screenshot(self, picture: Path, title: str) -> None:
         """Add a picture of the target's screen, a PNG file."""
@@ -95,7 +100,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             "sentence": item.name.removeprefix("test_").replace("_", " "),
             "outcome": "proven" if report.passed else "not run" if report.skipped else "failed",
             "reason": "" if report.passed else _reason(report),
-            "excerpt": witness.lines,
+            "excerpt": witness.shown(),
             "pictures": witness.pictures,
         }
     return report

@@ -197,15 +197,19 @@ def test_a_charger_whose_power_is_cut_again_and_again_while_it_is_updated_comes_
             old, new = console.starts()
             assert old != new, f"{SEEDED}, kill {number}"
         killed += cut
-        what = "killed" if cut else "has switched itself off before it was to be killed"
-        proof.excerpt([f"{what} {writes} writes after step '{phase[-1]}'", *console.said("steps"), *console.said("state")])
+        what = "killed" if cut else "switched itself off before it was to be killed"
         _require_lasting(settled, console, f"{SEEDED}, kill {number}")
+        proof.excerpt([f"up with keys and state {_slots(console)}; {what} {writes} writes after step '{phase[-1]}'"])
     console = run_to_the_end(charger)
     proof.excerpt(["started for the last time", *console.said("steps"), *console.said("state")])
     _require_lasting(settled, console, SEEDED)
     before, after = console.states()
     assert after["slot"] != before["slot"], SEEDED
     assert f"everest-update-gate: slot {after['slot']} is good" in console.by_start()[-1].said("gate"), SEEDED
+
+
+def _slots(console: Console) -> str:
+    return " then ".join(f"in slot {state['slot']}" for state in console.states())
 
 
 def _require_lasting(settled: Settled, console: Console, where: str) -> None:
