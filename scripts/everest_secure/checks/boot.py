@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from everest_secure.checks.common import entries_of, installed_entries, place_of
+from everest_secure.checks.common import entries_of, place_of
 from everest_secure.checks.core import Boot, Bundle, Notes, Scope, check
 from everest_secure.checks.loader import saved_environments
 from everest_secure.parse.boot_entries import BootEntry
@@ -35,7 +35,7 @@ def kernel_command_lines_are_fixed_and_locked_down(boot: Boot, policy: Parameter
 @check("BOOT-03", on=Scope.BUNDLE)
 def kernel_command_lines_of_a_bundle_are_fixed_and_locked_down(bundle: Bundle, policy: Parameters, note: Notes) -> None:
     """The same of the entries that a bundle installs."""
-    _judge(installed_entries(bundle), note)
+    _judge(entries_of(bundle), note)
 
 
 def _judge(entries: Sequence[BootEntry], note: Notes) -> None:

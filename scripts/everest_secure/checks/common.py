@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Root
+from everest_secure.checks.core import Bundle, Location, NotApplicable, Notes, Root, Started
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree, printable
 from everest_secure.parse.boot_entries import BootEntry, boot_entries
@@ -24,21 +24,19 @@ def at(root: Root, path: str = "", line: int = 0) -> Location:
     return Location(root.artefact.name, printable(path), line)
 
 
-def entries_of(boot: Boot) -> tuple[BootEntry, ...]:
-    """Return the boot entries of a disk; raises ArtefactError when there is none, as nothing could be said of how it boots."""
-    entries = boot_entries(boot.container)
+def entries_of(started: Started) -> tuple[BootEntry, ...]:
+    """Return the boot entries of a disk, or those that a bundle installs.
+
+    Raises ArtefactError when a disk has none, as nothing could be said of how it boots, and NotApplicable when a bundle has none.
+    """
+    container = started.container
+    entries = boot_entries(container)
+    if not entries and isinstance(started, Bundle):
+        raise NotApplicable("the bundle brings no boot entry")
     if not entries:
         raise ArtefactError(
-            f"{boot.container.name} has no boot entry that is understood; give a disk with a UKI, a FIT, or entries of systemd-boot, extlinux or GRUB"
+            f"{container.name} has no boot entry that is understood; give a disk with a UKI, a FIT, or entries of systemd-boot, extlinux or GRUB"
         )
-    return entries
-
-
-def installed_entries(bundle: Bundle) -> tuple[BootEntry, ...]:
-    """Return the boot entries that a bundle installs; raises NotApplicable when there is none."""
-    entries = boot_entries(bundle.artefact)
-    if not entries:
-        raise NotApplicable("the bundle brings no boot entry")
     return entries
 
 

@@ -75,6 +75,10 @@ class Scope(StrEnum):
     """There is always one: what a check of it says, no artefact decides."""
 
 
+STARTED = (Scope.BOOT, Scope.BUNDLE)
+"""What starts a system: the boot chain of a disk, and that which a bundle puts in its place."""
+
+
 @dataclass(frozen=True)
 class Root:
     """A root file system, with the disk image or bundle that it came from."""
@@ -102,6 +106,11 @@ class Bundle:
     roots: tuple[Root, ...]
     """Root file systems outside the bundle: the keyring a device would verify with. May be empty."""
 
+    @property
+    def container(self) -> Artefact:
+        """The bundle itself, which holds all that is started of it."""
+        return self.artefact
+
 
 @dataclass(frozen=True)
 class Build:
@@ -119,6 +128,7 @@ class Build:
         return next((companion for companion in self.companions if companion.kind is kind), None)
 
 
+Started = Boot | Bundle
 Subject = Root | Boot | Bundle | Build | Catalogue
 CheckFunction = Callable[..., None]
 
@@ -144,14 +154,15 @@ class Check:
 _registry: list[Check] = []
 
 
-def check(requirement: str, *, on: Scope, survey: Survey | None = None) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a function as a check of one requirement on one scope; several may serve the same requirement.
+def check(requirement: str, *, on: Scope | tuple[Scope, ...], survey: Survey | None = None) -> Callable[[CheckFunction], CheckFunction]:
+    """Register a function as a check of one requirement on a scope, or on several; several may serve the same requirement.
 
     A check that looks at the content of every file gives a `survey`, which does the looking, and takes the tuple of what it noted as fourth argument.
     """
 
     def register(function: CheckFunction) -> CheckFunction:
-        _registry.append(Check(requirement, on, function, survey=survey))
+        scopes = (on,) if isinstance(on, Scope) else on
+        _registry.extend(Check(requirement, scope, function, survey=survey) for scope in scopes)
         return function
 
     return register

@@ -4,13 +4,10 @@ systemd-stub appends an SMBIOS string, with secure boot too. The kernel can be k
 generators cannot, as they read everything: another root hash, units that are masked, credentials. So what runs before them has to look.
 """
 
-from collections.abc import Sequence
-
-from everest_secure.checks.common import entries_of, installed_entries, place_of
+from everest_secure.checks.common import entries_of, place_of
 from everest_secure.checks.contents import digest
-from everest_secure.checks.core import Boot, Bundle, Location, Notes, Scope, check
+from everest_secure.checks.core import STARTED, Location, Notes, Started, check
 from everest_secure.image.artefact import Artefact
-from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.uki_stub import FIRMWARE_WORDS
 from everest_secure.policy.parameters import Parameters
 
@@ -18,21 +15,11 @@ _INIT = "/init"
 _OTHER_STUB = "or build the UKI with a stub that appends nothing (systemd before 254)"
 
 
-@check("BOOT-03", on=Scope.BOOT)
-def nothing_that_firmware_adds_to_a_command_line_takes_effect(boot: Boot, policy: Parameters, note: Notes) -> None:
+@check("BOOT-03", on=STARTED)
+def nothing_that_firmware_adds_to_a_command_line_takes_effect(started: Started, policy: Parameters, note: Notes) -> None:
     """Where a UKI's stub appends what firmware hands it, the line ends with `--`, and the initrd's init is one that starts nothing with a word behind it."""
-    _judge(entries_of(boot), policy, note)
-
-
-@check("BOOT-03", on=Scope.BUNDLE)
-def nothing_that_firmware_adds_to_a_command_line_of_a_bundle_takes_effect(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """The same of the command lines that a bundle installs."""
-    _judge(installed_entries(bundle), policy, note)
-
-
-def _judge(entries: Sequence[BootEntry], policy: Parameters, note: Notes) -> None:
     known: list[tuple[Artefact, str]] = []
-    for entry in entries:
+    for entry in entries_of(started):
         place = place_of(entry)
         if not entry.firmware_appends:
             note.saw(f"{place}: no stub that appends what firmware hands it")

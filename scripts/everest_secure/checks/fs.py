@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from everest_secure.checks.common import at, entries_of, findings_up_to, installed_entries, place_of, stored_configuration
-from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.common import at, entries_of, findings_up_to, place_of, stored_configuration
+from everest_secure.checks.core import STARTED, Boot, Bundle, Location, NotApplicable, Notes, Root, Scope, Started, check
 from everest_secure.checks.subjects import is_root
 from everest_secure.checks.survey import File
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.tree import Node, NodeType, Tree, printable
 from everest_secure.parse.accounts import read_accounts
-from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.build_paths import find_build_path
 from everest_secure.parse.everest_yaml import Value
 from everest_secure.parse.fstab import read_fstab
@@ -58,20 +57,10 @@ def root_file_system_is_mounted_read_only(root: Root, policy: Parameters, note: 
         note.saw(f"no entry for / in /etc/fstab: {root.tree.kind} stays as the kernel command line mounts it")
 
 
-@check("FS-01", on=Scope.BOOT)
-def kernel_command_lines_mount_the_root_read_only(boot: Boot, policy: Parameters, note: Notes) -> None:
+@check("FS-01", on=STARTED)
+def kernel_command_lines_mount_the_root_read_only(started: Started, policy: Parameters, note: Notes) -> None:
     """No boot entry asks for a writable root, on disk or in memory."""
-    _judge_entries(entries_of(boot), note)
-
-
-@check("FS-01", on=Scope.BUNDLE)
-def kernel_command_lines_of_a_bundle_mount_the_root_read_only(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """The same of the entries that a bundle installs."""
-    _judge_entries(installed_entries(bundle), note)
-
-
-def _judge_entries(entries: Sequence[BootEntry], note: Notes) -> None:
-    for entry in entries:
+    for entry in entries_of(started):
         place, line = place_of(entry), entry.command_line
         volatile = line.asks_for(_VOLATILE) and line.last(_VOLATILE) != _VOLATILE_STATE
         if not line.root_read_only:

@@ -1,10 +1,9 @@
 """What reaches the journal: LOG-02. A journal that is kept is of no use when the services whose events matter write elsewhere."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from everest_secure.checks.common import at, entries_of, installed_entries, place_of, units_of
-from everest_secure.checks.core import Boot, Bundle, Notes, Root, Scope, check
-from everest_secure.parse.boot_entries import BootEntry
+from everest_secure.checks.common import at, entries_of, place_of, units_of
+from everest_secure.checks.core import STARTED, Notes, Root, Scope, Started, check
 from everest_secure.parse.conf_files import read_daemon_conf
 from everest_secure.parse.journald_conf import LEVELS, level, read_journald_conf
 from everest_secure.parse.unit_file import Assignment, boolean
@@ -93,20 +92,10 @@ def what_kernel_and_logins_say_reaches_the_journal(root: Root, policy: Parameter
     note.saw(f"ReadKMsg={line.value if line else 'yes'}")
 
 
-@check("LOG-02", on=Scope.BOOT)
-def no_command_line_keeps_entries_from_the_journal(boot: Boot, policy: Parameters, note: Notes) -> None:
+@check("LOG-02", on=STARTED)
+def no_command_line_keeps_entries_from_the_journal(started: Started, policy: Parameters, note: Notes) -> None:
     """No boot entry sends the output of services elsewhere, or has journald keep less."""
-    _judge_entries(entries_of(boot), note)
-
-
-@check("LOG-02", on=Scope.BUNDLE)
-def no_command_line_of_a_bundle_keeps_entries_from_the_journal(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """The same of the entries that a bundle installs."""
-    _judge_entries(installed_entries(bundle), note)
-
-
-def _judge_entries(entries: Sequence[BootEntry], note: Notes) -> None:
-    for entry in entries:
+    for entry in entries_of(started):
         for name in _ON_COMMAND_LINE:
             value = entry.command_line.last(name)
             if value is not None and value not in _JOURNAL and not keeps_level(value):

@@ -1,13 +1,10 @@
 """How the kernel is configured: KERN-01, KERN-02."""
 
-from collections.abc import Sequence
-
 from everest_secure.checks.common import at, findings_up_to, words
-from everest_secure.checks.core import Boot, Bundle, Location, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.core import STARTED, Location, NotApplicable, Notes, Root, Scope, Started, check
 from everest_secure.checks.kern_opinion import second_opinion
-from everest_secure.checks.subjects import roots_in
+from everest_secure.checks.subjects import started_roots
 from everest_secure.errors import ArtefactError
-from everest_secure.image.artefact import Artefact
 from everest_secure.image.tree import printable
 from everest_secure.image.uki import Uki
 from everest_secure.parse.kconfig import KernelConfig
@@ -38,23 +35,13 @@ def the_kernel_has_what_the_rest_needs(root: Root, policy: Parameters, note: Not
         hold_to_rules(config, "KERN-02", policy, note)
 
 
-@check("KERN-02", on=Scope.BOOT)
-def the_kernel_that_boots_finds_its_modules_in_the_root(boot: Boot, policy: Parameters, note: Notes) -> None:
+@check("KERN-02", on=STARTED)
+def the_kernel_that_boots_finds_its_modules_in_the_root(started: Started, policy: Parameters, note: Notes) -> None:
     """A UKI's kernel has the version of modules of the root: no others load, and the configuration beside them is the one that was judged."""
-    _judge_versions(boot.container, boot.roots, note)
-
-
-@check("KERN-02", on=Scope.BUNDLE)
-def the_kernel_of_a_bundle_finds_its_modules_in_the_root(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """The same of what a bundle installs."""
-    _judge_versions(bundle.artefact, tuple(roots_in(bundle.artefact)), note)
-
-
-def _judge_versions(container: Artefact, roots: Sequence[Root], note: Notes) -> None:
-    there = {directory.name for root in roots for directory in module_directories(root.tree)}
-    kernels = [(artefact.name, artefact.facts.uname) for artefact in container.walk() if isinstance(artefact.facts, Uki)]
+    there = {directory.name for root in started_roots(started) for directory in module_directories(root.tree)}
+    kernels = [(artefact.name, artefact.facts.uname) for artefact in started.container.walk() if isinstance(artefact.facts, Uki)]
     if not kernels:
-        raise NotApplicable(f"{container.name} has no UKI, which would say the version of its kernel")
+        raise NotApplicable(f"{started.container.name} has no UKI, which would say the version of its kernel")
     for name, version in kernels:
         if version and there and version not in there:
             what = f"the kernel that boots is {printable(version)}, and the root has modules and configuration of {printable(words(there))} alone"

@@ -1,10 +1,7 @@
 """What a kernel's command line takes away of its hardening: KERN-01."""
 
-from collections.abc import Sequence
-
-from everest_secure.checks.common import entries_of, installed_entries, place_of
-from everest_secure.checks.core import Boot, Bundle, Notes, Scope, check
-from everest_secure.parse.boot_entries import BootEntry
+from everest_secure.checks.common import entries_of, place_of
+from everest_secure.checks.core import STARTED, Notes, Started, check
 from everest_secure.parse.cmdline import CommandLine
 from everest_secure.policy.parameters import Parameters
 
@@ -40,20 +37,10 @@ _VALUES = {
 """Other values that do, by parameter."""
 
 
-@check("KERN-01", on=Scope.BOOT)
-def no_command_line_takes_hardening_away(boot: Boot, policy: Parameters, note: Notes) -> None:
+@check("KERN-01", on=STARTED)
+def no_command_line_takes_hardening_away(started: Started, policy: Parameters, note: Notes) -> None:
     """No boot entry switches off a protection that the kernel was configured with."""
-    _judge(entries_of(boot), note)
-
-
-@check("KERN-01", on=Scope.BUNDLE)
-def no_command_line_of_a_bundle_takes_hardening_away(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """The same of the entries that a bundle installs."""
-    _judge(installed_entries(bundle), note)
-
-
-def _judge(entries: Sequence[BootEntry], note: Notes) -> None:
-    for entry in entries:
+    for entry in entries_of(started):
         place = place_of(entry)
         for said in weakening(entry.command_line):
             note.finding(f"the command line weakens the kernel: {said}", at=place, remedy="Take the parameter out of the command line.")

@@ -1,7 +1,6 @@
 """Services, network, access: NET-01, NET-03, NET-06, NET-07."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 from everest_secure.checks.common import (
@@ -11,7 +10,6 @@ from everest_secure.checks.common import (
     entries_of,
     executes,
     findings_up_to,
-    installed_entries,
     option,
     options,
     place_of,
@@ -19,13 +17,12 @@ from everest_secure.checks.common import (
     started,
     units_of,
 )
-from everest_secure.checks.core import Boot, Bundle, Notes, Root, Scope, check
+from everest_secure.checks.core import STARTED, Boot, Notes, Root, Scope, Started, check
 from everest_secure.checks.deeds import deeds, named_in_scripts
 from everest_secure.checks.installed import forbidden, package_evidence
 from everest_secure.checks.steady import hidden_by, lies_on_the_root
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
-from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.commands import files_run, program
 from everest_secure.parse.environment import read_environment
 from everest_secure.parse.generated import OF_ENVIRONMENT, OF_SYSTEMD, generators
@@ -243,20 +240,10 @@ def _offers_login(start: Start) -> bool:
     return bool(programs.intersection(_LOGIN)) or start.unit.value("Service", "StandardInput").startswith(("tty", "file:/dev/"))
 
 
-@check("NET-07", on=Scope.BOOT)
-def command_lines_open_no_shell(boot: Boot, policy: Parameters, note: Notes) -> None:
+@check("NET-07", on=STARTED)
+def command_lines_open_no_shell(started: Started, policy: Parameters, note: Notes) -> None:
     """No boot entry asks for a debug shell, another init or a rescue target."""
-    _judge_entries(entries_of(boot), note)
-
-
-@check("NET-07", on=Scope.BUNDLE)
-def command_lines_of_a_bundle_open_no_shell(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """The same of the entries that a bundle installs."""
-    _judge_entries(installed_entries(bundle), note)
-
-
-def _judge_entries(entries: Sequence[BootEntry], note: Notes) -> None:
-    for entry in entries:
+    for entry in entries_of(started):
         place = place_of(entry)
         line = entry.command_line
         opened = [name for name in _SHELL_PARAMETERS if line.has(name)]

@@ -6,7 +6,7 @@ may therefore put one there that was signed for another product or another relea
 
 from collections.abc import Iterable
 
-from everest_secure.checks.common import entries_of, installed_entries
+from everest_secure.checks.common import entries_of
 from everest_secure.checks.contents import digest
 from everest_secure.checks.core import Boot, Bundle, Location, Notes, Scope, check
 from everest_secure.parse.uki_addons import COMMAND_LINE, Addon, addons
@@ -32,7 +32,7 @@ def no_addon_changes_what_was_signed_to_boot(boot: Boot, policy: Parameters, not
 def no_addon_of_a_bundle_changes_what_was_signed_to_boot(bundle: Bundle, policy: Parameters, note: Notes) -> None:
     """The same of the addons that a bundle installs."""
     if not _judge(addons(bundle.artefact), policy, note):
-        note.saw(f"{bundle.artefact.name}: {len(installed_entries(bundle))} boot entries, no addon of systemd-stub")
+        note.saw(f"{bundle.artefact.name}: {len(entries_of(bundle))} boot entries, no addon of systemd-stub")
 
 
 def _judge(found: Iterable[Addon], policy: Parameters, note: Notes) -> bool:

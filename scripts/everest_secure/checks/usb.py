@@ -1,17 +1,15 @@
 """What a device plugged into the charger can do: NET-08."""
 
 import re
-from collections.abc import Sequence
 
-from everest_secure.checks.common import at, entries_of, installed_entries, place_of
-from everest_secure.checks.core import Boot, Bundle, NotApplicable, Notes, Root, Scope, check
+from everest_secure.checks.common import at, entries_of, place_of
+from everest_secure.checks.core import STARTED, NotApplicable, Notes, Root, Scope, Started, check
 from everest_secure.checks.deeds import deeds
 from everest_secure.checks.kern import kernels, said_of
 from everest_secure.checks.kern import place_of as place_of_config
 from everest_secure.checks.steady import search_path_on_the_root
-from everest_secure.checks.subjects import roots_in
+from everest_secure.checks.subjects import started_roots
 from everest_secure.image.tree import Tree
-from everest_secure.parse.boot_entries import BootEntry
 from everest_secure.parse.conf_files import places
 from everest_secure.parse.kconfig import KernelConfig
 from everest_secure.parse.kernel_configs import kernel_configs, module_directories
@@ -88,20 +86,11 @@ def udev_lets_in_only_devices_that_the_policy_lists(root: Root, policy: Paramete
     note.saw(f"{len(found)} udev rules authorise USB devices")
 
 
-@check("NET-08", on=Scope.BOOT)
-def the_kernel_authorises_no_usb_device_by_itself(boot: Boot, policy: Parameters, note: Notes) -> None:
+@check("NET-08", on=STARTED)
+def the_kernel_authorises_no_usb_device_by_itself(started: Started, policy: Parameters, note: Notes) -> None:
     """Every command line has `usbcore.authorized_default=0`."""
-    _judge_entries(entries_of(boot), boot.roots, note)
-
-
-@check("NET-08", on=Scope.BUNDLE)
-def the_kernel_of_a_bundle_authorises_no_usb_device_by_itself(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """The same of the command lines that a bundle installs."""
-    _judge_entries(installed_entries(bundle), tuple(roots_in(bundle.artefact)), note)
-
-
-def _judge_entries(entries: Sequence[BootEntry], roots: Sequence[Root], note: Notes) -> None:
-    configs = [config for root in roots for config in kernel_configs(root.artefact, root.tree, root.container)]
+    entries = entries_of(started)
+    configs = [config for root in started_roots(started) for config in kernel_configs(root.artefact, root.tree, root.container)]
     if configs and all(config.value("USB") == "n" for config in configs):
         raise NotApplicable("the kernel has no USB")
     for entry in entries:

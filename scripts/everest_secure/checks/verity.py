@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from everest_secure.checks.common import entries_of, installed_entries, place_of
+from everest_secure.checks.common import entries_of, place_of
 from everest_secure.checks.core import Boot, Bundle, Location, Notes, Scope, check
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
@@ -46,7 +46,7 @@ def every_boot_entry_names_the_hash_of_an_intact_root(boot: Boot, policy: Parame
 @check("FS-02", on=Scope.BUNDLE)
 def every_boot_entry_of_a_bundle_names_the_hash_of_an_intact_root(bundle: Bundle, policy: Parameters, note: Notes) -> None:
     """The same of what a bundle installs: kernel and root belong together in whatever slot they come into."""
-    entries = installed_entries(bundle)
+    entries = entries_of(bundle)
     roots = _intact_roots(bundle.artefact.walk(), note)
     for entry in entries:
         _judge(entry, roots, note)

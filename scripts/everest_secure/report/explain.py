@@ -87,8 +87,11 @@ def _section(trace: "Trace") -> Iterator[str]:
     if trace.checked_by:
         yield "Checked:"
         yield ""
+        scopes: dict[str, list[str]] = {}
         for checker in trace.checked_by:
-            yield f"- {checker.name} ({checker.scope})"
+            scopes.setdefault(checker.name, []).append(checker.scope)
+        for name, where in scopes.items():
+            yield f"- {name} ({', '.join(where)})"
         yield ""
     elif requirement.on_artefact != "-":
         yield "There is no check for it yet."
