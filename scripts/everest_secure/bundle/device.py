@@ -9,7 +9,7 @@ from cryptography import x509
 from everest_secure.bundle.signing import MIN_RSA_BITS
 from everest_secure.image.enveloped import DecryptionKey, load_decryption_key
 from everest_secure.keyfile import words
-from everest_secure.parse.rauc_conf import RaucConfig
+from everest_secure.parse.rauc_conf import RaucConfig, Slot
 from everest_secure.parse.revocation import RevocationList, parse_revocation_lists
 from everest_secure.pki import certificates
 from everest_secure.pki.files import read_bounded
@@ -52,6 +52,8 @@ class Device:
     """Most bytes of a signature; one that is encrypted grows with its recipients."""
     written: frozenset[str] | None = None
     """Classes of the slots that it writes, and its repositories of artifacts; None: any."""
+    slots: tuple[Slot, ...] = ()
+    """Its slots, which have types; none: images of any type fit."""
     rsa_bits: int = MIN_RSA_BITS
     """Least size of keys (RAUC-03); of elliptic curves the equivalent."""
     recipient: Recipient | None = None
@@ -102,6 +104,7 @@ def configured(device: Device, config: RaucConfig) -> Device:
         signers=words(signers.value) if signers else None,
         signature_bytes=config.signature_bytes or MAX_SIGNATURE,
         written=config.written if config.slots else None,
+        slots=config.slots,
     )
 
 

@@ -25,8 +25,33 @@ WITHOUT_FILE = "emptyfs"
 """The type of a file system that RAUC makes, for which a bundle has no file."""
 TYPES = frozenset({*_BY_NAME.values(), WITHOUT_FILE})
 """What a manifest may call one."""
+_WRITTEN = {
+    "ext4": {"ext4", "raw", "boot-gpt-switch"},
+    "vfat": {"vfat", "raw", "boot-mbr-switch", "boot-gpt-switch"},
+    "squashfs": {"raw", "ubivol"},
+    "ubifs": {"ubifs", "ubivol"},
+    "raw": {
+        "raw", "ext4", "vfat", "ubifs", "ubivol", "jffs2", "nor", "nand",
+        "boot-emmc", "boot-mbr-switch", "boot-gpt-switch", "boot-raw-fallback",
+    },
+    "tar": {"ext4", "vfat", "ubifs", "jffs2"},
+    "ext4-caibx": {"ext4", "raw"},
+    "vfat-caibx": {"raw"},
+    "squashfs-caibx": {"raw", "ubivol"},
+    "ubifs-caibx": {"ubifs", "ubivol"},
+    "raw-caibx": {"raw", "ext4", "vfat", "ubifs", "ubivol", "jffs2", "nor", "nand"},
+    "caidx": {"ext4", "vfat", "ubifs"},
+    "catar": {"ext4"},
+    WITHOUT_FILE: {"ext4"},
+}  # fmt: skip
+"""Types of slots (`type` of system.conf) by the type of image that RAUC writes into them (image_type_map of src/update_handler.c, 1.15)."""
 
 
-def is_told_by_name(file: str) -> bool:
-    """Return whether RAUC knows by a file's name how to write it."""
-    return any(fnmatchcase(file, pattern) for pattern in _BY_NAME)
+def told_by_name(file: str) -> str:
+    """Return the type by which RAUC writes a file of a name; empty when it does not know by that."""
+    return next((kind for pattern, kind in _BY_NAME.items() if fnmatchcase(file, pattern)), "")
+
+
+def is_written(image: str, slot: str) -> bool:
+    """Return whether RAUC writes an image of one of its types into a slot of a type."""
+    return slot in _WRITTEN[image]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from everest_secure.bundle.description import Description
 from everest_secure.bundle.errors import BundleError
-from everest_secure.bundle.imagetype import is_told_by_name
+from everest_secure.bundle.imagetype import told_by_name
 
 NAME_IN_BUNDLE = "manifest.raucm"
 BACKSLASH = "\\"
@@ -60,7 +60,7 @@ def _require_files(description: Description) -> None:
         if not FILE_NAME.fullmatch(name):
             raise BundleError(f"'{name}' cannot be a file's name in a bundle; use letters, digits, dots, hyphens and underscores")
     for image in description.images:
-        if "install" not in image.hooks and not is_told_by_name(image.name):
+        if "install" not in image.hooks and not told_by_name(image.name):
             raise BundleError(
                 f"the image '{image.slot_class}' is called '{image.name}' in the bundle, by which RAUC does not know how to write it; "
                 "give it a name with the suffix of its kind, such as .img for what is copied byte by byte, or a hook that installs it"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from everest_secure.bundle.imagetype import TYPES, WITHOUT_FILE, is_told_by_name
+from everest_secure.bundle.imagetype import TYPES, WITHOUT_FILE, is_written, told_by_name
 from everest_secure.bundle.verdict import Reason, Why
 from everest_secure.bundle.version import precedence
 from everest_secure.image.manifest import Manifest, slot_class
@@ -123,7 +123,7 @@ def _type(name: str, keys: Mapping[str, str]) -> Iterator[Reason]:
     shown, file, kind = printable(name), keys.get("filename", ""), keys.get("type")
     artifact, hooked = "/" in name.partition(".")[0], "install" in hooks_of(keys)
     if kind is None:
-        if file and not (artifact or hooked or is_told_by_name(file)):
+        if file and not (artifact or hooked or told_by_name(file)):
             what = f"the image '{shown}' has the file name '{printable(file)}', by which RAUC does not know how to write it"
             yield Reason(Why.NEWER, what, "name the file with the suffix of its kind, such as .img")
     elif artifact or not kind or not (hooked or kind in TYPES):
@@ -156,6 +156,22 @@ def policy_reasons(manifest: Manifest, device: "Device") -> Iterator[Reason]:
     """Yield what speaks against a bundle for this device although it is sound: another product, a downgrade, a component that is left out or that it has not."""
     update = manifest.sections.get("update", {})
     yield from judge(update.get("compatible", ""), update.get("version", ""), set(map(slot_class, manifest.images)), device)
+    for name, keys in manifest.images.items():
+        yield from _slot_types(name, keys, device)
+
+
+def _slot_types(name: str, keys: Mapping[str, str], device: "Device") -> Iterator[Reason]:
+    """Yield slots that an image is for and whose type RAUC does not write it into; a hook writes what it likes."""
+    kind = keys.get("type") or told_by_name(keys.get("filename", ""))
+    if kind not in TYPES or "install" in hooks_of(keys):
+        return
+    slots = [slot for slot in device.slots if slot.slot_class == slot_class(name) and not slot.readonly]
+    for other in sorted({slot.type for slot in slots if not is_written(kind, slot.type)}):
+        names = ", ".join(f"'{printable(slot.name)}'" for slot in slots if slot.type == other)
+        what = (
+            f"the image '{printable(name)}' has the type '{kind}', which RAUC does not write into {names} of the type '{printable(other)}'"
+        )
+        yield Reason(Why.COMPONENT, what, "build the image as the slot's type wants it, or give the slot another type")
 
 
 def judge(compatible: str, version: str, classes: set[str], device: "Device") -> Iterator[Reason]:

@@ -27,7 +27,7 @@ class Why(StrEnum):
     COMPATIBLE = "compatible"
     DOWNGRADE = "downgrade"
     COMPONENT = "component"
-    """The policy wants an image for a component and there is none, or there is one for a component that the device does not have."""
+    """The policy wants an image for a component and there is none, or there is one for a component that the device does not have or cannot write."""
     UNENCRYPTED = "unencrypted"
     NEWER = "newer-rauc"
     """By a rule that RAUC has from 1.13 or 1.15 on, as chargers do; an older one of a build host may take it."""

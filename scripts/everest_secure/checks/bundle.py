@@ -106,7 +106,7 @@ def _judge_chains(signed: "SignedData", device: "Device", remark: str, place: Lo
 
 @check("RAUC-03", on=Scope.BUNDLE)
 def manifest_fits_the_device(bundle: Bundle, policy: Parameters, note: Notes) -> None:
-    """Compatible, format, version and slots are those of the device, there is a version, and RAUC refuses nothing in it."""
+    """Compatible, format, version and slots are those of the device, RAUC writes each image into a slot of its type, there is a version, and RAUC refuses nothing in it."""
     from everest_secure.bundle.rules import manifest_reasons, policy_reasons
     from everest_secure.bundle.verdict import Why
 

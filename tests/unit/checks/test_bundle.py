@@ -230,6 +230,11 @@ def test_a_bundle_without_a_version_is_found(pki: Pki, tmp_path: Path) -> None:
     ("altered", "said"),
     [
         (("filename=rootfs.img", "filename=rootfs.bin"), "by which RAUC does not know how to write it"),
+        (
+            ("filename=rootfs.img", "filename=rootfs.tar.gz"),
+            "the type 'tar', which RAUC does not write into 'rootfs.0', 'rootfs.1' of the type 'raw'",
+        ),
+        (("filename=rootfs.img", "type=emptyfs"), "the type 'emptyfs', which RAUC does not write into"),
         (("[update]", "[surprise]\nkey=value\n\n[update]"), "the section 'surprise', which RAUC does not know"),
         (("version=1.2.3", "version=1.2.3\nmin-rauc-version=99.0"), "wants RAUC '99.0'"),
     ],
