@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from everest_secure.checks.core import Bundle, Location, NotApplicable, Notes, Root, Started
+from everest_secure.checks.core import Bundle, Location, NotApplicable, Notes, Root, Starting
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import Tree, printable
 from everest_secure.parse.boot_entries import BootEntry, boot_entries
@@ -24,14 +24,14 @@ def at(root: Root, path: str = "", line: int = 0) -> Location:
     return Location(root.artefact.name, printable(path), line)
 
 
-def entries_of(started: Started) -> tuple[BootEntry, ...]:
+def entries_of(starting: Starting) -> tuple[BootEntry, ...]:
     """Return the boot entries of a disk, or those that a bundle installs.
 
     Raises ArtefactError when a disk has none, as nothing could be said of how it boots, and NotApplicable when a bundle has none.
     """
-    container = started.container
+    container = starting.container
     entries = boot_entries(container)
-    if not entries and isinstance(started, Bundle):
+    if not entries and isinstance(starting, Bundle):
         raise NotApplicable("the bundle brings no boot entry")
     if not entries:
         raise ArtefactError(

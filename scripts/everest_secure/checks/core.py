@@ -75,7 +75,7 @@ class Scope(StrEnum):
     """There is always one: what a check of it says, no artefact decides."""
 
 
-STARTED = (Scope.BOOT, Scope.BUNDLE)
+STARTING = (Scope.BOOT, Scope.BUNDLE)
 """What starts a system: the boot chain of a disk, and that which a bundle puts in its place."""
 
 
@@ -128,7 +128,7 @@ class Build:
         return next((companion for companion in self.companions if companion.kind is kind), None)
 
 
-Started = Boot | Bundle
+Starting = Boot | Bundle
 Subject = Root | Boot | Bundle | Build | Catalogue
 CheckFunction = Callable[..., None]
 

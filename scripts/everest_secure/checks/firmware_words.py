@@ -6,7 +6,7 @@ generators cannot, as they read everything: another root hash, units that are ma
 
 from everest_secure.checks.common import entries_of, place_of
 from everest_secure.checks.contents import digest
-from everest_secure.checks.core import STARTED, Location, Notes, Started, check
+from everest_secure.checks.core import STARTING, Location, Notes, Starting, check
 from everest_secure.image.artefact import Artefact
 from everest_secure.parse.uki_stub import FIRMWARE_WORDS
 from everest_secure.policy.parameters import Parameters
@@ -15,11 +15,11 @@ _INIT = "/init"
 _OTHER_STUB = "or build the UKI with a stub that appends nothing (systemd before 254)"
 
 
-@check("BOOT-03", on=STARTED)
-def nothing_that_firmware_adds_to_a_command_line_takes_effect(started: Started, policy: Parameters, note: Notes) -> None:
+@check("BOOT-03", on=STARTING)
+def nothing_that_firmware_adds_to_a_command_line_takes_effect(starting: Starting, policy: Parameters, note: Notes) -> None:
     """Where a UKI's stub appends what firmware hands it, the line ends with `--`, and the initrd's init is one that starts nothing with a word behind it."""
     known: list[tuple[Artefact, str]] = []
-    for entry in entries_of(started):
+    for entry in entries_of(starting):
         place = place_of(entry)
         if not entry.firmware_appends:
             note.saw(f"{place}: no stub that appends what firmware hands it")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from everest_secure.checks.common import at, entries_of, findings_up_to, place_of, stored_configuration
-from everest_secure.checks.core import STARTED, Boot, Bundle, Location, NotApplicable, Notes, Root, Scope, Started, check
+from everest_secure.checks.core import STARTING, Boot, Bundle, Location, NotApplicable, Notes, Root, Scope, Starting, check
 from everest_secure.checks.subjects import is_root
 from everest_secure.checks.survey import File
 from everest_secure.image.artefact import Artefact
@@ -57,10 +57,10 @@ def root_file_system_is_mounted_read_only(root: Root, policy: Parameters, note: 
         note.saw(f"no entry for / in /etc/fstab: {root.tree.kind} stays as the kernel command line mounts it")
 
 
-@check("FS-01", on=STARTED)
-def kernel_command_lines_mount_the_root_read_only(started: Started, policy: Parameters, note: Notes) -> None:
+@check("FS-01", on=STARTING)
+def kernel_command_lines_mount_the_root_read_only(starting: Starting, policy: Parameters, note: Notes) -> None:
     """No boot entry asks for a writable root, on disk or in memory."""
-    for entry in entries_of(started):
+    for entry in entries_of(starting):
         place, line = place_of(entry), entry.command_line
         volatile = line.asks_for(_VOLATILE) and line.last(_VOLATILE) != _VOLATILE_STATE
         if not line.root_read_only:

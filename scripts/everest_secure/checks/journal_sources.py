@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from everest_secure.checks.common import at, entries_of, place_of, units_of
-from everest_secure.checks.core import STARTED, Notes, Root, Scope, Started, check
+from everest_secure.checks.core import STARTING, Notes, Root, Scope, Starting, check
 from everest_secure.parse.conf_files import read_daemon_conf
 from everest_secure.parse.journald_conf import LEVELS, level, read_journald_conf
 from everest_secure.parse.unit_file import Assignment, boolean
@@ -92,10 +92,10 @@ def what_kernel_and_logins_say_reaches_the_journal(root: Root, policy: Parameter
     note.saw(f"ReadKMsg={line.value if line else 'yes'}")
 
 
-@check("LOG-02", on=STARTED)
-def no_command_line_keeps_entries_from_the_journal(started: Started, policy: Parameters, note: Notes) -> None:
+@check("LOG-02", on=STARTING)
+def no_command_line_keeps_entries_from_the_journal(starting: Starting, policy: Parameters, note: Notes) -> None:
     """No boot entry sends the output of services elsewhere, or has journald keep less."""
-    for entry in entries_of(started):
+    for entry in entries_of(starting):
         for name in _ON_COMMAND_LINE:
             value = entry.command_line.last(name)
             if value is not None and value not in _JOURNAL and not keeps_level(value):

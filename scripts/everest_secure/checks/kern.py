@@ -1,9 +1,9 @@
 """How the kernel is configured: KERN-01, KERN-02."""
 
 from everest_secure.checks.common import at, findings_up_to, words
-from everest_secure.checks.core import STARTED, Location, NotApplicable, Notes, Root, Scope, Started, check
+from everest_secure.checks.core import STARTING, Location, NotApplicable, Notes, Root, Scope, Starting, check
 from everest_secure.checks.kern_opinion import second_opinion
-from everest_secure.checks.subjects import started_roots
+from everest_secure.checks.subjects import roots_that_start
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
 from everest_secure.image.uki import Uki
@@ -35,13 +35,13 @@ def the_kernel_has_what_the_rest_needs(root: Root, policy: Parameters, note: Not
         hold_to_rules(config, "KERN-02", policy, note)
 
 
-@check("KERN-02", on=STARTED)
-def the_kernel_that_boots_finds_its_modules_in_the_root(started: Started, policy: Parameters, note: Notes) -> None:
+@check("KERN-02", on=STARTING)
+def the_kernel_that_boots_finds_its_modules_in_the_root(starting: Starting, policy: Parameters, note: Notes) -> None:
     """A UKI's kernel has the version of modules of the root: no others load, and the configuration beside them is the one that was judged."""
-    there = {directory.name for root in started_roots(started) for directory in module_directories(root.tree)}
-    kernels = [(artefact.name, artefact.facts.uname) for artefact in started.container.walk() if isinstance(artefact.facts, Uki)]
+    there = {directory.name for root in roots_that_start(starting) for directory in module_directories(root.tree)}
+    kernels = [(artefact.name, artefact.facts.uname) for artefact in starting.container.walk() if isinstance(artefact.facts, Uki)]
     if not kernels:
-        raise NotApplicable(f"{started.container.name} has no UKI, which would say the version of its kernel")
+        raise NotApplicable(f"{starting.container.name} has no UKI, which would say the version of its kernel")
     for name, version in kernels:
         if version and there and version not in there:
             what = f"the kernel that boots is {printable(version)}, and the root has modules and configuration of {printable(words(there))} alone"

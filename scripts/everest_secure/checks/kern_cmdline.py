@@ -1,7 +1,7 @@
 """What a kernel's command line takes away of its hardening: KERN-01."""
 
 from everest_secure.checks.common import entries_of, place_of
-from everest_secure.checks.core import STARTED, Notes, Started, check
+from everest_secure.checks.core import STARTING, Notes, Starting, check
 from everest_secure.parse.cmdline import CommandLine
 from everest_secure.policy.parameters import Parameters
 
@@ -37,10 +37,10 @@ _VALUES = {
 """Other values that do, by parameter."""
 
 
-@check("KERN-01", on=STARTED)
-def no_command_line_takes_hardening_away(started: Started, policy: Parameters, note: Notes) -> None:
+@check("KERN-01", on=STARTING)
+def no_command_line_takes_hardening_away(starting: Starting, policy: Parameters, note: Notes) -> None:
     """No boot entry switches off a protection that the kernel was configured with."""
-    for entry in entries_of(started):
+    for entry in entries_of(starting):
         place = place_of(entry)
         for said in weakening(entry.command_line):
             note.finding(f"the command line weakens the kernel: {said}", at=place, remedy="Take the parameter out of the command line.")

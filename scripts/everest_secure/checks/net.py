@@ -17,10 +17,11 @@ from everest_secure.checks.common import (
     started,
     units_of,
 )
-from everest_secure.checks.core import STARTED, Boot, Notes, Root, Scope, Started, check
+from everest_secure.checks.core import STARTING, Notes, Root, Scope, Starting, check
 from everest_secure.checks.deeds import deeds, named_in_scripts
 from everest_secure.checks.installed import forbidden, package_evidence
 from everest_secure.checks.steady import hidden_by, lies_on_the_root
+from everest_secure.checks.subjects import roots_that_start
 from everest_secure.errors import ArtefactError
 from everest_secure.image.tree import printable
 from everest_secure.parse.commands import files_run, program
@@ -188,13 +189,15 @@ def units_run_only_what_the_image_holds(root: Root, policy: Parameters, note: No
     note.saw(f"commands of {len(started(root))} units that start")
 
 
-@check("NET-06", on=Scope.BOOT)
-def command_lines_start_what_the_image_does(boot: Boot, policy: Parameters, note: Notes) -> None:
+@check("NET-06", on=STARTING)
+def command_lines_start_what_the_image_does(starting: Starting, policy: Parameters, note: Notes) -> None:
     """No boot entry asks systemd for another target than the image's own, whose units are those that were compared."""
-    for entry in entries_of(boot):
+    roots = roots_that_start(starting) or starting.roots
+    for entry in entries_of(starting):
         place = place_of(entry)
         for name, target in entry.command_line.targets:
-            if not target.startswith(_SHELL_TARGETS) and not all(_is_default(root, target) for root in boot.roots):
+            known = target == "default.target" or (roots and all(_is_default(root, target) for root in roots))
+            if not known and not target.startswith(_SHELL_TARGETS):
                 what = f"the kernel command line holds '{name}': {target} starts, whose units nobody compared, instead of default.target"
                 note.finding(what, at=place, remedy="Take it out, and let default.target be what the product starts.")
         note.saw(f"{place}: {len(entry.command_line.targets)} parameters name a target")
@@ -240,10 +243,10 @@ def _offers_login(start: Start) -> bool:
     return bool(programs.intersection(_LOGIN)) or start.unit.value("Service", "StandardInput").startswith(("tty", "file:/dev/"))
 
 
-@check("NET-07", on=STARTED)
-def command_lines_open_no_shell(started: Started, policy: Parameters, note: Notes) -> None:
+@check("NET-07", on=STARTING)
+def command_lines_open_no_shell(starting: Starting, policy: Parameters, note: Notes) -> None:
     """No boot entry asks for a debug shell, another init or a rescue target."""
-    for entry in entries_of(started):
+    for entry in entries_of(starting):
         place = place_of(entry)
         line = entry.command_line
         opened = [name for name in _SHELL_PARAMETERS if line.has(name)]

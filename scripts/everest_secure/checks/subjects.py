@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from everest_secure.checks.core import Boot, Build, Bundle, Root, Scope, Started, Subject
+from everest_secure.checks.core import Boot, Build, Bundle, Root, Scope, Starting, Subject
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.companions import Companion
@@ -101,9 +101,9 @@ def _builds(artefacts: Sequence[Artefact], checked: Sequence[Artefact]) -> Itera
         yield group[0].name, Build(group[0], tuple(root for artefact in group for root in roots_in(artefact)), companions)
 
 
-def started_roots(started: Started) -> tuple[Root, ...]:
+def roots_that_start(starting: Starting) -> tuple[Root, ...]:
     """Return the root file systems of a disk, or those that a bundle installs."""
-    return started.roots if isinstance(started, Boot) else tuple(roots_in(started.artefact))
+    return starting.roots if isinstance(starting, Boot) else tuple(roots_in(starting.artefact))
 
 
 def roots_in(container: Artefact) -> Iterator[Root]:

@@ -3,12 +3,12 @@
 import re
 
 from everest_secure.checks.common import at, entries_of, place_of
-from everest_secure.checks.core import STARTED, NotApplicable, Notes, Root, Scope, Started, check
+from everest_secure.checks.core import STARTING, NotApplicable, Notes, Root, Scope, Starting, check
 from everest_secure.checks.deeds import deeds
 from everest_secure.checks.kern import kernels, said_of
 from everest_secure.checks.kern import place_of as place_of_config
 from everest_secure.checks.steady import search_path_on_the_root
-from everest_secure.checks.subjects import started_roots
+from everest_secure.checks.subjects import roots_that_start
 from everest_secure.image.tree import Tree
 from everest_secure.parse.conf_files import places
 from everest_secure.parse.kconfig import KernelConfig
@@ -86,11 +86,11 @@ def udev_lets_in_only_devices_that_the_policy_lists(root: Root, policy: Paramete
     note.saw(f"{len(found)} udev rules authorise USB devices")
 
 
-@check("NET-08", on=STARTED)
-def the_kernel_authorises_no_usb_device_by_itself(started: Started, policy: Parameters, note: Notes) -> None:
+@check("NET-08", on=STARTING)
+def the_kernel_authorises_no_usb_device_by_itself(starting: Starting, policy: Parameters, note: Notes) -> None:
     """Every command line has `usbcore.authorized_default=0`."""
-    entries = entries_of(started)
-    configs = [config for root in started_roots(started) for config in kernel_configs(root.artefact, root.tree, root.container)]
+    entries = entries_of(starting)
+    configs = [config for root in roots_that_start(starting) for config in kernel_configs(root.artefact, root.tree, root.container)]
     if configs and all(config.value("USB") == "n" for config in configs):
         raise NotApplicable("the kernel has no USB")
     for entry in entries:

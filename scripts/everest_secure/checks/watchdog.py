@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from everest_secure.checks.common import at, entries_of, units_of, words
 from everest_secure.checks.common import place_of as place_of_entry
-from everest_secure.checks.core import STARTED, Location, Notes, Root, Scope, Started, check
+from everest_secure.checks.core import STARTING, Location, Notes, Root, Scope, Starting, check
 from everest_secure.checks.kern import hold_to_rules, kernels, place_of
 from everest_secure.checks.steady import search_path_on_the_root
-from everest_secure.checks.subjects import started_roots
+from everest_secure.checks.subjects import roots_that_start
 from everest_secure.image.tree import Tree
 from everest_secure.parse.cmdline import NO
 from everest_secure.parse.conf_files import places, read_daemon_conf
@@ -146,11 +146,11 @@ def no_parameter_lets_a_watchdog_be_stopped(root: Root, policy: Parameters, note
     note.saw(f"modprobe.d: {len(options)} parameters of modules")
 
 
-@check("BOOT-05", on=STARTED)
-def no_command_line_takes_the_watchdog_away(started: Started, policy: Parameters, note: Notes) -> None:
+@check("BOOT-05", on=STARTING)
+def no_command_line_takes_the_watchdog_away(starting: Starting, policy: Parameters, note: Notes) -> None:
     """No boot entry has parameters that stop the watchdog, or put others in the place of system.conf's."""
-    drivers = {name for root in started_roots(started) for name in _modules(root.tree)}
-    for entry in entries_of(started):
+    drivers = {name for root in roots_that_start(starting) for name in _modules(root.tree)}
+    for entry in entries_of(starting):
         for name, value in entry.command_line.parameters:
             key = name.replace("-", "_")
             refused = name in _REFUSING and drivers.intersection(map(module_name, (value or "").split(",")))

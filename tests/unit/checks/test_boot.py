@@ -244,6 +244,8 @@ def test_command_lines_that_a_bundle_installs_are_judged_as_those_of_a_disk(tmp_
         (" mitigations=off", {"KERN-01"}),
         (" systemd.watchdog_device=/dev/null", {"BOOT-05"}),
         (" emergency", {"NET-07"}),
+        (" systemd.unit=factory.target", {"NET-06"}),
+        (" systemd.unit=default.target", set()),
         (" usbcore.authorized_default=1", {"NET-08"}),
         (" systemd.journald.max_level_store=emerg", {"LOG-02"}),
         (" systemd.mask=everest-firewall.service", {"BOOT-03"}),
@@ -256,7 +258,7 @@ def test_what_a_bundle_would_start_is_held_to_what_a_disk_starts(
     uki = signed_program(unified_kernel(tmp_path / "a.efi", {".cmdline": line, ".linux": b"kernel"}, stub=silent_stub(tmp_path)))
     bundle = Bundle(Artefact("update.raucb", "rauc-bundle", children=(open_artefact(uki), open_artefact(slot[0]))), ())
     checks.load()
-    on_command_lines = {"FS-01", "FS-02", "KERN-01", "BOOT-05", "NET-07", "NET-08", "LOG-02", "BOOT-03"}
+    on_command_lines = {"FS-01", "FS-02", "KERN-01", "BOOT-05", "NET-06", "NET-07", "NET-08", "LOG-02", "BOOT-03"}
     entries = [each for each in registered() if each.scope is Scope.BUNDLE and each.requirement in on_command_lines]
     outcomes = [(each.requirement, run_check(each, bundle, "update.raucb", production()).outcome) for each in entries]
     assert {requirement for requirement, outcome in outcomes if outcome is Outcome.PASS} >= on_command_lines - requirements
