@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from support.rootfs import RootFs, failing, good_root
+from support.rootfs import LOCAL, UNITS, RootFs, failing, good_root
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,15 @@ def move_behind(fs: RootFs, path: str) -> None:
     """Put a file on what will be mounted on /var, and a link in its place."""
     content = fs.nodes[path][1]
     fs.remove(path).file("/var/lib/elsewhere", content).link(path, "/var/lib/elsewhere")
+
+
+def add_unit(fs: RootFs, name: str, text: str, *, wanted_by: str = "multi-user.target") -> None:
+    """Add a unit that a target wants."""
+    fs.file(f"{UNITS}/{name}", text)
+    fs.link(f"{LOCAL}/{wanted_by}.wants/{name}", f"{UNITS}/{name}")
+
+
+def script(fs: RootFs, text: str) -> None:
+    """Let a unit run a script of the shell."""
+    fs.file("/usr/bin/uplink", f"#!/bin/sh\n{text}\n", mode=0o755)
+    fs.file(f"{LOCAL}/dbus.service.d/x.conf", "[Service]\nExecStartPost=/usr/bin/uplink\n")
