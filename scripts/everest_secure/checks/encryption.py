@@ -1,8 +1,12 @@
 """Encryption of the data partition: FS-04."""
 
-from everest_secure.checks.common import at, started
+import re
+
+from everest_secure.checks.common import at, executes, options, services, started
 from everest_secure.checks.core import Location, NotApplicable, Notes, Root, Scope, check
 from everest_secure.image.artefact import Artefact
+from everest_secure.image.cpio import KIND as INITRAMFS
+from everest_secure.image.tree import printable
 from everest_secure.parse.encryption import CRYPTTAB, TPM_TOKEN, LuksHeader, read_crypttab, read_luks
 from everest_secure.parse.mounts import mount_of, read_mounts
 from everest_secure.parse.repart import partitions
@@ -13,6 +17,9 @@ _MAPPED, _MEMORY = "/dev/mapper/", "/dev/zram"
 _DEVICES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
 _KEYS = ("/etc/cryptsetup-keys.d", "/usr/lib/cryptsetup-keys.d")
 """Where systemd-cryptsetup looks for VOLUME.key by itself (crypttab(5); `/run` is empty in an image)."""
+_REPART = "systemd-repart"
+_SECURE_BOOT = re.compile(r"(?:7|secure-boot-policy)(?::|$)")
+"""PCR 7, which says what secure boot accepts, as a word of `--tpm2-pcrs=` (systemd-cryptenroll(1))."""
 _REMEDY = "Build with EVEREST_DATA_ENCRYPTION = \"1\", or without it and record the decision under 'evidence'."
 
 
@@ -47,6 +54,27 @@ def the_data_partition_is_encrypted_with_a_key_of_the_tpm(root: Root, policy: Pa
         note.finding(what, at=at(root, CRYPTTAB, volume.line), remedy="Take the option out.")
     else:
         note.saw(f"{CRYPTTAB}: {volume.name} on {volume.device} is opened by the TPM and mounted on {mount.where if mount else _DATA}")
+
+
+@check("FS-04", on=Scope.ROOT)
+def the_key_of_the_data_partition_is_bound_to_the_boot_chain(root: Root, policy: Parameters, note: Notes) -> None:
+    """Whatever runs systemd-repart, in the root and in each initial RAM disk, lets it seal the key to PCR 7, its default in systemd 255."""
+    if not any(partition.encrypt == "tpm2" for partition in partitions(root.tree)):
+        raise NotApplicable("systemd-repart makes no volume with a key of the TPM")
+    ram_disks = (
+        Root(part, part.tree, root.container) for part in root.container.walk() if part.kind == INITRAMFS and part.tree is not None
+    )
+    for place in (root, *ram_disks):
+        for unit in services(place):
+            for command in (each for each in unit.commands if executes(place, each, _REPART)):
+                registers = next(reversed(options(command, "--tpm2-pcrs")), None)
+                if registers is None or any(_SECURE_BOOT.match(register) for register in re.split("[+,]", registers)):
+                    note.saw(f"{at(place, unit.path)}: {_REPART} seals to the registers {registers or 'of its default'}")
+                    continue
+                what = f"{unit.name} has the key sealed to other registers than PCR 7: --tpm2-pcrs={printable(registers)}, so that any boot chain opens the volume"
+                note.finding(what, at=at(place, unit.path), remedy="Take the option out, or have 7 in it.")
+    if not note.seen and not note.findings:
+        raise NotApplicable(f"no unit of the root or of an initial RAM disk runs {_REPART}")
 
 
 @check("FS-04", on=Scope.ROOT)

@@ -9,6 +9,7 @@ from everest_secure.checks.core import Outcome, Root, registered, run_check
 from everest_secure.errors import ArtefactError
 from everest_secure.image.artefact import Artefact
 from everest_secure.image.blob import from_bytes, from_file
+from everest_secure.image.cpio import KIND as INITRAMFS
 from everest_secure.parse.encryption import read_luks
 from everest_secure.result import CheckResult
 from support.images import tool
@@ -71,6 +72,36 @@ def test_an_encryption_that_does_not_protect_is_found(mutation: Mutation) -> Non
     mutation.apply(fs)
     result = judged(fs)
     assert (result.outcome, len(result.findings)) == (Outcome.FAIL, 1)
+
+
+REPART = f"{UNITS}/systemd-repart.service"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("", False),
+        (" --tpm2-pcrs=7+14", False),
+        (" --tpm2-pcrs=0:sha256+secure-boot-policy", False),
+        (" --tpm2-pcrs=", True),
+        (" --tpm2-pcrs=7 --tpm2-pcrs=17", True),
+        (" --tpm2-pcrs=7:sha256 --tpm2-pcrs 0+2", True),
+    ],
+)
+def test_the_key_is_bound_to_what_secure_boot_accepts(given: str, *, found: bool) -> None:
+    fs = encrypted().file(REPART, f"[Service]\nExecStart=systemd-repart --dry-run=no{given}\n")
+    assert ("FS-04" in failing(fs)) is found
+
+
+def test_the_initial_ram_disk_seals_to_it_too() -> None:
+    fs = encrypted()
+    ram_disk = RootFs().file(REPART, "[Service]\nExecStart=/usr/bin/systemd-repart --dry-run=no --tpm2-pcrs=11\n").root
+    part = Artefact("initrd", INITRAMFS, tree=ram_disk.tree)
+    checks.load()
+    (entry,) = [each for each in registered() if each.function.__name__ == "the_key_of_the_data_partition_is_bound_to_the_boot_chain"]
+    root = Root(fs.root.artefact, fs.root.tree, Artefact("disk", "gpt", children=(part,)))
+    (finding,) = run_check(entry, root, "rootfs", production()).findings
+    assert (finding.at.artefact, finding.at.path) == ("initrd", REPART)
 
 
 @pytest.mark.parametrize(
