@@ -200,6 +200,7 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
         "libocpp knows every key of ocpp 1 6",
         "polkit lets no service act as root",
         "the data partition is encrypted with a key of the tpm",
+        "the key of the data partition is bound to the boot chain",
         "nothing of the data lies beside the encrypted volume",
         "clients of the mqtt api show a certificate",
         "access list grants topics of the api only",
