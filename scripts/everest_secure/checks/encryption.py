@@ -18,6 +18,8 @@ _DEVICES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
 _KEYS = ("/etc/cryptsetup-keys.d", "/usr/lib/cryptsetup-keys.d")
 """Where systemd-cryptsetup looks for VOLUME.key by itself (crypttab(5); `/run` is empty in an image)."""
 _REPART = "systemd-repart"
+_REGISTERS = ("--tpm2-pcrs", "--tpm2-pcr", "--tpm2-pc")
+"""As getopt_long(3) lets it be shortened."""
 _SECURE_BOOT = re.compile(r"(?:7|secure-boot-policy)(?::|$)")
 """PCR 7, which says what secure boot accepts, as a word of `--tpm2-pcrs=` (systemd-cryptenroll(1))."""
 _REMEDY = "Build with EVEREST_DATA_ENCRYPTION = \"1\", or without it and record the decision under 'evidence'."
@@ -67,7 +69,7 @@ def the_key_of_the_data_partition_is_bound_to_the_boot_chain(root: Root, policy:
     for place in (root, *ram_disks):
         for unit in services(place):
             for command in (each for each in unit.commands if executes(place, each, _REPART)):
-                registers = next(reversed(options(command, "--tpm2-pcrs")), None)
+                registers = next(reversed(options(command, *_REGISTERS)), None)
                 if registers is None or any(_SECURE_BOOT.match(register) for register in re.split("[+,]", registers)):
                     note.saw(f"{at(place, unit.path)}: {_REPART} seals to the registers {registers or 'of its default'}")
                     continue

@@ -85,6 +85,7 @@ REPART = f"{UNITS}/systemd-repart.service"
         (" --tpm2-pcrs=0:sha256+secure-boot-policy", False),
         (" --tpm2-pcrs=", True),
         (" --tpm2-pcrs=7 --tpm2-pcrs=17", True),
+        (" --tpm2-pc=17", True),
         (" --tpm2-pcrs=7:sha256 --tpm2-pcrs 0+2", True),
     ],
 )
