@@ -198,8 +198,8 @@ def test_a_charger_whose_power_is_cut_again_and_again_while_it_is_updated_comes_
             assert old != new, f"{SEEDED}, kill {number}"
         killed += cut
         what = "killed" if cut else "switched itself off before it was to be killed"
+        proof.excerpt([f"up {_slots(console)}; {what} {writes} writes after step '{phase[-1]}'"])
         _require_lasting(settled, console, f"{SEEDED}, kill {number}")
-        proof.excerpt([f"up with keys and state {_slots(console)}; {what} {writes} writes after step '{phase[-1]}'"])
     console = run_to_the_end(charger)
     proof.excerpt(["started for the last time", *console.said("steps"), *console.said("state")])
     _require_lasting(settled, console, SEEDED)

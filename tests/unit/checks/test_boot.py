@@ -265,6 +265,17 @@ def test_what_a_bundle_would_start_is_held_to_what_a_disk_starts(
     assert {requirement for requirement, outcome in outcomes if outcome is Outcome.FAIL} == requirements
 
 
+@pytest.mark.parametrize(("target", "outcome"), [("factory.target", Outcome.FAIL), ("default.target", Outcome.PASS)])
+def test_a_bundle_without_a_root_may_start_the_default_target_alone(tmp_path: Path, target: str, outcome: Outcome) -> None:
+    """There are no units to compare with, which must not let every target pass."""
+    line = f"{GOOD} systemd.unit={target}".encode()
+    uki = signed_program(unified_kernel(tmp_path / "a.efi", {".cmdline": line, ".linux": b"kernel"}, stub=silent_stub(tmp_path)))
+    bundle = Bundle(Artefact("update.raucb", "rauc-bundle", children=(open_artefact(uki),)), ())
+    checks.load()
+    (entry,) = [each for each in registered() if each.scope is Scope.BUNDLE and each.requirement == "NET-06"]
+    assert run_check(entry, bundle, "update.raucb", production()).outcome is outcome
+
+
 @pytest.mark.parametrize(
     ("offset", "requirements"), [("{offset}", set()), ("4096", {"FS-02"}), ("4096,superblock=no", set()), ("", {"FS-02"})]
 )
