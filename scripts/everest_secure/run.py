@@ -6,7 +6,6 @@ both are a `Tools`, so that whoever needs `rauc` or `mksquashfs` does not know w
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from everest_secure.ending import Terminated, held_back
 from everest_secure.errors import ProgramFailedError, ToolError
 
 Argument = str | Path
 STOP_SECONDS = 5
 """How long a program that was told to stop may take before it is killed."""
+PASSED_ON_AFTER = 20.0
+"""Seconds after which a request to end is passed on: who ends a group of processes, as CI does, has told the program too, and a second request would
+make one such as kas end at once and leave BitBake alone."""
 
 
 class Tools(Protocol):
@@ -104,26 +107,21 @@ def attempt(
 def stream(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
     """Run a program that talks to the terminal itself, and return its exit code.
 
-    An interrupt from the terminal reaches the program too, which ends in its own way before KeyboardInterrupt is raised. For the main thread
-    alone, which interrupts reach. Raises ToolError when the program is missing.
+    An interrupt from the terminal reaches the program too, which ends in its own way before KeyboardInterrupt is raised; a request to end is passed
+    on to it. For the main thread alone, which interrupts reach. Raises ToolError when the program is missing.
     """
     arguments = [str(argument) for argument in argv]
     sys.stdout.flush()
-    interrupts: list[int] = []
-    # An interrupt while the program is being started would otherwise leave it alone.
-    before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    process: subprocess.Popen[bytes] | None = None
     try:
-        process = subprocess.Popen(arguments, env=_environment(env), cwd=cwd)
-    except (FileNotFoundError, PermissionError) as error:
-        signal.signal(signal.SIGINT, before)
-        raise _not_started(arguments[0], error) from None
-    try:
-        signal.signal(signal.SIGINT, before)
-        if interrupts:
-            raise KeyboardInterrupt
+        with held_back():  # an interrupt while the program is being started would leave it alone
+            process = subprocess.Popen(arguments, env=_environment(env), cwd=cwd)
         return process.wait()
-    except KeyboardInterrupt:
-        _outlast(process)
+    except (FileNotFoundError, PermissionError) as error:
+        raise _not_started(arguments[0], error) from None
+    except KeyboardInterrupt as reason:
+        if process is not None:
+            _outlast(process, told=not isinstance(reason, Terminated))
         raise
 
 
@@ -153,11 +151,15 @@ def running(argv: Sequence[Argument], *, inherits: Sequence[int] = ()) -> Iterat
             process.communicate()
 
 
-def _outlast(process: subprocess.Popen[bytes]) -> None:
-    """Wait until an interrupted program has ended, however often the user interrupts again."""
+def _outlast(process: subprocess.Popen[bytes], *, told: bool) -> None:
+    """Wait until an interrupted program has ended, however often the user interrupts again; it is told to end unless it ends by itself in time."""
     while process.returncode is None:
         with suppress(KeyboardInterrupt):
-            process.wait()
+            try:
+                process.wait(None if told else PASSED_ON_AFTER)
+            except subprocess.TimeoutExpired:
+                process.terminate()
+                told = True
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -23,13 +24,18 @@ def duration(*argv: str) -> float:
 
 def killed(delay: float, *argv: str) -> bool:
     """Run a command and kill it after a while; whether it had not ended before."""
-    process = subprocess.Popen([*PROGRAM, *argv], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return ended(delay, signal.SIGKILL, *argv).returncode != 0
+
+
+def ended(delay: float, number: signal.Signals, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a command and send it a signal after a while, unless it ends before; how it ended, and what it said of it."""
+    process = subprocess.Popen([*PROGRAM, *argv], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        process.communicate(timeout=delay)
+        _, said = process.communicate(timeout=delay)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-    return process.returncode != 0
+        process.send_signal(number)
+        _, said = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stderr=said)
 
 
 def delays(takes: float, seed: str, *, rounds: int) -> Iterator[float]:

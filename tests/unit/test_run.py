@@ -13,22 +13,27 @@ from everest_secure.run import attempt, run, stream
 # Whoever runs the tests in the background of a shell ignores interrupts, and so would all that they start.
 CALLER = """
 import signal, sys
-from everest_secure.run import stream
+from everest_secure import run
+from everest_secure.ending import heeding_requests
+run.PASSED_ON_AFTER = float(sys.argv[3])
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
-    stream([sys.executable, "-c", sys.argv[1], sys.argv[2]])
-except KeyboardInterrupt:
-    print("interrupted")
+    with heeding_requests():
+        run.stream([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+except KeyboardInterrupt as error:
+    print(str(error) or "interrupted")
 """
-# Half a second is longer than subprocess.run lets an interrupted program live.
+# Half a second is longer than subprocess.run lets an interrupted program live. Like kas it ends at once when it is told twice.
 TIDY = """
-import pathlib, signal, sys, time
+import os, pathlib, signal, sys, time
 place = pathlib.Path(sys.argv[1])
-def tidy(*_):
+def tidy(number, _):
+    signal.signal(number, lambda *_: os._exit(2))
     time.sleep(0.5)
     (place / "tidied").touch()
     sys.exit(1)
-signal.signal(signal.SIGINT, tidy)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, tidy)
 (place / "ready").touch()
 signal.pause()
 """
@@ -69,18 +74,28 @@ def test_a_streamed_program_writes_to_the_terminal_itself(capfd: pytest.CaptureF
     assert capfd.readouterr() == ("out\n", "error\n")
 
 
-def test_an_interrupted_program_may_tidy_up_before_the_command_ends(tmp_path: Path) -> None:
-    caller = subprocess.Popen(
-        [sys.executable, "-c", CALLER, TIDY, str(tmp_path)], stdout=subprocess.PIPE, start_new_session=True, text=True
-    )
+@pytest.mark.parametrize(
+    ("number", "all_of_them", "patience"),
+    [
+        pytest.param(signal.SIGINT, True, 0.0, id="the terminal interrupts both"),
+        pytest.param(signal.SIGTERM, True, 60.0, id="CI ends both"),
+        pytest.param(signal.SIGTERM, False, 0.0, id="somebody ends the caller"),
+    ],
+)
+def test_a_program_may_tidy_up_before_the_command_ends(tmp_path: Path, number: signal.Signals, all_of_them: bool, patience: float) -> None:
+    argv = [sys.executable, "-c", CALLER, TIDY, str(tmp_path), str(patience)]
+    caller = subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True, text=True)
     try:
         deadline = time.monotonic() + 30
         while not (tmp_path / "ready").exists():
             assert time.monotonic() < deadline, "the program did not start"
             os.sched_yield()
-        os.killpg(caller.pid, signal.SIGINT)
+        if all_of_them:
+            os.killpg(caller.pid, number)
+        else:
+            caller.send_signal(number)
         said, _ = caller.communicate(timeout=30)
     finally:
         caller.kill()
-    assert said == "interrupted\n"
+    assert said == ("interrupted\n" if number == signal.SIGINT else "told to end by SIGTERM\n")
     assert (tmp_path / "tidied").exists()

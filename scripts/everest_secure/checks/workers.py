@@ -5,7 +5,6 @@ it would cost its memory for nothing.
 """
 
 import os
-import signal
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from everest_secure.ending import disregard
 from everest_secure.errors import UserError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _start(work: Callable[[], Iterable[object]]) -> "tuple[ForkProcess, Connecti
 
 def _work(connection: "Connection", work: Callable[[], Iterable[object]]) -> None:
     """Send what the work yields, and None behind it; whoever waits sees from its absence that something went wrong."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    disregard()
     with suppress(Exception):
         for value in work():
             connection.send(value)

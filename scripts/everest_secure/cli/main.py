@@ -14,6 +14,7 @@ from inspect import getdoc
 from typing import NoReturn
 
 from everest_secure import __version__
+from everest_secure.ending import heeding_requests
 from everest_secure.errors import ExitCode, UserError
 from everest_secure.text import printable
 
@@ -70,12 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("ignore")  # libraries warn their callers, such as of a hostile certificate that they still read
     atexit.register(gc.freeze)  # nor once more at the end, when all memory is given back anyway
     try:
-        options = build_parser().parse_args(argv)
-    except KeyboardInterrupt:
-        return _failed("interrupted")
-    try:
-        code: ExitCode = run(options)
+        with heeding_requests():
+            code = run(build_parser().parse_args(argv))
         sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        return _failed(str(error) or "interrupted")
     except BrokenPipeError:
         # The reader, such as `head`, has what it wanted; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,8 +89,8 @@ def run(options: Namespace) -> ExitCode:
         code: ExitCode = options.run(options)
     except UserError as error:
         return _failed(str(error))
-    except KeyboardInterrupt:
-        return _failed("interrupted")
+    except KeyboardInterrupt as error:
+        return _failed(str(error) or "interrupted")
     except BrokenPipeError:
         raise
     except OSError as error:

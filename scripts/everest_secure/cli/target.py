@@ -43,7 +43,6 @@ def run(options: Namespace) -> ExitCode:
 
     Prints the console and cuts the machine's power. Exit code 2 when the text does not come in time.
     """
-    import signal
     import sys
     from tempfile import TemporaryDirectory
 
@@ -53,8 +52,6 @@ def run(options: Namespace) -> ExitCode:
     from everest_secure.target.machine import Accelerator, Machine, Network
     from everest_secure.target.session import power_on
 
-    # Ends as on an interrupt: the directory of the machine goes with it.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory(prefix="everest-target-")))
         firmware = Firmware()

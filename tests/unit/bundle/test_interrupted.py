@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from everest_secure.errors import ExitCode
 from everest_secure.run import HostTools
 from support import pki as support
 from support.bundle import Workshop, incompressible
-from support.interrupting import delays, duration, fill, killed, small_disk
+from support.interrupting import delays, duration, ended, fill, killed, small_disk
 
 COMMANDS = ("create", "resign", "extract")
 LOG = "release-log.jsonl"
@@ -67,6 +68,15 @@ class Desk:
 
 
 @pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where commands make their temporary files."""
+    place = tmp_path / "scratch"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    return place
+
+
+@pytest.fixture
 def desk(workshop: Workshop, tmp_path: Path) -> Desk:
     (workshop.directory / "rootfs.squashfs").write_bytes(incompressible(SIZE))
     create(workshop.description(), workshop.release(), workshop.signer())
@@ -76,6 +86,7 @@ def desk(workshop: Workshop, tmp_path: Path) -> Desk:
     return Desk(workshop, Workshop(tmp_path / "release", support.make(tmp_path / "release" / "pki")))
 
 
+@pytest.mark.usefixtures("scratch")
 @pytest.mark.parametrize("what", COMMANDS)
 def test_a_command_that_is_killed_at_any_time_leaves_nothing_half_done_under_a_name(desk: Desk, tmp_path: Path, what: str) -> None:
     place = tmp_path / "made"
@@ -87,6 +98,24 @@ def test_a_command_that_is_killed_at_any_time_leaves_nothing_half_done_under_a_n
     assert unfinished
     duration(*desk.argv(what, place / "again"))
     desk.require_whole(what, place / "again")
+
+
+@pytest.mark.parametrize("what", COMMANDS)
+def test_a_command_that_is_told_to_end_says_so_and_leaves_nothing_half_done(desk: Desk, tmp_path: Path, scratch: Path, what: str) -> None:
+    """As CI ends a job that was cancelled."""
+    place = tmp_path / "made"
+    place.mkdir()
+    takes, said = duration(*desk.argv(what, place / "measured")), []
+    for attempt, delay in enumerate(delays(takes, what, rounds=8)):
+        before, output = set(place.iterdir()), place / f"{attempt}"
+        done = ended(delay, signal.SIGTERM, *desk.argv(what, output))
+        said.append(done.stderr)
+        assert done.returncode in (ExitCode.OK, ExitCode.FAILED, -signal.SIGTERM), done.stderr
+        assert set(place.iterdir()) - before <= {output}, "only what is finished stays"
+        desk.require_whole(what, output)
+        assert list(scratch.iterdir()) == []
+    assert "everest-secure: told to end by SIGTERM\n" in said
+    assert set(said) <= {"", "everest-secure: told to end by SIGTERM\n"}
 
 
 @pytest.fixture
