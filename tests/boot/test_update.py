@@ -1,7 +1,7 @@
 """Updates that go wrong on the charger, one after the other on one machine, with firmware, secure boot, TPM, watchdog and RAUC as they are.
 
-An encrypted update freezes on trial, one with a damaged root and one without its hash tree do not come up, one is unhealthy: each time the charger is
-back in its old slot without help. test_power_cuts.py has the update that goes well. Before all that somebody sets the clock, offers the kernel a module
+An encrypted update freezes on trial, one with a damaged root, before which the kernel crashes, and one without its hash tree do not come up, one is
+unhealthy: each time the charger is back in its old slot without help. test_power_cuts.py has the update that goes well. Before all that somebody sets the clock, offers the kernel a module
 and wants its memory, which the security log has afterwards.
 """
 
@@ -51,9 +51,10 @@ freeze
 decide
 firmware
 install damaged.raucb
-restart
+panic
 decide
 firmware
+crashes
 install bare.raucb
 restart
 decide
@@ -165,6 +166,15 @@ def test_a_frozen_system_is_reset_by_the_watchdog_and_a_slot_that_froze_on_trial
     gate = journey.starts[2].said("gate")
     proof.excerpt(gate)
     assert NOT_UP in gate
+
+
+@pytest.mark.proves("BOOT-05", "RAUC-06")
+def test_a_kernel_that_crashes_restarts_and_does_not_fill_the_firmware_with_what_it_said(journey: Journey, proof: Witness) -> None:
+    assert journey.starts[2].said("steps")[-1] == "panic"
+    crash, left = journey.starts[3].said("crash"), journey.starts[3].said("crashes")
+    proof.excerpt([*crash, *left])
+    assert [line.split("] ", 1)[1] for line in crash] == ["Kernel panic - not syncing: sysrq triggered crash"]
+    assert left == ["0 left in the firmware"]
 
 
 @pytest.mark.proves("FS-02", "RAUC-06")

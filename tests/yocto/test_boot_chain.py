@@ -62,7 +62,7 @@ def test_kernel_images_are_made_of_files_that_other_recipes_deploy(answers: Answ
 
 
 def test_systemd_is_built_with_what_verity_and_the_data_partition_need(answers: Answers) -> None:
-    assert {"cryptsetup", "openssl", "repart", "tpm2"} <= set((answers.values["systemd"]["PACKAGECONFIG"] or "").split())
+    assert {"cryptsetup", "openssl", "pstore", "repart", "tpm2"} <= set((answers.values["systemd"]["PACKAGECONFIG"] or "").split())
 
 
 def test_the_initramfs_is_taken_for_an_initrd(answers: Answers) -> None:

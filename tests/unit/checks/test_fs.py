@@ -207,6 +207,7 @@ def test_every_check_of_a_good_root_has_seen_something_or_says_why_it_does_not_c
         "bridges carry topics of the api only",
         "mqtt api is off until asked for and ends by itself",
         "updater and server know each other by tls with a key in the tpm",
+        "logs of crashes are taken out of the firmware",
         "every component has a slot",
         "device decrypts bundles with a key in the tpm",
     }
