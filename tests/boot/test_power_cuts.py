@@ -30,7 +30,7 @@ from support.measures import disk_writes
 from support.powercut import SECTOR, Moment, Recording, SlotWatch, content, extract, moments, partitions, slot_content
 from support.recorded import UPDATE, record
 from support.settled import MARK, Settled
-from support.steps import SAYS, SECONDS, Console, copied, demonstration, fed, run_to_the_end, with_disk
+from support.steps import SAYS, SECONDS, Console, copied, demonstration, run_to_the_end, undisturbed, with_disk
 from support.updates import whole_slot
 
 from .conftest import Witness
@@ -190,7 +190,7 @@ def test_a_charger_whose_power_is_cut_again_and_again_while_it_is_updated_comes_
             for step in phase:
                 session.wait_for(f"{SAYS}steps: {step}", seconds=SECONDS)
             cut = _kill_after(session, writes)
-            fed(session)
+            undisturbed(session)
             console = Console.of(session.lines())
         if phase[-1] == "decide":
             # The update before this cut was started, whatever the cuts before it have left.

@@ -26,12 +26,16 @@ class Qmp:
     """A file that gets one line for each event: seconds since the first, which is that the machine was switched on; name; what QEMU says of it."""
     events: deque[str] = field(default_factory=deque)
     """Names of events that came and were not asked for yet, oldest first: `RESET`, `SHUTDOWN`, `WATCHDOG`, `DEVICE_DELETED`."""
+    version: tuple[int, int] = (0, 0)
+    """QEMU's version, major and minor."""
     _received: bytearray = field(default_factory=bytearray)
     _first: float | None = None
 
     def greet(self) -> None:
-        """Read QEMU's greeting and enter command mode; raises ToolError."""
-        self._message(time.monotonic() + REPLY_SECONDS)
+        """Read QEMU's greeting, which has its version, and enter command mode; raises ToolError."""
+        match self._message(time.monotonic() + REPLY_SECONDS):
+            case {"QMP": {"version": {"qemu": {"major": int(major), "minor": int(minor)}}}}:
+                self.version = major, minor
         self.execute("qmp_capabilities")
 
     def execute(self, command: str, arguments: Mapping[str, Value] | None = None) -> Value:

@@ -22,6 +22,13 @@ from everest_secure.target.port import Port
 OFF_SECONDS = 180.0
 """How long a machine may take to switch itself off, in software emulation."""
 USB = "everest-usb"
+SOUND = (8, 1)
+"""QEMU's first version whose software emulation locks the page that it translates (its commit deba78709a): an older one may let a processor go on with
+code that another is changing at that moment, as Linux changes its own under breakpoints, and the kernel crashes."""
+UNSOUND = (
+    "the software emulation of QEMU {}.{} crashes a kernel with more than one processor now and then, by a fault that QEMU 8.1 has no more; "
+    "a start may end in a restart (docs/target.md)"
+)
 
 
 @dataclass(slots=True)
@@ -113,7 +120,7 @@ class Session:
 def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Session]:
     """Switch a machine on; its power is cut at the end unless it is off by then.
 
-    `tell` gets one sentence when KVM is there and does not work. Raises UserError when the machine cannot be switched on, ToolError.
+    `tell` gets one sentence when KVM is there and does not work, and one when QEMU's software emulation is `UNSOUND`. Raises UserError when the machine cannot be switched on, ToolError.
     """
     machine.prepare()
     accelerator, sentence = choose(machine.accelerator, machine.firmware)
@@ -142,6 +149,9 @@ def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) 
         emulator = stack.enter_context(
             started(command, log, inherits=[tpm.descriptor, *taps.values(), *(() if memory is None else (memory,))])
         )
+        version = emulator.qmp.version
+        if accelerator is Accelerator.TCG and machine.processors > 1 and version < SOUND:
+            tell(UNSOUND.format(*version))
         session = Session(machine, emulator, {cable.name: opened for cable, opened in ports.items()}, log, tpm)
         try:
             yield session

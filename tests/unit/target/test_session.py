@@ -4,12 +4,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from everest_secure.errors import ToolError, UserError
-from everest_secure.target import accelerator
+from everest_secure.target import accelerator, session
 from everest_secure.target.accelerator import choose
 from everest_secure.target.firmware import Firmware
 from everest_secure.target.machine import PROGRAMS, Accelerator, Machine, Network
@@ -207,6 +208,20 @@ def test_without_kvm_software_emulation_takes_its_place_and_one_sentence_says_so
     assert sentence == f"KVM does not work here: there is no {tmp_path}/kvm; the machine runs in software emulation, which takes minutes"
     with pytest.raises(UserError, match=r"^KVM does not work here: there is no .*/kvm; take --accel tcg, which needs minutes$"):
         choose(Accelerator.KVM, built)
+
+
+@pytest.mark.parametrize(
+    ("processors", "sound", "told"), [(2, (99, 0), True), (1, (99, 0), False), (2, (1, 0), False)], ids=["old", "one processor", "new"]
+)
+def test_an_emulation_that_crashes_kernels_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: int, sound: tuple[int, int], told: bool
+) -> None:
+    monkeypatch.setattr(session, "SOUND", sound)
+    said: list[str] = []
+    with power_on(replace(machine(tmp_path, says="ready\n"), processors=processors), tell=said.append) as on:
+        program = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=True).stdout.split()[3]
+        assert on.emulator.qmp.version == tuple(int(part) for part in program.split(".")[:2])
+    assert said == ([session.UNSOUND.format(*on.emulator.qmp.version)] if told else [])
 
 
 @pytest.mark.usefixtures("no_kvm")
