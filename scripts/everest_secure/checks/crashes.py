@@ -33,10 +33,12 @@ def logs_of_crashes_are_taken_out_of_the_firmware(root: Root, policy: Parameters
             at=place,
             remedy=f"Enable {_TAKER} by a preset (everest-unit-policy), or build the kernel without CONFIG_EFI_VARS_PSTORE.",
         )
-    for each in read_daemon_conf(root.tree, "pstore.conf"):
-        if each.section == "PStore" and (each.key, each.value.lower()) in {("Storage", "none"), *(("Unlink", no) for no in _NO)}:
-            what = f"systemd-pstore leaves the logs of crashes in the firmware's variables: {each.key}={each.value}"
-            note.finding(what, at=at(root, each.path, each.line), remedy="Take the line out.")
+    set_to = {each.key: each for each in read_daemon_conf(root.tree, "pstore.conf") if each.section == "PStore"}
+    for key, leaves in (("Storage", ("none",)), ("Unlink", _NO)):
+        found = set_to.get(key)
+        if found and found.value.lower() in leaves:
+            what = f"systemd-pstore leaves the logs of crashes in the firmware's variables: {key}={found.value}"
+            note.finding(what, at=at(root, found.path, found.line), remedy="Take the line out.")
     note.saw(f"{place}: CONFIG_EFI_VARS_PSTORE={writing[0].value('EFI_VARS_PSTORE')}, {_TAKER}")
 
 

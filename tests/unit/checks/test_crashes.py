@@ -68,6 +68,8 @@ def test_a_service_that_is_told_to_leave_them_is_a_finding(line: str) -> None:
     assert failing(fs) == {"BOOT-05": (f"systemd-pstore leaves the logs of crashes in the firmware's variables: {line}",)}
 
 
-@pytest.mark.parametrize("text", ["[PStore]\nStorage=journal\nUnlink=yes\n", "[Other]\nStorage=none\n"])
+@pytest.mark.parametrize(
+    "text", ["[PStore]\nStorage=journal\nUnlink=yes\n", "[Other]\nStorage=none\n", "[PStore]\nUnlink=no\nUnlink=yes\n"]
+)
 def test_other_settings_are_the_product_s(text: str) -> None:
     assert failing(taken_out(writing()).file(CONF, text)) == {}
