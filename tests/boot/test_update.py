@@ -1,8 +1,8 @@
 """Updates that go wrong on the charger, one after the other on one machine, with firmware, secure boot, TPM, watchdog and RAUC as they are.
 
 An encrypted update freezes on trial, one with a damaged root, before which the kernel crashes, and one without its hash tree do not come up, one is
-unhealthy: each time the charger is back in its old slot without help. test_power_cuts.py has the update that goes well. Before all that somebody sets the clock, offers the kernel a module
-and wants its memory, which the security log has afterwards.
+unhealthy: each time the charger is back in its old slot without help. test_power_cuts.py has the update that goes well. Before all that somebody
+sets the clock, offers the kernel a module and wants its memory, which the security log has afterwards.
 """
 
 import hashlib

@@ -120,7 +120,8 @@ class Session:
 def power_on(machine: Machine, *, tell: Callable[[str], None] = lambda _: None) -> Iterator[Session]:
     """Switch a machine on; its power is cut at the end unless it is off by then.
 
-    `tell` gets one sentence when KVM is there and does not work, and one when QEMU's software emulation is `UNSOUND`. Raises UserError when the machine cannot be switched on, ToolError.
+    `tell` gets one sentence when KVM is there and does not work, and one when QEMU's software emulation is `UNSOUND`. Raises UserError when the
+    machine cannot be switched on, ToolError.
     """
     machine.prepare()
     accelerator, sentence = choose(machine.accelerator, machine.firmware)
